@@ -1,0 +1,225 @@
+"""Every setting of the program: one frozen dataclass field is default, flag, help text and record.
+
+`TrainConfig` is the root. A nested field is a dotted flag: `network.style_dim` is `--network.style-dim`.
+`preset()` gives a whole configuration by name; what the command line sets replaces single fields of it.
+This module imports no torch, so that `--help` and wrong flags answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from drit.errors import UsageError, nearest
+
+T = TypeVar("T")
+
+
+def setting(default: T, help: str) -> T:  # noqa: A002 - the word the reader expects
+    """A dataclass field with its default and the help text that the command line shows."""
+    return field(default=default, metadata={"help": help})  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pictures are and how they become crops."""
+
+    a: str = setting("", "domain a: a folder of pictures (searched recursively) or an .npz file of arrays")
+    b: str = setting("", "domain b: likewise; the two need not be paired nor equally many")
+    resize: int = setting(256, "pictures are resized so that the short side has this many pixels; 0 keeps their size")
+    resize_mode: Literal["short_side", "square"] = setting(
+        "short_side", "'short_side' keeps the aspect ratio; 'square' ignores it (the published program)"
+    )
+    crop: int = setting(216, "side of the random square crop that training sees, in pixels")
+    flip: bool = setting(True, "mirror half of the crops left to right (switch off for text and digits)")
+    channels_a: int = setting(0, "channels of domain a (1 grey, 3 colour, ...); 0: as the files are")
+    channels_b: int = setting(0, "channels of domain b; 0: as the files are")
+    alpha: Literal["flatten", "keep"] = setting("flatten", "transparent pictures: laid on white, or alpha kept as a channel")
+    cache: bool = setting(True, "keep decoded pictures in memory when all of them fit in a quarter of it")
+    workers: int = setting(-1, "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core")
+    max_unreadable: int = setting(10, "how many unreadable files are named and skipped before the run stops with an error")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the networks; the defaults are the published ones."""
+
+    generator: Literal["concat", "feature"] = setting(
+        "concat", "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)"
+    )
+    style_dim: int = setting(8, "numbers in an attribute code")
+    width: int = setting(64, "channels after the first layer of the content encoder; the content code has width x 2^downsamplings")
+    downsamplings: int = setting(2, "halvings of the picture on the way to the content code")
+    content_blocks: int = setting(3, "residual blocks of each domain's own part of the content encoder")
+    shared_blocks: int = setting(1, "residual blocks shared by the two domains at the end of the content encoder (and start of the generator)")
+    generator_blocks: int = setting(3, "residual blocks of the concatenating generator (the feature-wise one has one more)")
+    share_feature_layer: bool = setting(
+        True, "the feature-wise generators share their first layer, as in the paper (the published program shares none)"
+    )
+    attribute_width: int = setting(64, "channels after the first layer of the attribute encoder")
+    attribute_blocks: int = setting(3, "halving blocks of the attribute encoder after its first layer")
+    discriminator_width: int = setting(64, "channels after the first layer of a domain discriminator")
+    discriminator_layers: int = setting(4, "halving layers of a domain discriminator")
+    discriminator_scales: int = setting(3, "picture scales that a domain discriminator looks at")
+    spectral_norm: bool = setting(False, "spectral normalisation of the domain discriminators")
+    content_noise: float = setting(1.0, "deviation of the Gaussian noise added to content codes in training")
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term of the objective (DRIT, section 3; published values)."""
+
+    content_adversarial: float = setting(1.0, "content adversarial loss: hides the domain in the content code")
+    domain_adversarial: float = setting(1.0, "domain adversarial loss of exemplar and random outputs")
+    cross_cycle: float = setting(10.0, "cross-cycle consistency, L1")
+    self_reconstruction: float = setting(10.0, "self-reconstruction, L1")
+    kl: float = setting(0.01, "KL divergence of the attribute posterior from N(0, I)")
+    latent_regression: float = setting(10.0, "L1 between a random attribute and the one recovered from its output")
+    content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)")
+    mode_seeking: float = setting(0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimizers and how the updates of one iteration are laid out."""
+
+    lr: float = setting(1e-4, "Adam learning rate")
+    content_discriminator_lr: float = setting(4e-5, "Adam learning rate of the content discriminator")
+    beta1: float = setting(0.5, "Adam's first beta")
+    beta2: float = setting(0.999, "Adam's second beta")
+    weight_decay: float = setting(1e-4, "L2 penalty, added to the gradient")
+    warmup: int = setting(0, "iterations over which the learning rates rise from 0")
+    decay_from: float = setting(0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never")
+    content_discriminator_steps: int = setting(
+        3, "updates of the content discriminator for one of everything else (each on a batch of its own)"
+    )
+    content_discriminator_clip: float = setting(5.0, "largest gradient norm of the content discriminator; 0: no limit")
+    clip: float = setting(0.0, "largest gradient norm of the encoders and generators together; 0: no limit")
+    split_batch: bool = setting(
+        False, "the published batch: one half is encoded, the other half only serves as real pictures for random outputs"
+    )
+    separate_random_step: bool = setting(
+        False, "the published order: random outputs (latent regression, mode seeking) in a second step of their own"
+    )
+    latent_moves_attribute_encoder: bool = setting(
+        True, "latent regression also trains the attribute encoder (the paper's formula; the published program: no)"
+    )
+    ema: float = setting(0.0, "decay of the moving average of weights that translation uses; 0: none")
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """What a run writes, and how often (counted in iterations)."""
+
+    metrics_every: int = setting(10, "iterations between lines of metrics.jsonl and TensorBoard")
+    sample_every: int = setting(1000, "iterations between sample sheets; 0: none")
+    checkpoint_every: int = setting(1000, "iterations between checkpoints")
+    keep: int = setting(3, "newest checkpoints kept")
+    keep_every: int = setting(0, "checkpoints at multiples of this many iterations are kept for good; 0: none")
+    tensorboard: bool = setting(True, "write TensorBoard events beside metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole training run."""
+
+    method: str = setting("drit", "the method to train; `drit methods` lists them")
+    preset: str = setting("default", "settings to start from: default, paper, official, digits or quick")
+    steps: int = setting(100_000, "iterations: one update of everything (with its content discriminator updates)")
+    batch: int = setting(4, "pictures of each domain in a batch")
+    seed: int = setting(0, "seed of weights, data order, crops and noise")
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "arithmetic of the convolutions; auto: bfloat16 where the processor has units for it"
+    )
+    device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
+    threads: int = setting(0, "CPU threads; 0: all cores")
+    data: DataConfig = setting(DataConfig(), "pictures")
+    network: NetworkConfig = setting(NetworkConfig(), "networks")
+    loss: LossWeights = setting(LossWeights(), "loss weights")
+    optim: OptimConfig = setting(OptimConfig(), "optimizers")
+    log: LogConfig = setting(LogConfig(), "what is written")
+
+
+_PAPER = TrainConfig(preset="paper")
+
+PRESETS: dict[str, TrainConfig] = {
+    # The paper's formulas and weights, at the published sizes.
+    "paper": _PAPER,
+    # What the published program does (docs/official.md lists what of it is not reproduced).
+    "official": replace(
+        _PAPER,
+        preset="official",
+        steps=500_000,
+        batch=2,
+        precision="float32",
+        data=replace(_PAPER.data, resize_mode="square"),
+        network=replace(_PAPER.network, share_feature_layer=False),
+        loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
+        optim=replace(
+            _PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False
+        ),
+    ),
+}
+
+
+def preset(name: str) -> TrainConfig:
+    """The configuration of a preset. Raises UsageError, with the nearest name, for an unknown one."""
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset '{name}'.{nearest(name, PRESETS)} Presets: {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain nested dictionaries, for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
+    """A configuration of class `cls` from nested dictionaries; fields not named keep their defaults.
+
+    Raises UsageError for an unknown field (with the nearest name) or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{where}{name}"
+        if name not in fields:
+            raise UsageError(f"There is no setting '{path}'.{nearest(name, fields)}")
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise UsageError(f"Setting '{path}' is a group of settings, not {value!r}.")
+            chosen[name] = from_dict(hint, value, f"{path}.")  # type: ignore[arg-type]
+        else:
+            chosen[name] = _checked(hint, value, path)
+    return cls(**chosen)
+
+
+def _checked(hint: Any, value: Any, path: str) -> Any:
+    if typing.get_origin(hint) is Literal:
+        options = typing.get_args(hint)
+        if value not in options:
+            raise UsageError(f"Setting '{path}' is {value!r}; it must be one of {', '.join(map(repr, options))}.")
+        return value
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise UsageError(f"Setting '{path}' is {value!r}; it must be of type {hint.__name__}.")
+    return value
+
+
+def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two configurations: dotted name to (old value, new value)."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for f in dataclasses.fields(old):
+        before, after = getattr(old, f.name), getattr(new, f.name)
+        if dataclasses.is_dataclass(before):
+            found |= differences(before, after, f"{where}{f.name}.")
+        elif before != after:
+            found[f"{where}{f.name}"] = (before, after)
+    return found
