@@ -18,7 +18,7 @@ from drit.errors import UsageError, nearest
 T = TypeVar("T")
 
 
-def setting(default: T, help: str) -> T:  # noqa: A002 - the word the reader expects
+def setting(default: T, help: str) -> T:
     """A dataclass field with its default and the help text that the command line shows."""
     return field(default=default, metadata={"help": help})  # type: ignore[return-value]
 
@@ -37,10 +37,16 @@ class DataConfig:
     flip: bool = setting(True, "mirror half of the crops left to right (switch off for text and digits)")
     channels_a: int = setting(0, "channels of domain a (1 grey, 3 colour, ...); 0: as the files are")
     channels_b: int = setting(0, "channels of domain b; 0: as the files are")
-    alpha: Literal["flatten", "keep"] = setting("flatten", "transparent pictures: laid on white, or alpha kept as a channel")
+    alpha: Literal["flatten", "keep"] = setting(
+        "flatten", "transparent pictures: laid on white, or alpha kept as a channel"
+    )
     cache: bool = setting(True, "keep decoded pictures in memory when all of them fit in a quarter of it")
-    workers: int = setting(-1, "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core")
-    max_unreadable: int = setting(10, "how many unreadable files are named and skipped before the run stops with an error")
+    workers: int = setting(
+        -1, "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core"
+    )
+    max_unreadable: int = setting(
+        10, "how many unreadable files are named and skipped before the run stops with an error"
+    )
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,17 @@ class NetworkConfig:
         "concat", "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)"
     )
     style_dim: int = setting(8, "numbers in an attribute code")
-    width: int = setting(64, "channels after the first layer of the content encoder; the content code has width x 2^downsamplings")
+    width: int = setting(
+        64, "channels after the first layer of the content encoder; the content code has width x 2^downsamplings"
+    )
     downsamplings: int = setting(2, "halvings of the picture on the way to the content code")
     content_blocks: int = setting(3, "residual blocks of each domain's own part of the content encoder")
-    shared_blocks: int = setting(1, "residual blocks shared by the two domains at the end of the content encoder (and start of the generator)")
-    generator_blocks: int = setting(3, "residual blocks of the concatenating generator (the feature-wise one has one more)")
+    shared_blocks: int = setting(
+        1, "residual blocks shared by the two domains at the end of the content encoder (and start of the generator)"
+    )
+    generator_blocks: int = setting(
+        3, "residual blocks of the concatenating generator (the feature-wise one has one more)"
+    )
     share_feature_layer: bool = setting(
         True, "the feature-wise generators share their first layer, as in the paper (the published program shares none)"
     )
@@ -79,7 +91,9 @@ class LossWeights:
     kl: float = setting(0.01, "KL divergence of the attribute posterior from N(0, I)")
     latent_regression: float = setting(10.0, "L1 between a random attribute and the one recovered from its output")
     content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)")
-    mode_seeking: float = setting(0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off")
+    mode_seeking: float = setting(
+        0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
+    )
 
 
 @dataclass(frozen=True)
@@ -92,14 +106,17 @@ class OptimConfig:
     beta2: float = setting(0.999, "Adam's second beta")
     weight_decay: float = setting(1e-4, "L2 penalty, added to the gradient")
     warmup: int = setting(0, "iterations over which the learning rates rise from 0")
-    decay_from: float = setting(0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never")
+    decay_from: float = setting(
+        0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never"
+    )
     content_discriminator_steps: int = setting(
         3, "updates of the content discriminator for one of everything else (each on a batch of its own)"
     )
     content_discriminator_clip: float = setting(5.0, "largest gradient norm of the content discriminator; 0: no limit")
     clip: float = setting(0.0, "largest gradient norm of the encoders and generators together; 0: no limit")
     split_batch: bool = setting(
-        False, "the published batch: one half is encoded, the other half only serves as real pictures for random outputs"
+        False,
+        "the published batch: one half is encoded, the other half only serves as real pictures for random outputs",
     )
     separate_random_step: bool = setting(
         False, "the published order: random outputs (latent regression, mode seeking) in a second step of their own"
@@ -158,9 +175,7 @@ PRESETS: dict[str, TrainConfig] = {
         data=replace(_PAPER.data, resize_mode="square"),
         network=replace(_PAPER.network, share_feature_layer=False),
         loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
-        optim=replace(
-            _PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False
-        ),
+        optim=replace(_PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False),
     ),
 }
 

@@ -1,0 +1,99 @@
+"""Each loss of the papers: a pure function with equation, shapes, reduction and source.
+
+All return scalars, unweighted. Pictures are in [-1, 1]. E^c, E^a: content and attribute encoders; G: generators; D:
+discriminators (arXiv 1808.00948, section 3; DRIT++, 1905.01270; MSGAN, 1903.05628). Inputs in half or bfloat16 are
+taken to float32 first; float64 stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def full(x: Tensor) -> Tensor:
+    """x in float32 if it is narrower: losses are not computed in 8 bits of mantissa. float64 stays."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def adversarial(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
+    """Binary cross-entropy of discriminator logits against one target, summed over scales.
+
+    L = sum_scales mean[ -t log D - (1 - t) log(1 - D) ],  D = sigmoid(logits)
+
+    logits: one map (N, 1, h, w) or one for each scale. target: 1 real, 0 fake; the generators ask for 1.
+    """
+    maps = [logits] if isinstance(logits, Tensor) else list(logits)
+    terms = []
+    for m in maps:
+        m = full(m)
+        terms.append(F.binary_cross_entropy_with_logits(m, torch.full_like(m, target)))
+    return torch.stack(terms).sum()
+
+
+def discrimination(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Domain adversarial loss as a domain discriminator sees it: real to 1, fake to 0 (Goodfellow et al., 1406.2661).
+
+    L = -E_x[log D(x)] - E[log(1 - D(G(E^c(y), z)))], summed over scales; each term a mean over its own logits.
+    """
+    return adversarial(real, 1.0) + adversarial(fake, 0.0)
+
+
+def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:
+    """What the content discriminator minimises: tell the content codes of domain a (0) from those of b (1).
+
+    L = -E_x[log(1 - D^c(E^c_a(x)))] - E_y[log D^c(E^c_b(y))]   (DRIT, section 3.1; a sum of two means, healthy near 2 log 2)
+    """
+    return adversarial(logits_a, 0.0) + adversarial(logits_b, 1.0)
+
+
+def content_adversarial(logits: Tensor) -> Tensor:
+    """Content adversarial loss of one domain: the encoder drives D^c to one half (DRIT, section 3.1).
+
+    L = -E[1/2 log D^c(E^c(x)) + 1/2 log(1 - D^c(E^c(x)))], at least log 2 = 0.693.
+    """
+    return adversarial(logits, 0.5)
+
+
+def reconstruction(made: Tensor, picture: Tensor) -> Tensor:
+    """Mean absolute difference of pictures: self-reconstruction and cross-cycle consistency (DRIT, section 3.2, 3.4).
+
+    L_self = E||G_a(E^c_a(x), E^a_a(x)) - x||_1;   L_cc = E||G_a(E^c_b(v), E^a_a(u)) - x||_1,
+    u = G_a(E^c_b(y), E^a_a(x)), v = G_b(E^c_a(x), E^a_b(y)).  made, picture: (N, C, H, W); mean over all.
+    """
+    return (full(made) - full(picture)).abs().mean()
+
+
+def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of the attribute posterior from N(0, I) (DRIT, section 3.4; Kingma and Welling, 1312.6114).
+
+    L = -1/2 sum_s (1 + log s^2 - m^2 - s^2).  mean, log_variance: (N, S); sum over S, mean over N.
+    """
+    mean, log_variance = full(mean), full(log_variance)
+    return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1).mean()
+
+
+def mean_square(code: Tensor) -> Tensor:
+    """Mean square of a code: what keeps a deterministic attribute (feature-wise form) or a content code small."""
+    return full(code).square().mean()
+
+
+def latent_regression(recovered: Tensor, sampled: Tensor) -> Tensor:
+    """Mean absolute error between a sampled attribute and the one recovered from its picture.
+
+    L = E_z||E^a(G(E^c(x), z)) - z||_1   (DRIT, section 3.4).  recovered, sampled: (N, S); mean over N and S.
+    """
+    return (full(recovered) - full(sampled)).abs().mean()
+
+
+def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor) -> Tensor:
+    """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
+
+    L = 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch.
+    one, other: (N, C, H, W); style_one, style_other: (N, S).
+    """
+    ratio = (full(one) - full(other)).abs().mean() / (full(style_one) - full(style_other)).abs().mean()
+    return 1 / (ratio + 1e-5)

@@ -1,0 +1,22 @@
+"""Methods: networks plus an objective. One file each; this registry is the only place that lists them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from drit.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from drit.methods.base import Method
+
+# Named, not imported: `drit methods --help` and a wrong name answer without loading torch.
+METHODS: dict[str, str] = {"drit": "drit.methods.drit:DRIT"}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method by name. Raises UsageError, with the nearest name, for an unknown one."""
+    if name not in METHODS:
+        raise UsageError(f"There is no method '{name}'.{nearest(name, METHODS)} Methods: {', '.join(METHODS)}.")
+    module, _, attribute = METHODS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]

@@ -1,0 +1,110 @@
+"""What every method offers: the contract between objectives, the training loop and the translator.
+
+A method is networks plus an objective. It knows no loop, no optimizer, no device, no file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from drit.config import OptimConfig, TrainConfig
+
+Prepared = tuple[Tensor, ...]
+
+
+class Pair(NamedTuple):
+    """One batch of each domain: a (N, C_a, H, W), b (N, C_b, H, W), float in [-1, 1]; need not be paired."""
+
+    a: Tensor
+    b: Tensor
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a method can do; read by the command line and the comparison table."""
+
+    paired: bool  # training needs aligned pictures
+    multimodal: bool  # many outputs for one input
+    exemplar: bool  # a style can be taken from a picture
+    directions: tuple[str, ...]  # domains it translates to
+    style_dim: int  # 0: no styles
+
+
+class Update(NamedTuple):
+    """One optimizer step, as the loop carries it out."""
+
+    name: str
+    networks: tuple[str, ...]  # the networks this step moves; nothing else receives a gradient
+    losses: dict[str, Tensor]  # named, unweighted scalar terms
+    weights: dict[str, float]  # the total is the dot product with the losses
+    max_grad_norm: float | None = None  # over all networks of this step
+
+    def total(self) -> Tensor:
+        return torch.stack([self.weights[name] * term for name, term in self.losses.items()]).sum()
+
+
+class Noise:
+    """Normal random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
+
+    def __init__(self, seed: int, step: int) -> None:
+        # An odd multiplier keeps (seed, step) pairs apart; torch's generator mixes the bits itself.
+        self._generator = torch.Generator().manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63))
+
+    def normal(self, *shape: int, like: Tensor) -> Tensor:
+        """Standard normals of `shape`, with device and dtype of `like` (float32 where that is narrower)."""
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        return torch.randn(shape, generator=self._generator, dtype=dtype).to(like.device)
+
+
+class Method(nn.Module, ABC):
+    """Networks (the direct children) plus an objective.
+
+    Pictures are (N, C, H, W) in [-1, 1]; a domain is "a" or "b"; styles are (N, S).
+    """
+
+    capabilities: Capabilities
+    inference: tuple[str, ...]  # networks that translation needs; the moving average covers these
+    channels: dict[str, int]
+    stride: int  # pictures are padded to multiples of this
+    least: int  # smallest side of a picture
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
+        """The method with fresh weights for pictures of these channels."""
+
+    @abstractmethod
+    def updates(self, batches: Iterator[Pair], step: int, noise: Noise) -> Iterator[Update]:
+        """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
+        as many batches are drawn as the method needs."""
+
+    def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
+        """Learning rate of each network."""
+        return {name: optim.lr for name, _ in self.named_children()}
+
+    @abstractmethod
+    def content(self, x: Tensor, domain: str) -> Tensor:
+        """Content code of pictures of `domain`."""
+
+    @abstractmethod
+    def style(self, x: Tensor, domain: str) -> Tensor:
+        """Attribute code (posterior mean) of pictures of `domain`: (N, S)."""
+
+    def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
+        """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
+        return torch.randn(count, self.capabilities.style_dim, generator=generator)
+
+    @abstractmethod
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        """The part of the generator of `domain` that no style changes."""
+
+    @abstractmethod
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        """Pictures of `domain` (M, C, H, W) for styles (M, S), M a multiple k of the N prepared pictures; style j
+        belongs to picture j mod N."""

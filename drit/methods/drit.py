@@ -1,0 +1,289 @@
+"""DRIT: diverse image-to-image translation via disentangled representations (arXiv 1808.00948).
+
+Read beside section 3 of the paper. Two content encoders (last block shared), two attribute encoders, two generators
+(first layer shared), for each domain one discriminator of exemplar outputs and one of random outputs, and a content
+discriminator. One iteration: content discriminator (several batches), domain discriminators, generators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from drit import losses
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
+from drit.methods.base import Capabilities, Method, Noise, Pair, Prepared, Update
+from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
+from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
+from drit.networks.generators import ConcatGenerator, FeatureGenerator
+
+DOMAINS = ("a", "b")
+OTHER = {"a": "b", "b": "a"}
+ByDomain = dict[str, Tensor]
+
+
+class Outputs(NamedTuple):
+    """What the generators make of one batch of content codes; every picture is of the domain that names it."""
+
+    fake: ByDomain  # content of the other domain, style of this one's picture: u, v of the paper
+    recon: ByDomain  # own content, own style
+    random: dict[str, list[Tensor]]  # content of the other domain, random styles
+
+
+class DRIT(Method):
+    """Networks and objective of DRIT; `config.network.generator` chooses the concatenating or feature-wise form."""
+
+    inference = ("content_encoder", "attribute_encoder", "generator")
+
+    def __init__(
+        self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int], crop: int
+    ) -> None:
+        super().__init__()
+        self.network, self.loss, self.optim = network, loss, optim
+        self.channels = channels
+        self.stride = 1 << network.downsamplings
+        # Below this the attribute encoder has nothing left to halve.
+        self.least = max(16, self.stride)
+        self.capabilities = Capabilities(
+            paired=False, multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
+        )
+        n = network
+        content = n.width << n.downsamplings
+        self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
+        encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
+        self.attribute_encoder = nn.ModuleDict(
+            {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks) for d, c in channels.items()}
+        )
+        self.generator: ConcatGenerator | FeatureGenerator
+        if n.generator == "concat":
+            self.generator = ConcatGenerator(
+                channels, content, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings
+            )
+        else:
+            self.generator = FeatureGenerator(
+                channels,
+                content,
+                n.style_dim,
+                n.shared_blocks,
+                n.generator_blocks,
+                n.downsamplings,
+                n.share_feature_layer,
+            )
+
+        def discriminators() -> nn.ModuleDict:
+            width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
+            return nn.ModuleDict(
+                {d: MultiScaleDiscriminator(c, width, layers, scales, n.spectral_norm) for d, c in channels.items()}
+            )
+
+        self.discriminator = discriminators()
+        self.random_discriminator = discriminators()
+        self.content_discriminator = ContentDiscriminator(content, -(-crop // self.stride))
+
+    @classmethod
+    def build(cls, config: TrainConfig, channels: dict[str, int]) -> DRIT:
+        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
+
+    def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
+        return super().learning_rates(optim) | {"content_discriminator": optim.content_discriminator_lr}
+
+    # Use
+
+    def content(self, x: Tensor, domain: str) -> Tensor:
+        return self.content_encoder(x, domain)
+
+    def style(self, x: Tensor, domain: str) -> Tensor:
+        return self.attribute_encoder[domain](x)[0]
+
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        return self.generator.prepare(content, domain)
+
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        return self.generator.render(prepared, style, domain)
+
+    # Training
+
+    def updates(self, batches: Iterator[Pair], step: int, noise: Noise) -> Iterator[Update]:
+        w, optim = self.loss, self.optim
+        if w.content_adversarial:
+            for _ in range(optim.content_discriminator_steps - 1):
+                pictures = self._halves(next(batches))[0]
+                with torch.no_grad():
+                    codes = self._content(pictures, noise)
+                yield self._content_discriminator_update(codes)
+
+        pictures, reals = self._halves(next(batches))
+        content = self._content(pictures, noise)
+        style, posterior = self._sampled_styles(pictures, noise)
+        randoms = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(2 if w.mode_seeking else 1)]
+        out = self._decode(content, style, randoms)
+
+        if w.domain_adversarial:
+            yield self._discriminators_update(pictures, reals, out)
+        if w.content_adversarial:
+            yield self._content_discriminator_update({d: c.detach() for d, c in content.items()})
+
+        first = self._exemplar_terms(pictures, content, posterior, out, noise)
+        if not optim.separate_random_step:
+            second = self._random_terms(out, randoms)
+            yield self._update("generators", self.inference, first | second, optim.clip)
+            return
+        yield self._update("generators", self.inference, first, optim.clip)
+        # The weights have moved: the published program differentiates a stale graph here; this is what it meant.
+        out = self._decode(self._content(pictures, noise), {}, randoms)
+        moved = self.inference if optim.latent_moves_attribute_encoder else ("content_encoder", "generator")
+        yield self._update("generators_random", moved, self._random_terms(out, randoms), optim.clip)
+
+    def _update(self, name: str, networks: tuple[str, ...], terms: ByDomain, clip: float) -> Update:
+        """An update whose weights come from the settings: term `cross_cycle_a` has the weight `cross_cycle`."""
+        weights = {term: float(getattr(self.loss, _setting_of(term))) for term in terms}
+        return Update(name, networks, terms, weights, clip or None)
+
+    def _halves(self, batch: Pair) -> tuple[ByDomain, ByDomain]:
+        """The pictures to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
+        if not self.optim.split_batch:
+            return batch._asdict(), batch._asdict()
+        half = len(batch.a) // 2
+        parts = batch._asdict()
+        return {d: x[:half] for d, x in parts.items()}, {d: x[half : 2 * half] for d, x in parts.items()}
+
+    def _content(self, pictures: ByDomain, noise: Noise) -> ByDomain:
+        """Content codes with the noise of training added after the shared block."""
+        codes = self.content_encoder.both(pictures)
+        if not self.network.content_noise:
+            return codes
+        return {
+            d: c + self.network.content_noise * noise.normal(*c.shape, like=c).to(c.dtype) for d, c in codes.items()
+        }
+
+    def _sampled_styles(
+        self, pictures: ByDomain, noise: Noise
+    ) -> tuple[ByDomain, dict[str, tuple[Tensor, Tensor | None]]]:
+        """Attribute codes mean + eps s and the posteriors they come from; without a variance, the code itself."""
+        posterior = {d: self.attribute_encoder[d](x) for d, x in pictures.items()}
+        style = {}
+        for d, (mean, log_variance) in posterior.items():
+            style[d] = losses.full(mean)
+            if log_variance is not None:
+                deviation = (0.5 * losses.full(log_variance)).exp()
+                style[d] = style[d] + noise.normal(*mean.shape, like=style[d]) * deviation
+        return style, posterior
+
+    def _decode(self, content: ByDomain, style: ByDomain, randoms: list[Tensor]) -> Outputs:
+        """All decodes of one batch. The trunk of a generator runs once for each content code and domain, all renders of
+        a domain go through the rest together; styles may be empty, for random outputs alone."""
+        fake, recon, random = {}, {}, {}
+        for d in DOMAINS:
+            other = content[OTHER[d]]
+            n = len(other)
+            if style:  # own content once with its own style, then the other content with style and randoms
+                prepared = self.prepare(torch.cat([other, content[d]]), d)
+                moved = self._render_repeated(prepared, n, style[d], randoms, d)
+                fake[d], recon[d], *random[d] = moved
+            else:
+                random[d] = list(self.render(self.prepare(other, d), torch.cat(randoms), d).split(n))
+        return Outputs(fake, recon, random)
+
+    def _render_repeated(
+        self, prepared: Prepared, n: int, style: Tensor, randoms: list[Tensor], domain: str
+    ) -> list[Tensor]:
+        """Renders [other content with style, own content with style, other content with each random style]."""
+        gathered = tuple(torch.cat([p, *[p[:n]] * len(randoms)]) for p in prepared)
+        return list(self.render(gathered, torch.cat([style, style, *randoms]), domain).split(n))
+
+    def _discriminators_update(self, pictures: ByDomain, reals: ByDomain, out: Outputs) -> Update:
+        """Domain adversarial loss of the discriminators; real and fake pictures go through them as one batch."""
+        terms = {}
+        for d in DOMAINS:
+            real, fake = _judge(self.discriminator[d], [pictures[d], out.fake[d].detach()])
+            terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake)
+            real, *fakes = _judge(self.random_discriminator[d], [reals[d], *[x.detach() for x in out.random[d]]])
+            terms[f"domain_adversarial_random_{d}"] = torch.stack(
+                [losses.discrimination(real, fake) for fake in fakes]
+            ).sum()
+        weights = dict.fromkeys(terms, 1.0)  # alone in their step: a weight would only rescale the gradient
+        return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
+
+    def _content_discriminator_update(self, codes: ByDomain) -> Update:
+        logits_a, logits_b = self._content_logits(codes)
+        terms = {"content_adversarial": losses.content_discrimination(logits_a, logits_b)}
+        clip = self.optim.content_discriminator_clip or None
+        return Update("content_discriminator", ("content_discriminator",), terms, {"content_adversarial": 1.0}, clip)
+
+    def _content_logits(self, codes: ByDomain) -> list[Tensor]:
+        return list(self.content_discriminator(torch.cat([codes["a"], codes["b"]])).split(len(codes["a"])))
+
+    def _exemplar_terms(
+        self,
+        pictures: ByDomain,
+        content: ByDomain,
+        posterior: dict[str, tuple[Tensor, Tensor | None]],
+        out: Outputs,
+        noise: Noise,
+    ) -> ByDomain:
+        """Terms without random styles: adversarial, content adversarial, self-reconstruction, cross-cycle, KL."""
+        w = self.loss
+        terms: ByDomain = {}
+        if w.domain_adversarial:
+            for d in DOMAINS:
+                terms[f"domain_adversarial_{d}"] = losses.adversarial(self.discriminator[d](out.fake[d]), 1.0)
+        if w.content_adversarial:
+            for d, logits in zip(DOMAINS, self._content_logits(content), strict=True):
+                terms[f"content_adversarial_{d}"] = losses.content_adversarial(logits)
+        if w.self_reconstruction:
+            for d in DOMAINS:
+                terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], pictures[d])
+        if w.cross_cycle:
+            # The fake of one domain carries the content of the other one's picture and the style of its own.
+            again = self._content(out.fake, noise)
+            style, _ = self._sampled_styles(out.fake, noise)
+            for d in DOMAINS:
+                cycle = self.render(self.prepare(again[OTHER[d]], d), style[d], d)
+                terms[f"cross_cycle_{d}"] = losses.reconstruction(cycle, pictures[d])
+        if w.kl:
+            for d, (mean, log_variance) in posterior.items():
+                terms[f"kl_{d}"] = (
+                    losses.mean_square(mean) if log_variance is None else losses.kl_to_normal(mean, log_variance)
+                )
+        if w.content_norm:
+            for d in DOMAINS:
+                terms[f"content_norm_{d}"] = losses.mean_square(content[d])
+        return terms
+
+    def _random_terms(self, out: Outputs, randoms: list[Tensor]) -> ByDomain:
+        """Terms of the outputs with random styles: adversarial, latent regression, mode seeking."""
+        w = self.loss
+        terms: ByDomain = {}
+        for d in DOMAINS:
+            pictures = out.random[d]
+            if w.domain_adversarial:
+                maps = _judge(self.random_discriminator[d], pictures)
+                terms[f"domain_adversarial_random_{d}"] = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
+            if w.latent_regression:
+                recovered = self._recovered_style(pictures[0], d)
+                terms[f"latent_regression_{d}"] = losses.latent_regression(recovered, randoms[0])
+            if w.mode_seeking:
+                terms[f"mode_seeking_{d}"] = losses.mode_seeking(*pictures, *randoms)
+        return terms
+
+    def _recovered_style(self, x: Tensor, domain: str) -> Tensor:
+        encoder = self.attribute_encoder[domain]
+        if self.optim.latent_moves_attribute_encoder:
+            return encoder(x)[0]  # type: ignore[no-any-return]
+        frozen = {name: p.detach() for name, p in encoder.named_parameters()}
+        return functional_call(encoder, frozen, (x,))[0]  # type: ignore[no-any-return]
+
+
+def _judge(discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
+    """Logits of several batches in one pass: for each batch, its map at every scale."""
+    maps = [m.split([len(x) for x in batches]) for m in discriminator(torch.cat(batches))]
+    return [list(of_batch) for of_batch in zip(*maps, strict=True)]
+
+
+def _setting_of(term: str) -> str:
+    """`domain_adversarial_random_a` is weighted by `domain_adversarial`."""
+    return term.removesuffix("_a").removesuffix("_b").removesuffix("_random")

@@ -1,0 +1,1 @@
+"""Networks: pure modules that know nothing of training."""

@@ -1,0 +1,117 @@
+"""Building blocks shared by all networks: padding, normalisation, convolutions, residual blocks.
+
+Layout everywhere: (N, C, H, W). Convolutions pad by reflection, transposed convolutions by zeros, as the published
+program does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-5  # inside the square root of every normalisation (published value)
+INITIAL_DEVIATION = 0.02  # of convolution weights (published value)
+
+
+def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
+    """Pad `amount` pixels on each side by reflection; where the picture is too small for that, by its border.
+
+    x: (N, C, H, W). `least`: the smallest height and width of the result (more border is added at the end), so that
+    a convolution with a kernel of that size always has somewhere to go.
+    """
+    h, w = x.shape[-2:]
+    if amount:
+        x = F.pad(x, (amount,) * 4, mode="reflect" if min(h, w) > amount else "replicate")
+    short_h, short_w = max(0, least - x.shape[-2]), max(0, least - x.shape[-1])
+    return F.pad(x, (0, short_w, 0, short_h), mode="replicate") if short_h or short_w else x
+
+
+class _InstanceNorm(torch.autograd.Function):
+    """Normalisation of each channel of each picture, with the closed form of its gradient.
+
+    torch's own backward is several times slower than the convolution beside it when the memory format is
+    channels_last; here the two sums over pixels are matrix products, which keep the format.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        out, _, rstd = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
+        ctx.save_for_backward(out, rstd)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
+        out, rstd = ctx.saved_tensors
+        n, c, h, w = out.shape
+        if out.is_contiguous(memory_format=torch.channels_last) and not out.is_contiguous():
+            flat_out = out.permute(0, 2, 3, 1).reshape(n, h * w, c)
+            flat_grad = grad.permute(0, 2, 3, 1).reshape(n, h * w, c)
+            mean = flat_grad.new_full((n, 1, h * w), 1 / (h * w))
+            mean_grad, mean_product = mean @ flat_grad, mean @ (flat_grad * flat_out)  # (N, 1, C)
+            rstd = rstd.reshape(n, 1, c).to(grad.dtype)
+            dx = torch.addcmul(flat_grad - mean_grad, flat_out, mean_product, value=-1).mul_(rstd)
+            return dx.view(n, h, w, c).permute(0, 3, 1, 2)
+        mean_grad = grad.mean(dim=(2, 3), keepdim=True)
+        mean_product = (grad * out).mean(dim=(2, 3), keepdim=True)
+        rstd = rstd.reshape(n, c, 1, 1).to(grad.dtype)
+        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd)
+
+
+def instance_norm(x: Tensor) -> Tensor:
+    """Each channel of each picture to mean 0 and variance 1, without gain or bias (Ulyanov et al., 1607.08022).
+
+    x: (N, C, H, W). A map of one pixel gives 0.
+    """
+    return _InstanceNorm.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class Conv(nn.Conv2d):
+    """Convolution with bias after padding by reflection; works on maps of any size."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+        super().__init__(inputs, outputs, kernel, stride)
+        self.amount = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(pad(x, self.amount, self.kernel_size[0]), self.weight, self.bias, self.stride)
+
+
+class ResidualBlock(nn.Module):
+    """x + IN(conv(ReLU(IN(conv(x))))), 3 x 3 convolutions, no activation after the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = Conv(channels, channels, 3, padding=1)
+        self.conv2 = Conv(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.change(self.conv1(x))
+
+    def change(self, h: Tensor) -> Tensor:
+        """What the block adds to its input, from the output `h` of its first convolution."""
+        h = F.relu(instance_norm(h))
+        return instance_norm(self.conv2(h))
+
+
+class LayerNorm(nn.Module):
+    """Each picture to mean 0 and variance 1 over (C, H, W), then gain and bias per channel (Ba et al., 1607.06450)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, 1, self.weight, self.bias, EPS)
+
+
+def initialise(module: nn.Module) -> None:
+    """Published initial weights: normal(0, 0.02) for convolutions; biases and other layers keep the library's."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)

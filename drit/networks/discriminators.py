@@ -1,0 +1,78 @@
+"""Domain discriminators (multi-scale) and the content discriminator of DRIT."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from drit.networks.blocks import Conv, initialise
+
+SLOPE = 0.01  # of the leaky ReLUs
+MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the first layer's
+
+
+class PatchDiscriminator(nn.Module):
+    """Halving convolutions and a 1 x 1 to one logit for each patch; no normalisation."""
+
+    def __init__(self, channels: int, width: int, layers: int, spectral: bool) -> None:
+        super().__init__()
+        widths = [channels] + [width * min(1 << i, MAX_WIDENING) for i in range(layers)]
+        self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
+        self.logit = Conv(widths[-1], 1, 1)
+        initialise(self)
+        if spectral:
+            for layer in [*self.down, self.logit]:
+                spectral_norm(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.down:
+            x = F.leaky_relu(layer(x), SLOPE)
+        return self.logit(x)
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """The same discriminator, with its own weights, on the picture and on its successive halvings (pix2pixHD)."""
+
+    def __init__(self, channels: int, width: int, layers: int, scales: int, spectral: bool = False) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(PatchDiscriminator(channels, width, layers, spectral) for _ in range(scales))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (N, C, H, W) in [-1, 1]. Returns one map of logits (N, 1, h, w) for each scale, finest first."""
+        logits = []
+        for i, scale in enumerate(self.scales):
+            if i:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(x))
+        return logits
+
+
+class ContentDiscriminator(nn.Module):
+    """D^c: one logit for a content code, low for domain a and high for domain b.
+
+    Published: three 7 x 7 convolutions of stride 2 take a map of 54 to 4, one 4 x 4 without padding to 1. `size`, the
+    side of the content codes in training, chooses kernels that do the same for other sizes: below 11 pixels the next
+    halving is 3 x 3, below 8 there is none more, and the last kernel is as wide as what is left (at most 4).
+    Larger maps give several logits, whose mean is taken by the loss; smaller ones are padded by their border.
+    """
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.down = nn.ModuleList()
+        while len(self.down) < 3 and size >= 8:
+            kernel, padding = (7, 1) if size >= 11 else (3, 1)
+            self.down.append(Conv(channels, channels, kernel, stride=2, padding=padding))
+            size = (size + 2 * padding - kernel) // 2 + 1
+        self.last = Conv(channels, channels, min(4, size))
+        self.logit = Conv(channels, 1, 1)
+        initialise(self)
+
+    def forward(self, content: Tensor) -> Tensor:
+        """content: (N, C, h, w). Returns logits (N, 1, h', w'), 1 x 1 at the size of training."""
+        h = content
+        for layer in self.down:
+            h = F.leaky_relu(layer(h), SLOPE)
+        return self.logit(F.leaky_relu(self.last(h), SLOPE))

@@ -1,0 +1,127 @@
+"""Content and attribute encoders of DRIT (arXiv 1808.00948, section 3.1)."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drit.networks.blocks import Conv, ResidualBlock, initialise, instance_norm
+
+CONTENT_SLOPE = 0.01  # of the leaky ReLU after the first layer of the content encoder
+ATTRIBUTE_SLOPE = 0.2
+
+
+class ContentTrunk(nn.Module):
+    """A domain's own part of the content encoder: 7 x 7, halvings, residual blocks."""
+
+    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int) -> None:
+        super().__init__()
+        self.first = Conv(channels, width, 7, padding=3)
+        self.down = nn.ModuleList(
+            Conv(width << i, width << (i + 1), 3, stride=2, padding=1) for i in range(downsamplings)
+        )
+        self.blocks = nn.ModuleList(ResidualBlock(width << downsamplings) for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.first(x), CONTENT_SLOPE)
+        for layer in self.down:
+            h = F.relu(instance_norm(layer(h)))
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+
+class ContentEncoder(nn.Module):
+    """E^c of all domains: own trunks, last blocks shared (so that one content code serves both domains)."""
+
+    def __init__(
+        self, channels: dict[str, int], width: int, downsamplings: int, own_blocks: int, shared_blocks: int
+    ) -> None:
+        super().__init__()
+        self.own = nn.ModuleDict({d: ContentTrunk(c, width, downsamplings, own_blocks) for d, c in channels.items()})
+        self.shared = nn.Sequential(*(ResidualBlock(width << downsamplings) for _ in range(shared_blocks)))
+        initialise(self)
+
+    def forward(self, x: Tensor, domain: str) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns the content code (N, width 2^d, ceil(H / 2^d), ceil(W / 2^d))."""
+        return self.shared(self.own[domain](x))
+
+    def both(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Content codes of one batch of each domain; the shared blocks run once on all of them.
+
+        Pictures of different sizes cannot share a batch and are encoded one domain after the other.
+        """
+        trunks = {d: self.own[d](x) for d, x in pictures.items()}
+        if len({t.shape[1:] for t in trunks.values()}) > 1:
+            return {d: self.shared(t) for d, t in trunks.items()}
+        codes = self.shared(torch.cat(list(trunks.values()))).split([len(t) for t in trunks.values()])
+        return dict(zip(trunks, codes, strict=True))
+
+
+class DownBlock(nn.Module):
+    """Residual block that halves the picture: no normalisation, so that the statistics that make a style survive."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = Conv(inputs, inputs, 3, padding=1)
+        self.conv2 = Conv(inputs, outputs, 3, padding=1)
+        self.shortcut = Conv(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, ATTRIBUTE_SLOPE)), ATTRIBUTE_SLOPE))
+        return _halve(h) + self.shortcut(_halve(x))
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Average pool 2, which leaves a side of one pixel as it is."""
+    h, w = x.shape[-2:]
+    return F.avg_pool2d(x, (min(h, 2), min(w, 2))) if max(h, w) > 1 else x
+
+
+def attribute_widths(width: int, blocks: int) -> list[int]:
+    """Channels after each halving block: 64 -> 128, 192, 256, then 256 (at most four times the first)."""
+    return [min(i + 2, 4) * width for i in range(blocks)]
+
+
+class VariationalAttributeEncoder(nn.Module):
+    """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance."""
+
+    def __init__(self, channels: int, style_dim: int, width: int, blocks: int) -> None:
+        super().__init__()
+        widths = [width, *attribute_widths(width, blocks)]
+        self.first = Conv(channels, width, 4, stride=2, padding=1)
+        self.blocks = nn.ModuleList(DownBlock(i, o) for i, o in itertools.pairwise(widths))
+        self.mean = nn.Linear(widths[-1], style_dim)
+        self.log_variance = nn.Linear(widths[-1], style_dim)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x: (N, C, H, W) in [-1, 1]. Returns mean and log variance of the attribute code, each (N, S)."""
+        h = self.first(x)
+        for block in self.blocks:
+            h = block(h)
+        h = F.leaky_relu(h, ATTRIBUTE_SLOPE).mean(dim=(2, 3))
+        return self.mean(h), self.log_variance(h)
+
+
+class PlainAttributeEncoder(nn.Module):
+    """E^a of one domain without a variance (feature-wise form): strided convolutions, global pooling, 1 x 1."""
+
+    def __init__(self, channels: int, style_dim: int, width: int, blocks: int) -> None:
+        super().__init__()
+        # 64 -> 128, 256, 256, 256: one halving more than the variational encoder has blocks, at most fourfold wide
+        widths = [width] + [min(2 << i, 4) * width for i in range(blocks + 1)]
+        self.first = Conv(channels, width, 7, padding=3)
+        self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
+        self.mean = Conv(widths[-1], style_dim, 1)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """x: (N, C, H, W) in [-1, 1]. Returns the attribute code (N, S), and None in place of a log variance."""
+        h = F.relu(self.first(x))
+        for layer in self.down:
+            h = F.relu(layer(h))
+        return self.mean(h.mean(dim=(2, 3), keepdim=True)).flatten(1), None
