@@ -1,0 +1,134 @@
+"""The shortcuts are exact: float64, all pixels, borders included, outputs and gradients, against the plain computation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks import straightforward
+from drit.config import TrainConfig, preset
+from drit.methods.base import Noise, Pair
+from drit.methods.drit import DRIT
+from drit.networks.blocks import EPS, instance_norm
+
+LIMIT = 1e-12
+FORMS = [("concat", True), ("feature", True), ("feature", False)]
+
+
+def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainConfig:
+    config = preset("paper")
+    network = dataclasses.replace(
+        config.network,
+        generator=form,
+        share_feature_layer=share,
+        style_dim=style_dim,
+        width=4,
+        downsamplings=downsamplings,
+        content_blocks=1,
+        generator_blocks=2,
+        attribute_width=4,
+        attribute_blocks=2,
+        discriminator_width=4,
+        discriminator_layers=2,
+        discriminator_scales=2,
+    )
+    data = dataclasses.replace(config.data, crop=32)
+    return dataclasses.replace(config, network=network, data=data, loss=dataclasses.replace(config.loss, **loss))
+
+
+def build(config: TrainConfig, channels: dict[str, int], layout: torch.memory_format) -> DRIT:
+    """A small model in float64 whose layer norms and biases are not at their special initial values."""
+    torch.manual_seed(1)
+    model = DRIT.build(config, channels).double()
+    generator = torch.Generator().manual_seed(2)
+    for p in model.parameters():
+        p.data = torch.randn(p.shape, generator=generator, dtype=p.dtype) * (
+            0.3 if p.dim() < 2 else p[0].numel() ** -0.5
+        )
+    return model.to(memory_format=layout)
+
+
+def relative(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max().clamp_min(1e-30))
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("downsamplings", [1, 2, 3])
+@pytest.mark.parametrize(("form", "share"), FORMS)
+def test_many_styles_of_prepared_content(
+    form: str, share: bool, downsamplings: int, layout: torch.memory_format
+) -> None:
+    """Three styles for each of two pictures, not square: outputs and the gradients of all weights, content and styles."""
+    model = build(small(form, share, downsamplings=downsamplings), {"a": 3, "b": 2}, layout)
+    g = torch.Generator().manual_seed(3)
+    code = torch.randn(2, 4 << downsamplings, 6, 9, generator=g, dtype=torch.float64, requires_grad=True)
+    style = torch.randn(6, 5, generator=g, dtype=torch.float64, requires_grad=True)
+    parameters = [code, style, *model.generator.parameters()]
+    for d in "ab":
+        fast = model.render(model.prepare(code.contiguous(memory_format=layout), d), style, d)
+        plain = straightforward.generate(model, code.repeat(3, 1, 1, 1), style, d)
+        assert fast.shape == plain.shape == (6, model.channels[d], 6 << downsamplings, 9 << downsamplings)
+        assert relative(fast, plain) < LIMIT
+        weights = torch.randn(plain.shape, generator=g, dtype=torch.float64)
+        found = torch.autograd.grad((fast * weights).sum(), parameters, allow_unused=True)
+        expected = torch.autograd.grad((plain * weights).sum(), parameters, allow_unused=True)
+        # Gradients that cancel (biases before a normalisation) are zero up to rounding: compare to the largest of all.
+        scale = max(float(e.abs().max()) for e in expected if e is not None)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert (ours is None) == (theirs is None)
+            if ours is not None and theirs is not None:
+                assert float((ours - theirs).abs().max()) / scale < LIMIT
+
+
+@pytest.mark.parametrize("mode_seeking", [0.0, 1.0])
+@pytest.mark.parametrize(("form", "share"), FORMS)
+def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None:
+    """The shared computation of one iteration gives the plain objective's gradients, content noise included."""
+    config = small(form, share, mode_seeking=mode_seeking, content_norm=0.01)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, content_discriminator_steps=1))
+    model = build(config, {"a": 1, "b": 3}, torch.channels_last)
+    g = torch.Generator().manual_seed(4)
+    batch = Pair(
+        torch.rand(2, 1, 32, 32, generator=g, dtype=torch.float64) * 2 - 1,
+        torch.rand(2, 3, 32, 32, generator=g, dtype=torch.float64) * 2 - 1,
+    )
+    plain = {
+        "discriminators": straightforward.discriminator_totals(model, batch, Noise(0, 7)),
+        "generators": straightforward.generator_total(model, batch, Noise(0, 7)),
+    }
+    checked = set()
+    for update in model.updates(iter([batch]), 7, Noise(0, 7)):
+        if update.name not in plain:
+            continue
+        total, expected_total = update.total(), plain[update.name]
+        assert abs(float((total - expected_total).detach())) / abs(float(expected_total.detach())) < LIMIT
+        parameters = [p for name in update.networks for p in getattr(model, name).parameters()]
+        found = torch.autograd.grad(total, parameters, retain_graph=True)
+        expected = torch.autograd.grad(expected_total, parameters)
+        scale = max(float(e.abs().max()) for e in expected)
+        assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) / scale < LIMIT
+        checked.add(update.name)
+    assert checked == set(plain)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_instance_norm_equals_the_library(layout: torch.memory_format) -> None:
+    x = torch.randn(3, 5, 7, 4, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    weights = torch.randn(3, 5, 7, 4, dtype=torch.float64)
+    fast, plain = instance_norm(x), F.instance_norm(x, eps=EPS)
+    assert relative(fast, plain) < LIMIT
+    (found,) = torch.autograd.grad((fast * weights).sum(), x)
+    (expected,) = torch.autograd.grad((plain * weights).sum(), x)
+    assert relative(found, expected) < LIMIT
+
+
+def test_instance_norm_gradient_by_differences() -> None:
+    x = torch.randn(2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(instance_norm, (x,))
