@@ -13,10 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def full(x: Tensor) -> Tensor:
-    """x in float32 if it is narrower: losses are not computed in 8 bits of mantissa. float64 stays."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+from drit.precision import full
 
 
 def adversarial(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:

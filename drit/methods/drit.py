@@ -20,6 +20,7 @@ from drit.methods.base import Capabilities, Method, Noise, Pair, Prepared, Updat
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
 from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
+from drit.precision import full
 
 DOMAINS = ("a", "b")
 OTHER = {"a": "b", "b": "a"}
@@ -167,9 +168,9 @@ class DRIT(Method):
         posterior = {d: self.attribute_encoder[d](x) for d, x in pictures.items()}
         style = {}
         for d, (mean, log_variance) in posterior.items():
-            style[d] = losses.full(mean)
+            style[d] = full(mean)
             if log_variance is not None:
-                deviation = (0.5 * losses.full(log_variance)).exp()
+                deviation = (0.5 * full(log_variance)).exp()
                 style[d] = style[d] + noise.normal(*mean.shape, like=style[d]) * deviation
         return style, posterior
 

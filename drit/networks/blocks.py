@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from drit.precision import full_precision
+
 EPS = 1e-5  # inside the square root of every normalisation (published value)
 INITIAL_DEVIATION = 0.02  # of convolution weights (published value)
 
@@ -24,9 +26,14 @@ def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
     """
     h, w = x.shape[-2:]
     if amount:
-        x = F.pad(x, (amount,) * 4, mode="reflect" if min(h, w) > amount else "replicate")
+        # autocast would widen the whole map to float32 here, and the convolution narrow it again
+        with full_precision(x):
+            x = F.pad(x, (amount,) * 4, mode="reflect" if min(h, w) > amount else "replicate")
     short_h, short_w = max(0, least - x.shape[-2]), max(0, least - x.shape[-1])
-    return F.pad(x, (0, short_w, 0, short_h), mode="replicate") if short_h or short_w else x
+    if short_h or short_w:
+        with full_precision(x):
+            x = F.pad(x, (0, short_w, 0, short_h), mode="replicate")
+    return x
 
 
 class _InstanceNorm(torch.autograd.Function):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.blocks import Conv, ResidualBlock, initialise, instance_norm
+from drit.precision import full, full_precision
 
 CONTENT_SLOPE = 0.01  # of the leaky ReLU after the first layer of the content encoder
 ATTRIBUTE_SLOPE = 0.2
@@ -103,8 +104,9 @@ class VariationalAttributeEncoder(nn.Module):
         h = self.first(x)
         for block in self.blocks:
             h = block(h)
-        h = F.leaky_relu(h, ATTRIBUTE_SLOPE).mean(dim=(2, 3))
-        return self.mean(h), self.log_variance(h)
+        h = full(F.leaky_relu(h, ATTRIBUTE_SLOPE)).mean(dim=(2, 3))
+        with full_precision(h):
+            return self.mean(h), self.log_variance(h)
 
 
 class PlainAttributeEncoder(nn.Module):
@@ -124,4 +126,6 @@ class PlainAttributeEncoder(nn.Module):
         h = F.relu(self.first(x))
         for layer in self.down:
             h = F.relu(layer(h))
-        return self.mean(h.mean(dim=(2, 3), keepdim=True)).flatten(1), None
+        h = full(h).mean(dim=(2, 3), keepdim=True)
+        with full_precision(h):
+            return self.mean(h).flatten(1), None

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.blocks import Conv, LayerNorm, ResidualBlock, initialise, instance_norm, pad
+from drit.precision import full, full_precision
 
 Prepared = tuple[Tensor, ...]
 
@@ -97,7 +98,7 @@ class Up(nn.Module):
     def code_planes(self, style: Tensor, weight: Tensor | None = None) -> Tensor:
         """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3). `weight`: (S, outputs, 3, 3)."""
         weight = self.conv.weight[self.features :] if weight is None else weight
-        with torch.autocast(style.device.type, enabled=False):  # a handful of numbers: full precision costs nothing
+        with full_precision(style):  # a handful of numbers: full precision costs nothing
             taps = torch.tensor(_TAPS, dtype=weight.dtype, device=weight.device)
             return torch.einsum("ms,sokl,ak,bl->moab", style.to(weight.dtype), weight, taps, taps)
 
@@ -143,10 +144,10 @@ class ConcatDecoder(nn.Module):
                 planes = up.code_planes(style)
             h = up.activate(CodePlanes.apply(h, planes))  # type: ignore[no-untyped-call]
         weight = self.last.weight.flatten(1).to(style.dtype)  # (width + S, channels)
-        with torch.autocast(style.device.type, enabled=False):
+        with full_precision(style):
             bias = torch.addmm(self.last.bias.to(style.dtype), style, weight[self.width :])  # (M, channels)
         out = F.conv2d(h, self.last.weight[: self.width].transpose(0, 1))
-        return torch.tanh(_full(out) + bias[:, :, None, None])
+        return torch.tanh(full(out) + bias[:, :, None, None])
 
 
 class ConcatGenerator(nn.Module):
@@ -199,7 +200,8 @@ class FeatureBlock(nn.Module):
     @staticmethod
     def _mix(mix: nn.ModuleList, features: Tensor, code: Tensor) -> Tensor:
         weight = mix[0].weight[:, code.shape[1] :].flatten(1)  # (2 C, C)
-        planes = F.linear(code, weight)[:, :, None, None].to(features.dtype)  # (M, 2 C, 1, 1)
+        with full_precision(code):
+            planes = F.linear(code, weight)[:, :, None, None].to(features.dtype)  # (M, 2 C, 1, 1)
         return F.relu(mix[1](F.relu(_repeat(features, len(code)) + planes)))
 
 
@@ -253,19 +255,15 @@ class FeatureGenerator(nn.Module):
         """prepared of N pictures, style (M, S). Returns (M, channels, H, W) in [-1, 1]."""
         h, started = prepared
         own = self.own[domain]
-        codes = own.codes(style).split(h.shape[1], dim=1)
+        with full_precision(style):
+            codes = own.codes(style.to(own.codes[0].weight.dtype)).split(h.shape[1], dim=1)
         for i, (block, code) in enumerate(zip(self._blocks(domain), codes, strict=True)):
             h = block.finish(h, started if i == 0 else block.start(h), code)
         for up in own.up:
             h = up.activate(up.upsample(h))
-        return torch.tanh(_full(F.conv2d(h, own.last.weight.transpose(0, 1), own.last.bias)))
+        return torch.tanh(full(F.conv2d(h, own.last.weight.transpose(0, 1), own.last.bias)))
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:
     """(N, ...) -> (count, ...), k-major; no copy where the numbers agree already."""
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))
-
-
-def _full(x: Tensor) -> Tensor:
-    """At least float32: what is compared with a picture is not rounded to 8 bits of mantissa."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
