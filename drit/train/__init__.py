@@ -1,0 +1,1 @@
+"""Training: one loop that runs any method, and the run folder it writes."""

@@ -1,0 +1,425 @@
+"""The training loop: runs any method, owns optimizers, devices, files and the way back after an interruption.
+
+Everything random is a pure function of seed and position (weights: the seed; batches: the number of batches drawn;
+noise: the iteration), so that N iterations in one go and N/2 + resume give the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit import __version__
+from drit.config import TrainConfig, differences, from_dict, to_dict
+from drit.data.decode import to_tensor
+from drit.data.folders import PictureSet, open_domain
+from drit.data.stream import BatchStream, choose_workers
+from drit.errors import CheckpointError, DivergedError, UsageError
+from drit.methods import method_class
+from drit.methods.base import Method, Noise, Pair
+from drit.precision import autocast, choose
+from drit.train import checkpoint as files
+from drit.train.log import Bar, Metrics, sample_sheet
+from drit.train.schedule import rate_factor
+
+# Settings that change nothing of the result, or that a resume is meant to change.
+FREE_TO_CHANGE = ("steps", "preset", "threads", "log.", "data.workers", "data.cache")
+SAMPLE_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `train` ended."""
+
+    run: Path
+    step: int
+    finished: bool  # False: interrupted, saved
+    losses: dict[str, float]  # the last ones, each update's total and each term
+
+
+def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outcome:
+    """Train a new run into the folder `out`.
+
+    stop_after: stop (with a checkpoint) after so many iterations, as an interruption would; for tests and time slices.
+    Raises UsageError when `out` holds something already, DataError for unusable pictures, DivergedError for NaN.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if (out / "config.json").is_file():
+            raise UsageError(
+                f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out."
+            )
+        raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+    sets = _open(config)
+    config = _settled(config, sets)
+    method_class(config.method)
+    out.mkdir(parents=True, exist_ok=True)
+    files.write_json(out / "config.json", _record(config))
+    files.write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
+    with Trainer(config, out, sets) as trainer:
+        return trainer.run(stop_after)
+
+
+def resume(
+    run: Path, changes: TrainConfig | None = None, allow_changes: bool = False, stop_after: int | None = None
+) -> Outcome:
+    """Go on with a run from its newest whole checkpoint, bit-exactly on a CPU.
+
+    changes: the settings to go on with (None: the recorded ones). Settings other than `FREE_TO_CHANGE`, and data that
+    changed, need `allow_changes`; the error lists them. Raises CheckpointError for a run that cannot be read.
+    """
+    if (run / "config.json").is_file() and not files.checkpoints(run):
+        raise CheckpointError(f"The run {run} has no whole checkpoint to go on from. Remove the folder and start again.")
+    found = files.find(run)
+    recorded = recorded_config(run)
+    config = changes or recorded
+    changed = {
+        name: pair for name, pair in differences(recorded, config).items() if not name.startswith(FREE_TO_CHANGE)
+    }
+    if changed and not allow_changes:
+        listed = "; ".join(f"{name}: {old!r} -> {new!r}" for name, (old, new) in changed.items())
+        raise UsageError(f"Settings differ from those of {run}: {listed}. Add --allow-changes to go on with the new ones.")
+    sets = _open(config)
+    config = _settled(config, sets)
+    told = {d: s.fingerprint() for d, s in sets.items()}
+    before = files.read_json(run / "data.json")
+    moved = [d for d in told if told[d] != before.get(d)]
+    if moved and not allow_changes:
+        what = "; ".join(
+            f"{d}: " + ", ".join(f"{k} {before.get(d, {}).get(k)} -> {v}" for k, v in told[d].items() if before.get(d, {}).get(k) != v)
+            for d in moved
+        )
+        raise UsageError(f"The pictures differ from those that {run} was trained on ({what}). Add --allow-changes to go on.")
+    with Trainer(config, run, sets) as trainer:
+        trainer.restore(found)
+        files.write_json(run / "config.json", _record(config))
+        files.write_json(run / "data.json", told)
+        return trainer.run(stop_after)
+
+
+def recorded_config(run: Path) -> TrainConfig:
+    """The settings a run recorded. Raises CheckpointError when they cannot be read."""
+    record = files.read_json(run / "config.json")
+    try:
+        return from_dict(TrainConfig, record["settings"])
+    except (KeyError, UsageError) as error:
+        raise CheckpointError(f"{run}/config.json does not hold this version's settings: {error}") from error
+
+
+class Trainer:
+    """One run in progress. A context manager: leaving it stops loaders and closes files, whatever happened."""
+
+    def __init__(self, config: TrainConfig, run: Path, sets: dict[str, PictureSet]) -> None:
+        self.config = config
+        self.path = run
+        self.sets = sets
+        self.device = choose_device(config.device)
+        torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+        self.dtype = choose(config.precision, self.device)
+        self.channels = {d: s.channels for d, s in sets.items()}
+        torch.manual_seed(config.seed)
+        self.method: Method = method_class(config.method).build(config, self.channels)
+        self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizers = self._optimizers()
+        self.average: dict[str, Tensor] = {}
+        if config.optim.ema:
+            self.average = {name: p.detach().clone() for name, p in self._inference_parameters()}
+        self.step = 0  # iterations done
+        self.stream: BatchStream | None = None
+        self.position = 0  # batches drawn
+        self.last: dict[str, float] = {}
+        self._stopping = False
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.stream is not None:
+            self.stream.close()
+
+    def _optimizers(self) -> dict[str, torch.optim.Adam]:
+        o = self.config.optim
+        rates = self.method.learning_rates(o)
+        return {
+            name: torch.optim.Adam(
+                module.parameters(), lr=rates[name], betas=(o.beta1, o.beta2), weight_decay=o.weight_decay, fused=True
+            )
+            for name, module in self.method.named_children()
+            if any(True for _ in module.parameters())
+        }
+
+    def _inference_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        for network in self.method.inference:
+            for name, p in getattr(self.method, network).named_parameters():
+                yield f"{network}.{name}", p
+
+    def restore(self, found: Path) -> None:
+        """Take up a checkpoint: weights, moving average, optimizers, positions."""
+        meta = files.load_meta(found)
+        if meta["method"] != self.config.method:
+            raise CheckpointError(
+                f"{found} is of the method '{meta['method']}', not '{self.config.method}'. Resume with its own settings."
+            )
+        weights, average = files.load_weights(found)
+        state = files.load_state(found)
+        files.check_fit(self.method.state_dict(), weights, found)
+        self.method.load_state_dict(weights)
+        if self.average:
+            if average:
+                files.check_names(set(self.average), set(average), found)
+                self.average = {name: average[name].to(self.device) for name in self.average}
+            else:  # switched on at a resume: starts from the weights as they are
+                self.average = {name: p.detach().clone() for name, p in self._inference_parameters()}
+        for name, optimizer in self.optimizers.items():
+            rates = [group["lr"] for group in optimizer.param_groups]
+            own = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+            optimizer.load_state_dict(state["optimizers"][name])
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group.update(own)  # settings come from the configuration, moments from the checkpoint
+                group["lr"] = rate
+        self.step, self.position = state["step"], state["position"]
+
+    def run(self, stop_after: int | None = None) -> Outcome:
+        """Iterate to `config.steps`, or until interrupted; a checkpoint is written either way."""
+        config = self.config
+        if self.step >= config.steps:
+            raise UsageError(
+                f"{self.path} is trained already: {self.step} of {config.steps} iterations. "
+                f"Go on with more: drit train --resume {self.path} --steps {2 * self.step}"
+            )
+        end = config.steps if stop_after is None else min(config.steps, self.step + stop_after)
+        workers = choose_workers(config.data, all(s.cached for s in self.sets.values()))
+        self.stream = BatchStream(
+            self.sets["a"], self.sets["b"], config.data, config.batch, config.seed, self.position, workers
+        )
+        metrics, bar = Metrics(self.path, config.log, self.step), Bar(config.steps, self.step)
+        bar.say(self._introduction(workers))
+        saved = self.step
+        sums: dict[str, Tensor] = {}
+        counted = 0
+        try:
+            with _Interrupt(self):
+                while self.step < end and not self._stopping:
+                    for name, value in self.iterate().items():
+                        sums[name] = sums[name] + value if name in sums else value
+                    counted += 1
+                    log_now = self.step % config.log.metrics_every == 0 or self.step == end or self._stopping
+                    save_now = self.step % config.log.checkpoint_every == 0 or self.step == end or self._stopping
+                    if log_now or save_now or self.device.type == "cpu":
+                        self.last = {name: float(v) / counted for name, v in sums.items()}
+                        self._check_finite(saved)
+                        bar.update(self.step, {n: v for n, v in self.last.items() if n.startswith("total/")})
+                    if log_now:
+                        rates = {f"rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
+                        metrics.write(self.step, self.last | {"rate/generator": max(rates.values())})
+                        sums, counted = {}, 0
+                    if config.log.sample_every and (self.step % config.log.sample_every == 0 or self.step == end):
+                        self.write_samples()
+                    if save_now:
+                        self.save()
+                        saved = self.step
+        finally:
+            metrics.close()
+            bar.close()
+        return Outcome(self.path, self.step, self.step >= config.steps, self.last)
+
+    def iterate(self) -> dict[str, Tensor]:
+        """One iteration: every update of the method, in order. Returns its terms and totals, detached, on the device."""
+        config = self.config
+        factor = rate_factor(self.step, config.steps, config.optim.warmup, config.optim.decay_from)
+        rates = self.method.learning_rates(config.optim)
+        for name, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = rates[name] * factor
+        noise = Noise(config.seed, self.step)
+        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for layers that draw by themselves (dropout)
+        updates = self.method.updates(self._batches(), self.step, noise)
+        seen: dict[str, Tensor] = {}
+        while True:
+            with autocast(self.dtype, self.device):
+                update = next(updates, None)
+            if update is None:
+                break
+            parameters = [p for n in update.networks for p in getattr(self.method, n).parameters()]
+            for p in parameters:
+                p.grad = None
+            total = update.total()
+            torch.autograd.backward(total, inputs=parameters)
+            if update.max_grad_norm:
+                torch.nn.utils.clip_grad_norm_(parameters, update.max_grad_norm)
+            for n in update.networks:
+                self.optimizers[n].step()
+            for name, term in update.losses.items():
+                seen[f"{update.name}/{name}"] = term.detach()
+            seen[f"total/{update.name}"] = total.detach()
+        self.step += 1
+        if self.average:
+            decay = min(config.optim.ema, (1 + self.step) / (10 + self.step))  # young averages follow quickly
+            names, parameters = zip(*self._inference_parameters(), strict=True)
+            torch._foreach_lerp_([self.average[n] for n in names], [p.detach() for p in parameters], 1 - decay)
+        return seen
+
+    def _batches(self) -> Iterator[Pair]:
+        assert self.stream is not None
+        while True:
+            batch = next(self.stream)
+            self.position += 1
+            yield Pair(*(x.to(self.device, memory_format=torch.channels_last, non_blocking=True) for x in batch[:2]))
+
+    def _check_finite(self, saved: int) -> None:
+        bad = [name for name, value in self.last.items() if not math.isfinite(value)]
+        if not bad:
+            return
+        whole = files.checkpoints(self.path)
+        good = f"The last good checkpoint is {whole[-1]}." if whole else "No checkpoint was written yet."
+        raise DivergedError(
+            f"Training diverged near iteration {self.step}: {', '.join(bad[:4])} is not a finite number. {good} "
+            f"Go on from it more carefully: drit train --resume {self.path} --allow-changes --optim.lr "
+            f"{self.config.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)."
+        )
+
+    def save(self) -> None:
+        """Write a checkpoint of this iteration and delete old ones."""
+        state = {
+            "step": self.step,
+            "position": self.position,
+            "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+        }
+        weights = self.method.state_dict()
+        broken = [name for name, t in weights.items() if not bool(torch.isfinite(t).all())]
+        if broken:
+            self.last = {f"weights {broken[0]}": math.nan}
+            self._check_finite(self.step)
+        meta = {
+            "method": self.config.method,
+            "channels": self.channels,
+            "config": to_dict(self.config),
+            "pictures": "float in [-1, 1], (N, C, H, W)",
+            "depth": {d: s.depth for d, s in self.sets.items()},
+            "metrics": {k: v for k, v in self.last.items() if math.isfinite(v)},
+            "versions": _versions(),
+        }
+        files.save(self.path, self.step, weights, self.average, state, meta)
+        files.prune(self.path, self.config.log.keep, self.config.log.keep_every)
+
+    def write_samples(self) -> None:
+        """A sample sheet of the first pictures of each domain, by the averaged weights if there are any."""
+        size = self.config.data.crop
+        pictures = {}
+        for d, s in self.sets.items():
+            chosen = np.linspace(0, len(s) - 1, min(SAMPLE_PICTURES, len(s))).astype(int)
+            crops = [to_tensor(_centre(s.get(int(i)), size)) for i in chosen]
+            pictures[d] = torch.stack(crops).to(self.device, memory_format=torch.channels_last)
+        path = self.path / "samples" / f"step_{self.step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        kept = self._swap_average()
+        with autocast(self.dtype, self.device):
+            sample_sheet(self.method, pictures, path, self.config.seed)
+        self._swap_back(kept)
+
+    def _swap_average(self) -> dict[str, Tensor]:
+        kept = {}
+        for name, p in self._inference_parameters() if self.average else ():
+            kept[name] = p.data
+            p.data = self.average[name]
+        return kept
+
+    def _swap_back(self, kept: dict[str, Tensor]) -> None:
+        for name, p in self._inference_parameters() if kept else ():
+            p.data = kept[name]
+
+    def stop(self) -> None:
+        """Finish the iteration at hand, save and return."""
+        self._stopping = True
+
+    def _introduction(self, workers: int) -> str:
+        counts = ", ".join(f"{d} {len(s)} pictures of {s.channels} channels" for d, s in self.sets.items())
+        skipped = "".join(f"\nskipped: {name} ({why})" for s in self.sets.values() for name, why in s.skipped.items())
+        millions = sum(p.numel() for p in self.method.parameters()) / 1e6
+        return (
+            f"{self.config.method} ({self.config.preset}): {counts}; {millions:.1f} M weights; "
+            f"{str(self.dtype).removeprefix('torch.')} on {self.device}, {torch.get_num_threads()} threads, "
+            f"{workers} loader processes; iterations {self.step} to {self.config.steps} into {self.path}{skipped}"
+        )
+
+
+class _Interrupt:
+    """While open, the first ctrl-C (or SIGTERM) asks the trainer to stop after the iteration, the second stops at once."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._trainer._stopping:
+            raise KeyboardInterrupt
+        print("\nStopping after this iteration (again: at once, without saving).", file=sys.stderr, flush=True)
+        self._trainer.stop()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a name means. Raises UsageError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
+    return device
+
+
+def _open(config: TrainConfig) -> dict[str, PictureSet]:
+    for d in ("a", "b"):
+        if not getattr(config.data, d):
+            raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
+    return {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}  # type: ignore[arg-type]
+
+
+def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
+    """The configuration with what was left to be found out: channels as the files have them; checked values."""
+    if config.batch < 1 or config.steps < 1:
+        raise UsageError("--steps and --batch must be at least 1.")
+    if config.optim.split_batch and config.batch < 2:
+        raise UsageError("--optim.split-batch needs a batch of at least 2: one half is encoded, the other judged against.")
+    least = max(16, 1 << config.network.downsamplings)
+    if config.data.crop < least:
+        raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
+    if not 1 <= config.network.downsamplings <= 5:
+        raise UsageError("--network.downsamplings must be 1 to 5.")
+    return replace(
+        config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels)
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {"drit": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def _record(config: TrainConfig) -> dict[str, Any]:
+    return {"settings": to_dict(config), "versions": _versions()}
+
+
+def _centre(array: np.ndarray, size: int) -> np.ndarray:
+    top, left = (array.shape[0] - size) // 2, (array.shape[1] - size) // 2
+    return array[top : top + size, left : left + size]

@@ -1,0 +1,258 @@
+"""Using a trained model: everything goes through one class, `Translator`.
+
+A picture is encoded to its content code once, the generator's part that no style changes runs once (`prepare`), and
+only the rest runs for each style (`render`), in chunks of styles so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.config import TrainConfig, from_dict
+from drit.data.decode import convert_channels, from_tensor, to_tensor
+from drit.errors import CheckpointError, UsageError
+from drit.methods import method_class
+from drit.methods.base import Method, Prepared
+from drit.precision import autocast, choose
+from drit.train import checkpoint as files
+from drit.train.loop import choose_device
+
+# Pixels rendered at once: a chunk's largest map (half the width of the content code) then stays near the cache's size.
+CHUNK_PIXELS = 1 << 19
+
+
+class Translator:
+    """A trained model for use. `Translator.load(run)` or `drit.load(run)`.
+
+    Pictures go in as PIL images, numpy arrays (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1], or tensors
+    (C, H, W) in [-1, 1]; what comes out is of the same kind. Any size: pictures are padded by reflection to what the
+    networks need and results cropped back.
+    """
+
+    def __init__(
+        self, method: Method, names: dict[str, str], device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> None:
+        """names: the folder's name of each domain, which may be used in place of "a" and "b"."""
+        self.device = choose_device(device)
+        if threads or self.device.type == "cpu":
+            torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        self.dtype = choose(precision, self.device)
+        self.method = method.eval().requires_grad_(False)
+        self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.names = names
+
+    @classmethod
+    def load(
+        cls, run: str | Path, device: str = "auto", precision: str = "auto", average: bool = True, threads: int = 0
+    ) -> Translator:
+        """The newest checkpoint of a run, or a checkpoint folder. `average`: use the moving average if there is one.
+
+        Raises CheckpointError for what is not a run, is truncated, or belongs to another method.
+        """
+        found = files.find(Path(run))
+        meta = files.load_meta(found)
+        try:
+            config = from_dict(TrainConfig, meta["config"])
+        except UsageError as error:
+            raise CheckpointError(f"{found}/meta.json does not hold this version's settings: {error}") from error
+        with torch.device("meta"):  # no time spent on initial weights that are replaced at once
+            method = method_class(meta["method"]).build(config, meta["channels"])
+        weights, averaged = files.load_weights(found)
+        if average:
+            weights |= averaged
+        own = method.state_dict()
+        files.check_fit(own, weights, found)
+        method.load_state_dict(weights, assign=True)
+        return cls(method, _domain_names(config), device, precision, threads)
+
+    # Domains and styles
+
+    def domain(self, name: str) -> str:
+        """The domain, "a" or "b", that a name (or the name of its folder) means. Raises UsageError if there is none."""
+        if name in self.method.channels:
+            return name
+        found = [d for d, folder in self.names.items() if folder == name]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(f"{d} ({folder})" for d, folder in self.names.items())
+        raise UsageError(f"There is no domain '{name}'. Domains of this run: {known}.")
+
+    def source(self, to: str) -> str:
+        """The domain that translation to `to` starts from. Raises UsageError if the method does not go there."""
+        target = self.domain(to)
+        if target not in self.method.capabilities.directions:
+            raise UsageError(f"This method does not translate to {target}.")
+        return "a" if target == "b" else "b"
+
+    def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
+        """`count` random styles of domain `to`: (count, S). The first k of a seed do not depend on `count`."""
+        self._needs_styles()
+        target = self.domain(to)
+        rows = []
+        for i in range(count):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
+            rows.append(self.method.sample_style(1, target, generator))
+        return torch.cat(rows)
+
+    @torch.inference_mode()
+    def style(self, picture: Any, domain: str) -> Tensor:
+        """The style of an exemplar picture of `domain`: the posterior mean (1, S), the same each time."""
+        self._needs_styles()
+        if not self.method.capabilities.exemplar:
+            raise UsageError("This method cannot take a style from a picture. Use random styles.")
+        d = self.domain(domain)
+        with autocast(self.dtype, self.device):
+            return self.method.style(self._padded(self._tensor(picture, d)), d).float().cpu()
+
+    def _needs_styles(self) -> None:
+        if not self.method.capabilities.style_dim:
+            raise UsageError("This method gives one output for each picture: it has no styles.")
+
+    @staticmethod
+    def interpolate(styles: Tensor, count: int) -> Tensor:
+        """`count` styles on the straight lines from each style to the next, ends included: (K, S) -> (count, S)."""
+        if len(styles) < 2 or count < 2:
+            raise UsageError("Interpolation needs at least two styles and two steps.")
+        places = torch.linspace(0, len(styles) - 1, count)
+        left = places.floor().clamp(max=len(styles) - 2).long()
+        share = (places - left)[:, None]
+        return styles[left] * (1 - share) + styles[left + 1] * share
+
+    # Pictures
+
+    @torch.inference_mode()
+    def content(self, picture: Any, domain: str) -> Tensor:
+        """Content code of one picture (1, C, h, w), of the picture as padded."""
+        d = self.domain(domain)
+        with autocast(self.dtype, self.device):
+            return self.method.content(self._padded(self._tensor(picture, d)), d)
+
+    def render(self, content: Tensor, styles: Tensor, to: str) -> Iterator[Tensor]:
+        """Pictures (k, C, H, W) in [-1, 1] on the CPU, in chunks of styles, from one content code and (K, S) styles."""
+        target = self.domain(to)
+        size = self.method.stride**2 * content.shape[-2] * content.shape[-1]
+        chunk = max(1, CHUNK_PIXELS // size)
+        with torch.inference_mode(), autocast(self.dtype, self.device):
+            prepared: Prepared = self.method.prepare(content, target)
+            for part in styles.to(self.device).split(chunk):
+                yield self.method.render(prepared, part, target).float().cpu()
+
+    def outputs(self, picture: Any, styles: Tensor, to: str) -> Iterator[Tensor]:
+        """Translations of one picture, one tensor (C, H, W) in [-1, 1] for each style, of the picture's own size."""
+        source = self.source(to)
+        x = self._tensor(picture, source)
+        h, w = x.shape[-2:]
+        with torch.inference_mode(), autocast(self.dtype, self.device):
+            content = self.method.content(self._padded(x), source)
+        for chunk in self.render(content, styles, to):
+            yield from chunk[:, :, :h, :w]
+
+    def translate(
+        self,
+        picture: Any,
+        to: str,
+        styles: int | Tensor | Sequence[Sequence[float]] = 1,
+        seed: int = 0,
+        style_from: Any | Sequence[Any] = (),
+    ) -> list[Any]:
+        """Translations of one picture to domain `to`, of the picture's kind, size and depth.
+
+        styles: how many random ones (drawn with `seed`), or the styles themselves (K, S). style_from: exemplar pictures
+        of domain `to` (one or several); then a number of `styles` is not used.
+        """
+        exemplars = list(style_from) if isinstance(style_from, (list, tuple)) else [style_from]
+        if not self.method.capabilities.style_dim:
+            if exemplars:
+                self._needs_styles()
+            chosen = torch.zeros(1, 0)
+        elif exemplars:
+            chosen = torch.cat([self.style(e, to) for e in exemplars])
+        elif isinstance(styles, int):
+            chosen = self.sample(styles, to, seed)
+        else:
+            chosen = self.checked(styles)
+        return [_like(picture, made) for made in self.outputs(picture, chosen, to)]
+
+    def checked(self, styles: Tensor | Sequence[Sequence[float]]) -> Tensor:
+        """Styles as a float tensor (K, S). Raises UsageError when their length is not the model's."""
+        self._needs_styles()
+        found = torch.as_tensor(styles, dtype=torch.float32)
+        if found.dim() != 2 or found.shape[1] != self.method.capabilities.style_dim:
+            raise UsageError(
+                f"Styles of shape {tuple(found.shape)} do not fit: this model takes (K, {self.method.capabilities.style_dim})."
+            )
+        return found
+
+    def _tensor(self, picture: Any, domain: str) -> Tensor:
+        """(1, C, H, W) in [-1, 1] on the device, with the domain's channels."""
+        channels = self.method.channels[domain]
+        if isinstance(picture, Tensor):
+            if picture.dim() != 3 or picture.shape[0] != channels:
+                raise UsageError(
+                    f"A tensor of shape {tuple(picture.shape)} does not fit: domain {domain} takes ({channels}, H, W) in [-1, 1]."
+                )
+            x = picture.float()
+        else:
+            x = to_tensor(convert_channels(_as_array(picture), channels))
+        return x[None].to(self.device, memory_format=torch.channels_last)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """x with rows and columns reflected below and to the right, to multiples of the stride and the least size."""
+        for axis in (2, 3):
+            size = x.shape[axis]
+            wanted = max(self.method.least, -(-size // self.method.stride) * self.method.stride)
+            if wanted != size:
+                x = x.index_select(axis, _reflected(size, wanted).to(x.device))
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+def _reflected(size: int, wanted: int) -> Tensor:
+    """Indices 0 .. wanted - 1 reflected at the borders of 0 .. size - 1 as often as needed (size 3: 0 1 2 1 0 1 2)."""
+    period = max(1, 2 * (size - 1))
+    places = torch.arange(wanted) % period
+    return torch.minimum(places, period - places) if size > 1 else torch.zeros(wanted, dtype=torch.long)
+
+
+def _domain_names(config: TrainConfig) -> dict[str, str]:
+    return {d: Path(str(getattr(config.data, d)).partition(".npz")[0]).name for d in ("a", "b")}
+
+
+def _as_array(picture: Any) -> np.ndarray:
+    """A PIL image or array as (H, W, C) of uint8 or uint16, or float in [0, 1] taken to uint16."""
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+        raise UsageError(
+            f"A picture must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; this is "
+            f"{type(picture).__name__} of shape {array.shape} and type {array.dtype}."
+        )
+    if array.dtype.kind == "f":
+        array = (np.clip(array, 0, 1) * 65535).round().astype(np.uint16)
+    return array
+
+
+def _like(picture: Any, made: Tensor) -> Any:
+    """The output (C, H, W) in [-1, 1] as the kind that went in."""
+    if isinstance(picture, Tensor):
+        return made.to(picture.device)
+    if isinstance(picture, np.ndarray):
+        if picture.dtype.kind == "f":
+            return ((made.permute(1, 2, 0).clamp(-1, 1) + 1) / 2).numpy().astype(picture.dtype)
+        return from_tensor(made, 8 * picture.dtype.itemsize)
+    from PIL import Image
+
+    array = from_tensor(made, 8)
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def load(run: str | Path, **options: Any) -> Translator:
+    """A trained model for use: `drit.load("runs/x").translate(image, to="b", styles=5, seed=0)`."""
+    return Translator.load(run, **options)
