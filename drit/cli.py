@@ -44,7 +44,9 @@ def build_parser() -> Parser:
     return parser
 
 
-def _add(commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int], epilog: str = "") -> Parser:
+def _add(
+    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int], epilog: str = ""
+) -> Parser:
     command: Parser = commands.add_parser(
         name,
         help=help_text,

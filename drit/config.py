@@ -161,8 +161,16 @@ class TrainConfig:
 
 
 _PAPER = TrainConfig(preset="paper")
+_DEFAULT = replace(
+    _PAPER,
+    preset="default",
+    loss=replace(_PAPER.loss, mode_seeking=1.0),
+    optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
+)
 
 PRESETS: dict[str, TrainConfig] = {
+    # What trains best on one machine (docs/results.md has the experiments behind it).
+    "default": _DEFAULT,
     # The paper's formulas and weights, at the published sizes.
     "paper": _PAPER,
     # What the published program does (docs/official.md lists what of it is not reproduced).
@@ -176,6 +184,36 @@ PRESETS: dict[str, TrainConfig] = {
         network=replace(_PAPER.network, share_feature_layer=False),
         loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
         optim=replace(_PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False),
+    ),
+    # 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
+    "digits": replace(
+        _DEFAULT,
+        preset="digits",
+        steps=20_000,
+        batch=32,
+        data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
+        network=replace(
+            _DEFAULT.network,
+            width=24,
+            content_blocks=2,
+            generator_blocks=2,
+            attribute_width=32,
+            attribute_blocks=2,
+            discriminator_width=32,
+            discriminator_layers=3,
+            discriminator_scales=2,
+        ),
+        optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
+    ),
+    # A first look at photographs within the hour on a laptop: half the width, 128-pixel crops.
+    "quick": replace(
+        _DEFAULT,
+        preset="quick",
+        steps=10_000,
+        batch=2,
+        data=replace(_DEFAULT.data, resize=144, crop=128),
+        network=replace(_DEFAULT.network, width=32, attribute_width=32, discriminator_width=32),
+        optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
     ),
 }
 

@@ -78,7 +78,9 @@ def chosen_styles(
     """
     if not translator.method.capabilities.style_dim:
         if exemplars or saved or interpolate or count > 1:
-            raise UsageError("This method gives one output for each picture: it has no styles. Leave the style flags out.")
+            raise UsageError(
+                "This method gives one output for each picture: it has no styles. Leave the style flags out."
+            )
         return [Style("output", torch.zeros(0))]
     styles = []
     for word in exemplars:
@@ -112,7 +114,12 @@ def read_styles(path: Path, translator: Translator) -> list[Style]:
 
 
 def translate_files(
-    translator: Translator, inputs: Sequence[tuple[Path, Path]], to: str, out: Path, styles: Sequence[Style], quiet: bool
+    translator: Translator,
+    inputs: Sequence[tuple[Path, Path]],
+    to: str,
+    out: Path,
+    styles: Sequence[Style],
+    quiet: bool,
 ) -> dict[str, Any]:
     """Translate pictures in all styles into `out`: PLACE_STYLE.SUFFIX each, `sheet.png`, and `styles.json`.
 

@@ -66,7 +66,12 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def save(
-    run: Path, step: int, weights: dict[str, Tensor], average: dict[str, Tensor], state: dict[str, Any], meta: dict[str, Any]
+    run: Path,
+    step: int,
+    weights: dict[str, Tensor],
+    average: dict[str, Tensor],
+    state: dict[str, Any],
+    meta: dict[str, Any],
 ) -> Path:
     """Write a checkpoint whole under a temporary name, sync it and rename it; then point `latest` at it.
 

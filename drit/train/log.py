@@ -149,7 +149,9 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     columns += [f"exemplar {i + 1}" for i in range(exemplars)] + [f"random {i + 1}" for i in range(randoms)]
     if exemplars:
         for d, x in pictures.items():
-            rows.append([None] * (len(columns) - exemplars - randoms) + [_array(p) for p in x[:exemplars]] + [None] * randoms)
+            rows.append(
+                [None] * (len(columns) - exemplars - randoms) + [_array(p) for p in x[:exemplars]] + [None] * randoms
+            )
             titles.append(f"exemplars {d}")
     for source, target in (("a", "b"), ("b", "a")):
         if target not in capabilities.directions:

@@ -81,7 +81,9 @@ def resume(
     changed, need `allow_changes`; the error lists them. Raises CheckpointError for a run that cannot be read.
     """
     if (run / "config.json").is_file() and not files.checkpoints(run):
-        raise CheckpointError(f"The run {run} has no whole checkpoint to go on from. Remove the folder and start again.")
+        raise CheckpointError(
+            f"The run {run} has no whole checkpoint to go on from. Remove the folder and start again."
+        )
     found = files.find(run)
     recorded = recorded_config(run)
     config = changes or recorded
@@ -90,7 +92,9 @@ def resume(
     }
     if changed and not allow_changes:
         listed = "; ".join(f"{name}: {old!r} -> {new!r}" for name, (old, new) in changed.items())
-        raise UsageError(f"Settings differ from those of {run}: {listed}. Add --allow-changes to go on with the new ones.")
+        raise UsageError(
+            f"Settings differ from those of {run}: {listed}. Add --allow-changes to go on with the new ones."
+        )
     sets = _open(config)
     config = _settled(config, sets)
     told = {d: s.fingerprint() for d, s in sets.items()}
@@ -98,10 +102,15 @@ def resume(
     moved = [d for d in told if told[d] != before.get(d)]
     if moved and not allow_changes:
         what = "; ".join(
-            f"{d}: " + ", ".join(f"{k} {before.get(d, {}).get(k)} -> {v}" for k, v in told[d].items() if before.get(d, {}).get(k) != v)
+            f"{d}: "
+            + ", ".join(
+                f"{k} {before.get(d, {}).get(k)} -> {v}" for k, v in told[d].items() if before.get(d, {}).get(k) != v
+            )
             for d in moved
         )
-        raise UsageError(f"The pictures differ from those that {run} was trained on ({what}). Add --allow-changes to go on.")
+        raise UsageError(
+            f"The pictures differ from those that {run} was trained on ({what}). Add --allow-changes to go on."
+        )
     with Trainer(config, run, sets) as trainer:
         trainer.restore(found)
         files.write_json(run / "config.json", _record(config))
@@ -401,15 +410,15 @@ def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
     if config.batch < 1 or config.steps < 1:
         raise UsageError("--steps and --batch must be at least 1.")
     if config.optim.split_batch and config.batch < 2:
-        raise UsageError("--optim.split-batch needs a batch of at least 2: one half is encoded, the other judged against.")
+        raise UsageError(
+            "--optim.split-batch needs a batch of at least 2: one half is encoded, the other judged against."
+        )
     least = max(16, 1 << config.network.downsamplings)
     if config.data.crop < least:
         raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
     if not 1 <= config.network.downsamplings <= 5:
         raise UsageError("--network.downsamplings must be 1 to 5.")
-    return replace(
-        config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels)
-    )
+    return replace(config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels))
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,275 @@
+"""A domain: the pictures of a folder or of an array file, checked when opened, resized when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from drit.config import DataConfig
+from drit.data.decode import SUFFIXES, convert_channels, decode, probe
+from drit.data.transforms import resize, resized_shape
+from drit.errors import DataError, UsageError
+
+Domain = Literal["a", "b"]
+LEAST_PICTURES = 2
+MEMORY_SHARE = 4  # cached pictures may fill a fourth of the memory that is free
+_ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """All pictures under a folder, sorted by path; hidden files and folders are left out."""
+    found = []
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        found += [Path(directory, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
+    return sorted(found)
+
+
+class PictureSet:
+    """The pictures of one domain, by index. `get` gives them resized and with the domain's channels.
+
+    names: one for each picture. skipped: unreadable files and why. labels: (N,) or None. depth: 8 or 16 bits.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        pictures: Sequence[Path] | np.ndarray,
+        shapes: list[tuple[int, int]],
+        config: DataConfig,
+        channels: int,
+        depth: int,
+        skipped: dict[str, str],
+        labels: np.ndarray | None = None,
+        digest: str = "",
+    ) -> None:
+        self.source = source
+        self.channels = channels
+        self.depth = depth
+        self.skipped = skipped
+        self.labels = labels
+        self._pictures = pictures
+        self._shapes = shapes
+        self._config = config
+        self._digest = digest
+        pixels = sum(h * w for h, w in (resized_shape(*s, config.resize, config.resize_mode) for s in shapes))
+        self.cached = config.cache and pixels * channels * depth // 8 < _free_memory() // MEMORY_SHARE
+        self._cache: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @property
+    def names(self) -> list[str]:
+        if isinstance(self._pictures, np.ndarray):
+            return [f"{self.source}[{i}]" for i in range(len(self))]
+        return [str(p) for p in self._pictures]
+
+    def get(self, index: int) -> np.ndarray:
+        """Picture `index` as (H, W, C) of uint8 or uint16, resized as the settings say.
+
+        One that turns out unreadable is noted in `skipped` and the next readable one given instead; beyond
+        `max_unreadable` a DataError lists them.
+        """
+        for offset in range(len(self)):
+            i = (index + offset) % len(self)
+            if i in self._cache:
+                return self._cache[i]
+            try:
+                array = self._read(i)
+            except DataError as error:
+                self.skipped[self.names[i]] = str(error)
+                _check_skipped(self.skipped, self._config.max_unreadable)
+                continue
+            if self.cached:
+                self._cache[i] = array
+            return array
+        raise DataError(f"None of the pictures of {self.source} can be read.")
+
+    def _read(self, i: int) -> np.ndarray:
+        picture = self._pictures[i]
+        array = decode(picture, self._config.alpha)[0] if isinstance(picture, Path) else picture
+        array = convert_channels(array, self.channels)
+        if self.depth == 16 and array.dtype == np.uint8:
+            array = array.astype(np.uint16) * 257  # 255 becomes 65535
+        return resize(array, *resized_shape(*array.shape[:2], self._config.resize, self._config.resize_mode))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the pictures, for data.json: count, channels, sizes, and a hash of names and file sizes (of
+        the values, for arrays)."""
+        heights, widths = zip(*self._shapes, strict=True)
+        return {
+            "source": Path(self.source).name,
+            "kind": "array" if isinstance(self._pictures, np.ndarray) else "folder",
+            "count": len(self),
+            "channels": self.channels,
+            "depth": self.depth,
+            "smallest": [min(heights), min(widths)],
+            "largest": [max(heights), max(widths)],
+            "sha256": self._digest,
+        }
+
+
+def open_domain(path: str, config: DataConfig, domain: Domain) -> PictureSet:
+    """Open a folder, `file.npz` or `file.npz:KEY` as domain a or b and check it.
+
+    Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
+    everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
+    """
+    file, _, key = path.partition(".npz")
+    if path.endswith(".npz") or key.startswith(":"):
+        found = _open_array(Path(f"{file}.npz"), key.removeprefix(":"), config, domain)
+    else:
+        found = _open_folder(Path(path), config, domain)
+    if len(found) < LEAST_PICTURES:
+        raise DataError(
+            f"{path} has {len(found)} readable picture{'s' if len(found) != 1 else ''}; "
+            f"domain {domain} needs at least {LEAST_PICTURES} (hundreds, to learn from)."
+        )
+    return found
+
+
+def _open_folder(folder: Path, config: DataConfig, domain: Domain) -> PictureSet:
+    if not folder.exists():
+        raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
+    if not folder.is_dir():
+        raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
+    paths = list_pictures(folder)
+    if not paths:
+        others = Counter(p.suffix.lower() or "without suffix" for p in folder.rglob("*") if p.is_file())
+        if not others:
+            raise DataError(f"The folder {folder} (domain {domain}) is empty. {_ADVICE}")
+        kinds = ", ".join(sorted(others))
+        count = sum(others.values())
+        raise DataError(f"No pictures in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
+    readable: list[Path] = []
+    headers: list[tuple[int, int, int, int]] = []
+    skipped: dict[str, str] = {}
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            headers.append(probe(path, config.alpha))
+        except DataError as error:
+            skipped[str(path)] = str(error)
+            _check_skipped(skipped, config.max_unreadable)
+            continue
+        readable.append(path)
+        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
+    if not readable:
+        raise DataError(f"None of the {len(paths)} pictures of {folder} can be read: {next(iter(skipped.values()))}")
+    channels = _settle_channels(Counter(h[2] for h in headers), config, domain, str(folder))
+    for path, (height, width, _, _) in zip(readable, headers, strict=True):
+        _check_size(str(path), height, width, config)
+    shapes = [h[:2] for h in headers]
+    depth = max(h[3] for h in headers)
+    return PictureSet(str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest())
+
+
+def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> PictureSet:
+    if not path.is_file():
+        raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            key = _picture_key(key, {name: archive[name].ndim for name in archive.files}, path)
+            array = archive[key]
+            label_key = key.replace("images", "labels") if "images" in key else "labels"
+            labels = archive[label_key] if label_key in archive.files else None
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, numpy and pickle each raise their own for a damaged file
+        raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.shape[3] > 4 or array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+        raise DataError(
+            f"{path}:{key} has shape {array.shape} and type {array.dtype}; pictures are (N, H, W) or (N, H, W, C) with "
+            "1 to 4 channels, of uint8, uint16 or float in [0, 1]."
+        )
+    if array.dtype.kind == "f":
+        if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
+            raise DataError(f"{path}:{key} holds floats outside [0, 1]. Scale them, or store uint8.")
+        array = np.rint(array * 65535).astype(np.uint16)
+    if len(array):
+        _check_size(f"{path}:{key}", *array.shape[1:3], config)
+    channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, f"{path}:{key}")
+    if labels is not None and labels.shape != (len(array),):
+        labels = None
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    shapes = [array.shape[1:3]] * len(array)
+    return PictureSet(f"{path}:{key}", array, shapes, config, channels, 8 * array.dtype.itemsize, {}, labels, digest)
+
+
+def _picture_key(key: str, dimensions: dict[str, int], path: Path) -> str:
+    """The array that holds pictures: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
+    pictures = [name for name, ndim in dimensions.items() if ndim in (3, 4)]
+    if key:
+        if key not in dimensions:
+            raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(dimensions)}.")
+        return key
+    for usual in ("images", "train_images"):
+        if usual in pictures:
+            return usual
+    if len(pictures) != 1:
+        raise DataError(
+            f"{path} has {len(pictures)} arrays of pictures ({', '.join(dimensions)}). Name one: {path}:KEY"
+        )
+    return pictures[0]
+
+
+def _settle_channels(counts: Counter[int], config: DataConfig, domain: Domain, where: str) -> int:
+    wanted = int(getattr(config, f"channels_{domain}"))
+    most = wanted or max(counts)
+    for have in counts:
+        try:
+            convert_channels(np.zeros((1, 1, have), np.uint8), most)
+        except DataError as error:
+            raise DataError(
+                f"{where}: {counts[have]} pictures have {have} channels, domain {domain} takes {most}. "
+                f"Convert them, or set --data.channels-{domain}."
+            ) from error
+    return most
+
+
+def _check_size(name: str, height: int, width: int, config: DataConfig) -> None:
+    h, w = resized_shape(height, width, config.resize, config.resize_mode)
+    if min(h, w) < config.crop:
+        resized = f", {w} x {h} after --data.resize {config.resize}" if config.resize else ""
+        raise DataError(
+            f"{name} is {width} x {height} pixels{resized}: smaller than the crop of {config.crop}. "
+            f"Set --data.crop {min(h, w)} or less, or --data.resize {config.crop} or more."
+        )
+
+
+def _check_skipped(skipped: dict[str, str], limit: int) -> None:
+    if len(skipped) > limit:
+        listed = "; ".join(list(skipped.values())[:20])
+        raise DataError(
+            f"{len(skipped)} pictures cannot be read, more than --data.max-unreadable {limit}: {listed} "
+            "Mend or remove them, or raise the limit."
+        )
+
+
+def _free_memory() -> int:
+    """Bytes of memory that are free or can be freed; 4 GiB where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30
+
+
+def check_same_kind(sets: dict[str, PictureSet]) -> None:
+    """Raises UsageError when both domains are the very same pictures."""
+    a, b = (s.fingerprint()["sha256"] for s in sets.values())
+    if a == b:
+        raise UsageError(
+            "Domains a and b are the same pictures: there is nothing to translate. Check --data.a, --data.b."
+        )

@@ -1,0 +1,95 @@
+"""Contact sheets: rows and columns of pictures with titles."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from drit.train.checkpoint import write_atomically
+
+BACKGROUND = (250, 250, 248)
+INK = (60, 60, 66)
+FONT_SIZE = 13
+MARGIN = 8
+LONGEST_TITLE = 22  # characters of a row title
+
+
+def sheet(
+    rows: Sequence[Sequence[np.ndarray | None]],
+    column_titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    cell: int = 0,
+    gap: int = 3,
+) -> Image.Image:
+    """Pictures as a table.
+
+    rows: of arrays (H, W, C), uint8 or uint16, or None for an empty cell; rows may differ in length. cell: pixels of a
+    cell's side; 0 chooses the largest picture's, at least 64. Pictures are scaled to their cell: enlarged by whole
+    factors without smoothing, shrunk smoothly. Titles are cut to their cell.
+    """
+    largest = max((max(c.shape[:2]) for row in rows for c in row if c is not None), default=64)
+    if not cell:
+        cell = largest * -(-64 // largest) if largest < 64 else largest
+    font = ImageFont.load_default(FONT_SIZE)
+    names = [t if len(t) <= LONGEST_TITLE else t[: LONGEST_TITLE - 1] + "\u2026" for t in row_titles]
+    left = MARGIN + (int(max(font.getlength(t) for t in names)) + MARGIN if any(names) else 0)
+    top = MARGIN + (FONT_SIZE + MARGIN if any(column_titles) else 0)
+    columns = max((len(row) for row in rows), default=0)
+    canvas = Image.new(
+        "RGB",
+        (left + columns * (cell + gap) - gap + MARGIN, top + len(rows) * (cell + gap) - gap + MARGIN),
+        BACKGROUND,
+    )
+    draw = ImageDraw.Draw(canvas)
+    for j, title in enumerate(column_titles[:columns]):
+        draw.text((left + j * (cell + gap) + cell // 2, MARGIN), _cut(title, font, cell), INK, font, anchor="ma")
+    for i, row in enumerate(rows):
+        y = top + i * (cell + gap)
+        if i < len(names):
+            draw.text((left - MARGIN, y + cell // 2), names[i], INK, font, anchor="rm")
+        for j, picture in enumerate(row):
+            if picture is not None:
+                scaled = _scaled(as_image(picture), cell)
+                x = left + j * (cell + gap)
+                canvas.paste(scaled, (x + (cell - scaled.width) // 2, y + (cell - scaled.height) // 2))
+    return canvas
+
+
+def _cut(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(title) <= width:
+        return title
+    while title and font.getlength(title + "\u2026") > width:
+        title = title[:-1]
+    return title + "\u2026"
+
+
+def as_image(array: np.ndarray) -> Image.Image:
+    """(H, W, C) of uint8 or uint16 as an RGB image: grey of 1 (or 2) channels, the first three of more."""
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.shape[2] < 3:
+        array = np.repeat(array[:, :, :1], 3, axis=2)
+    return Image.fromarray(np.ascontiguousarray(array[:, :, :3]))
+
+
+def _scaled(image: Image.Image, cell: int) -> Image.Image:
+    side = max(image.size)
+    if side == cell:
+        return image
+    if side < cell:
+        factor = cell // side
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    width, height = (max(1, round(s * cell / side)) for s in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def save_sheet(image: Image.Image, path: Path) -> None:
+    """Write a PNG whole or not at all."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
