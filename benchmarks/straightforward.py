@@ -1,8 +1,8 @@
-"""The same networks computed the straightforward way: the baseline of every ratio, the reference of every exactness test.
+"""The networks computed the straightforward way: baseline of every ratio, reference of every exactness test.
 
-No sharing between styles or decodes: code planes are built and concatenated, every decode runs the whole generator, real
-and fake pictures go through the discriminators apart, normalisation is torch's own. float32 and contiguous layout are
-the caller's part.
+No sharing between styles or decodes: code planes are built and concatenated, every decode runs the whole generator,
+real and fake pictures go through the discriminators apart, normalisation is torch's own. float32 and contiguous
+layout are the caller's part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. Each command imports what it needs, so that help and mistakes answer at once.
+"""The command line: parses, calls, prints. Commands import what they need: help and mistakes answer at once.
 
 Every command takes --json: its result as one JSON object on standard output, words and progress on standard error.
 Exit code 0 done, 2 wrong use, 1 failed work, 130 interrupted (and saved).
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drit import __version__
-from drit.errors import DritError, UsageError, nearest
+from drit.errors import DritError, UsageError
 from drit.flags import Parser, add_settings, fail, settings
 
 INTERRUPTED = 130
@@ -24,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     try:
         values = build_parser().parse_all(arguments)
-        return values.run(values)  # type: ignore[no-any-return]
+        code: int = values.run(values)
+        return code
     except DritError as error:
         return fail(error, error.exit_code)
     except KeyboardInterrupt:
@@ -69,8 +70,8 @@ def _add_train(commands: Any) -> None:
         "  drit train --data.a photos/summer --data.b photos/winter --out runs/seasons\n"
         "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
         "  drit train --resume runs/seasons --steps 200000\n\n"
-        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is the dataclass default, a preset\n"
-        "may set another: docs/guide.md has the table.",
+        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is the default, and a\n"
+        "preset may set another: docs/guide.md has the table.",
     )
     command.usage = (
         "drit train --data.a DIR --data.b DIR --out RUN [--preset NAME] [--steps N] [--ANY.SETTING VALUE ...]\n"

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def setting(default: T, help: str) -> T:
     """A dataclass field with its default and the help text that the command line shows."""
-    return field(default=default, metadata={"help": help})  # type: ignore[return-value]
+    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)

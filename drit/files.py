@@ -108,7 +108,7 @@ def read_styles(path: Path, translator: Translator) -> list[Style]:
         raise UsageError(f"The style file {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f'The style file {path} is not one: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
+            f'{path} is not a style file: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
         ) from error
     return [Style(name, code) for name, code in zip(found, codes, strict=True)]
 

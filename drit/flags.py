@@ -20,8 +20,8 @@ from drit.errors import UsageError, nearest
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are UsageErrors with the nearest flag named."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False} | options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message[0].upper()}{message[1:]}. Help: {self.prog} --help")
@@ -113,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"The settings file {path} is not JSON: {error}.") from error
     if not isinstance(found, dict):
         raise UsageError(f"The settings file {path} must hold a JSON object of settings.")
-    return found.get("settings", found)  # type: ignore[no-any-return]
+    return found.get("settings", found)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -186,7 +186,8 @@ class Translator:
         found = torch.as_tensor(styles, dtype=torch.float32)
         if found.dim() != 2 or found.shape[1] != self.method.capabilities.style_dim:
             raise UsageError(
-                f"Styles of shape {tuple(found.shape)} do not fit: this model takes (K, {self.method.capabilities.style_dim})."
+                f"Styles of shape {tuple(found.shape)} do not fit: "
+                f"this model takes (K, {self.method.capabilities.style_dim})."
             )
         return found
 
@@ -196,7 +197,8 @@ class Translator:
         if isinstance(picture, Tensor):
             if picture.dim() != 3 or picture.shape[0] != channels:
                 raise UsageError(
-                    f"A tensor of shape {tuple(picture.shape)} does not fit: domain {domain} takes ({channels}, H, W) in [-1, 1]."
+                    f"A tensor of shape {tuple(picture.shape)} does not fit: "
+                    f"domain {domain} takes ({channels}, H, W) in [-1, 1]."
                 )
             x = picture.float()
         else:
@@ -229,10 +231,10 @@ def _as_array(picture: Any) -> np.ndarray:
     array = np.asarray(picture)
     if array.ndim == 2:
         array = array[:, :, None]
-    if array.ndim != 3 or array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+    if array.ndim != 3 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
         raise UsageError(
-            f"A picture must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; this is "
-            f"{type(picture).__name__} of shape {array.shape} and type {array.dtype}."
+            f"A picture must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; "
+            f"this is {type(picture).__name__} of shape {array.shape} and type {array.dtype}."
         )
     if array.dtype.kind == "f":
         array = (np.clip(array, 0, 1) * 65535).round().astype(np.uint16)

@@ -74,9 +74,9 @@ def _depth(image: Image.Image) -> int:
     if image.format == "TIFF":
         bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
         return 16 if max(bits if isinstance(bits, tuple) else (bits,)) == 16 else 8
-    if image.format == "PNG" and image.tile:
-        raw = image.tile[0][3]
-        return 16 if "16" in str(raw) else 8
+    if image.format == "PNG":
+        tiles = getattr(image, "tile", [])
+        return 16 if tiles and "16" in str(tiles[0][3]) else 8
     return 8
 
 
@@ -179,15 +179,15 @@ def encode(array: np.ndarray, path: Path, depth: int = 8) -> None:
         content = _encoded_16(array, suffix)
     else:
         image = Image.fromarray(array[:, :, 0] if channels == 1 else array)
-        options: dict[str, Any] = {
+        formats: dict[str, dict[str, Any]] = {
             ".jpg": {"quality": 95, "subsampling": 0},
             ".jpeg": {"quality": 95, "subsampling": 0},
             ".webp": {"lossless": True},
             ".tif": {"compression": "tiff_deflate"},
             ".tiff": {"compression": "tiff_deflate"},
-        }.get(suffix, {})
+        }
         buffer = io.BytesIO()
-        image.save(buffer, Image.registered_extensions()[suffix], **options)
+        image.save(buffer, Image.registered_extensions()[suffix], **formats.get(suffix, {}))
         content = buffer.getvalue()
     temporary = path.with_name(f".{path.name}.tmp")
     try:

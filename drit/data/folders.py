@@ -58,7 +58,7 @@ class PictureSet:
         self._shapes = shapes
         self._config = config
         self._digest = digest
-        pixels = sum(h * w for h, w in (resized_shape(*s, config.resize, config.resize_mode) for s in shapes))
+        pixels = sum(h * w for h, w in (resized_shape(s[0], s[1], config.resize, config.resize_mode) for s in shapes))
         self.cached = config.cache and pixels * channels * depth // 8 < _free_memory() // MEMORY_SHARE
         self._cache: dict[int, np.ndarray] = {}
 
@@ -98,7 +98,8 @@ class PictureSet:
         array = convert_channels(array, self.channels)
         if self.depth == 16 and array.dtype == np.uint8:
             array = array.astype(np.uint16) * 257  # 255 becomes 65535
-        return resize(array, *resized_shape(*array.shape[:2], self._config.resize, self._config.resize_mode))
+        height, width = array.shape[:2]
+        return resize(array, *resized_shape(height, width, self._config.resize, self._config.resize_mode))
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the pictures, for data.json: count, channels, sizes, and a hash of names and file sizes (of
@@ -186,7 +187,7 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> Pic
         raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
     if array.ndim == 3:
         array = array[..., None]
-    if array.shape[3] > 4 or array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+    if array.shape[3] > 4 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
         raise DataError(
             f"{path}:{key} has shape {array.shape} and type {array.dtype}; pictures are (N, H, W) or (N, H, W, C) with "
             "1 to 4 channels, of uint8, uint16 or float in [0, 1]."
@@ -196,7 +197,7 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> Pic
             raise DataError(f"{path}:{key} holds floats outside [0, 1]. Scale them, or store uint8.")
         array = np.rint(array * 65535).astype(np.uint16)
     if len(array):
-        _check_size(f"{path}:{key}", *array.shape[1:3], config)
+        _check_size(f"{path}:{key}", array.shape[1], array.shape[2], config)
     channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, f"{path}:{key}")
     if labels is not None and labels.shape != (len(array),):
         labels = None

@@ -19,4 +19,4 @@ def method_class(name: str) -> type[Method]:
     if name not in METHODS:
         raise UsageError(f"There is no method '{name}'.{nearest(name, METHODS)} Methods: {', '.join(METHODS)}.")
     module, _, attribute = METHODS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(module), attribute)

@@ -274,9 +274,9 @@ class DRIT(Method):
     def _recovered_style(self, x: Tensor, domain: str) -> Tensor:
         encoder = self.attribute_encoder[domain]
         if self.optim.latent_moves_attribute_encoder:
-            return encoder(x)[0]  # type: ignore[no-any-return]
+            return encoder(x)[0]
         frozen = {name: p.detach() for name, p in encoder.named_parameters()}
-        return functional_call(encoder, frozen, (x,))[0]  # type: ignore[no-any-return]
+        return functional_call(encoder, frozen, (x,))[0]
 
 
 def _judge(discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:

@@ -63,7 +63,7 @@ class _InstanceNorm(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
         out, rstd = ctx.saved_tensors
         n, c, h, w = out.shape
@@ -90,7 +90,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
     x: (N, C, H, W). A map of one pixel gives 0.
     """
-    return _InstanceNorm.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+    return _InstanceNorm.apply(x)
 
 
 class Conv(nn.Conv2d):

@@ -61,7 +61,7 @@ class CodePlanes(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         m, c, h, w = grad.shape
         n = ctx.pictures
         grad_x = None
@@ -96,7 +96,7 @@ class Up(nn.Module):
         return F.relu(self.norm(x))
 
     def code_planes(self, style: Tensor, weight: Tensor | None = None) -> Tensor:
-        """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3). `weight`: (S, outputs, 3, 3)."""
+        """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3); weight (S, outputs, 3, 3)."""
         weight = self.conv.weight[self.features :] if weight is None else weight
         with full_precision(style):  # a handful of numbers: full precision costs nothing
             taps = torch.tensor(_TAPS, dtype=weight.dtype, device=weight.device)
@@ -142,7 +142,7 @@ class ConcatDecoder(nn.Module):
             else:
                 h = up.upsample(h)
                 planes = up.code_planes(style)
-            h = up.activate(CodePlanes.apply(h, planes))  # type: ignore[no-untyped-call]
+            h = up.activate(CodePlanes.apply(h, planes))
         weight = self.last.weight.flatten(1).to(style.dtype)  # (width + S, channels)
         with full_precision(style):
             bias = torch.addmm(self.last.bias.to(style.dtype), style, weight[self.width :])  # (M, channels)
@@ -245,7 +245,7 @@ class FeatureGenerator(nn.Module):
         initialise(self)
 
     def _blocks(self, domain: str) -> list[FeatureBlock]:
-        return [*self.shared, *self.own[domain].blocks]  # type: ignore[list-item]
+        return [*self.shared, *self.own[domain].blocks]
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         """content: (N, C, h, w). Returns it with the first block's part that does not see the code."""

@@ -176,7 +176,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     """Optimizers and positions. Raises CheckpointError for a broken file."""
     path = checkpoint / "state.pt"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)  # type: ignore[no-any-return]
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged archive
         raise CheckpointError(f"{path} is truncated or broken. {_instead(checkpoint)}") from error
 

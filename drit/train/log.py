@@ -27,12 +27,12 @@ class Metrics:
     def __init__(self, run: Path, config: LogConfig, start: int) -> None:
         self._path = run / "metrics.jsonl"
         self._truncate(start)
-        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._file = open(self._path, "a", encoding="utf-8")
         self._board: Any = None
         if config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
 
-            self._board = SummaryWriter(str(run), purge_step=start or None)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(run), purge_step=start or None)
 
     def _truncate(self, start: int) -> None:
         """Drop lines after iteration `start` (they will be computed again) and a half-written last line."""

@@ -179,7 +179,7 @@ class Trainer:
         meta = files.load_meta(found)
         if meta["method"] != self.config.method:
             raise CheckpointError(
-                f"{found} is of the method '{meta['method']}', not '{self.config.method}'. Resume with its own settings."
+                f"{found} is of the method '{meta['method']}', not '{self.config.method}'. Resume with its own method."
             )
         weights, average = files.load_weights(found)
         state = files.load_state(found)
@@ -245,7 +245,7 @@ class Trainer:
         return Outcome(self.path, self.step, self.step >= config.steps, self.last)
 
     def iterate(self) -> dict[str, Tensor]:
-        """One iteration: every update of the method, in order. Returns its terms and totals, detached, on the device."""
+        """One iteration: every update of the method, in order. Returns terms and totals, detached, on the device."""
         config = self.config
         factor = rate_factor(self.step, config.steps, config.optim.warmup, config.optim.decay_from)
         rates = self.method.learning_rates(config.optim)
@@ -275,8 +275,9 @@ class Trainer:
         self.step += 1
         if self.average:
             decay = min(config.optim.ema, (1 + self.step) / (10 + self.step))  # young averages follow quickly
-            names, parameters = zip(*self._inference_parameters(), strict=True)
-            torch._foreach_lerp_([self.average[n] for n in names], [p.detach() for p in parameters], 1 - decay)
+            current = dict(self._inference_parameters())
+            averages = [self.average[name] for name in current]
+            torch._foreach_lerp_(averages, [p.detach() for p in current.values()], 1 - decay)
         return seen
 
     def _batches(self) -> Iterator[Pair]:
@@ -364,7 +365,7 @@ class Trainer:
 
 
 class _Interrupt:
-    """While open, the first ctrl-C (or SIGTERM) asks the trainer to stop after the iteration, the second stops at once."""
+    """While open, the first ctrl-C or SIGTERM stops the trainer after the iteration, the second at once."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -402,7 +403,7 @@ def _open(config: TrainConfig) -> dict[str, PictureSet]:
     for d in ("a", "b"):
         if not getattr(config.data, d):
             raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
-    return {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}  # type: ignore[arg-type]
+    return {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
 
 
 def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:

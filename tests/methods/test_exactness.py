@@ -1,4 +1,4 @@
-"""The shortcuts are exact: float64, all pixels, borders included, outputs and gradients, against the plain computation."""
+"""The shortcuts are exact: float64, all pixels, borders included, outputs and gradients."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 def test_many_styles_of_prepared_content(
     form: str, share: bool, downsamplings: int, layout: torch.memory_format
 ) -> None:
-    """Three styles for each of two pictures, not square: outputs and the gradients of all weights, content and styles."""
+    """Three styles for each of two pictures, not square: outputs and gradients of weights, content and styles."""
     model = build(small(form, share, downsamplings=downsamplings), {"a": 3, "b": 2}, layout)
     g = torch.Generator().manual_seed(3)
     code = torch.randn(2, 4 << downsamplings, 6, 9, generator=g, dtype=torch.float64, requires_grad=True)

@@ -1,0 +1,48 @@
+# Two commands do everything: `make demo` and `make test`. The first use makes a virtual environment in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test test-all bench format clean
+
+help:
+	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
+	@echo "make test      formatter, linter, type check and the fast tests"
+	@echo "make test-all  the slow tests too"
+	@echo "make bench     speed and memory against the straightforward formulation"
+	@echo "make format    format the code"
+	@echo "make clean     remove the virtual environment and caches"
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "drit needs Python 3.11 or newer; '$(PYTHON)' is older. Use: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+demo: .venv/.installed
+	$(BIN)/python -m drit.demo
+
+# Two test processes share the cores: each keeps to one thread.
+test test-all: export OMP_NUM_THREADS = 1
+test: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-all: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks.run
+
+format: .venv/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

