@@ -1,0 +1,133 @@
+"""A self-contained HTML page of pictures and numbers: no network, pictures embedded, nothing to install."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from drit.train.checkpoint import write_atomically
+
+# Okabe and Ito's colours, which people with colour-blindness tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d1f23; --soft: #62666f; --paper: #fafaf8; --line: #dcdcd6; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e4; --soft: #a2a6ad; --paper: #17181b; --line: #34363b; } }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
+  max-width: 62rem; padding: 2rem 1.2rem 4rem; }
+h1 { font-size: 1.9rem; margin: 0 0 .4rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .3rem; }
+p { margin: .3rem 0 .9rem; max-width: 46rem; } .soft { color: var(--soft); font-size: .9rem; }
+table { border-collapse: collapse; margin: 1rem 0; } td, th { text-align: left; padding: .35rem 1.4rem .35rem 0;
+  border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; font-weight: 600; }
+.picture { overflow-x: auto; } img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 4px; }
+svg { max-width: 100%; height: auto; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
+nav a { margin-right: 1.1rem; color: inherit; }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: a heading, a sentence or two, and a picture or a drawing."""
+
+    title: str
+    text: str
+    image: Image.Image | None = None
+    svg: str = ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A line of the table of numbers."""
+
+    name: str
+    value: str
+    expected: str  # what the reader should expect, with its tolerance
+
+
+def write_gallery(
+    path: Path, title: str, summary: str, numbers: Sequence[Number], sections: Sequence[Section], footer: str = ""
+) -> None:
+    """Write the page, whole or not at all. All texts are plain and are escaped."""
+    e = html.escape
+    rows = "".join(
+        f'<tr><td>{e(n.name)}</td><td class="number">{e(n.value)}</td><td class="soft">{e(n.expected)}</td></tr>'
+        for n in numbers
+    )
+    table = f"<table><tr><th>measured</th><th></th><th>to expect</th></tr>{rows}</table>" if numbers else ""
+    links = "".join(f'<a href="#s{i}">{e(s.title)}</a>' for i, s in enumerate(sections))
+    parts = []
+    for i, s in enumerate(sections):
+        picture = ""
+        if s.image is not None:
+            picture = f'<div class="picture"><img alt="{e(s.title)}" src="{_data_uri(s.image)}"></div>'
+        parts.append(f'<section id="s{i}"><h2>{e(s.title)}</h2><p>{e(s.text)}</p>{picture}{s.svg}</section>')
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{e(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
+        f"<h1>{e(title)}</h1><p>{e(summary)}</p>{table}<nav>{links}</nav>{''.join(parts)}"
+        f'<p class="soft">{e(footer)}</p></body></html>\n'
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page.encode())
+
+
+def _data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def curves_svg(
+    series: Mapping[str, Sequence[tuple[float, float]]], title: str, width: int = 760, height: int = 260
+) -> str:
+    """Curves (x, y) with axes, round ticks and a legend, as SVG. Points that are not finite are left out."""
+    finite = {n: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for n, points in series.items()}
+    xs = [x for points in finite.values() for x, _ in points]
+    ys = [y for points in finite.values() for _, y in points]
+    if not xs:
+        return f'<svg viewBox="0 0 {width} 40" role="img"><text x="8" y="24">{html.escape(title)}: no points</text></svg>'
+    left, right, top, bottom = 52, width - 12, 30, height - 30
+    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(0.0, *ys), max(ys))
+    x0, x1, y0, y1 = x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1]
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
+
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(title)}">']
+    parts.append(f'<text x="{left}" y="14">{html.escape(title)}</text>')
+    for t in y_ticks:
+        _, y = place(x0, t)
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{t:g}</text>')
+    for t in x_ticks:
+        x, _ = place(t, y0)
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{t:g}</text>')
+    legend = right
+    for (name, points), colour in reversed(list(zip(finite.items(), _cycled(len(finite)), strict=True))):
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in points))
+        parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        legend -= 7 * len(name) + 26
+        parts.append(f'<rect x="{legend}" y="6" width="12" height="8" fill="{colour}"/>')
+        parts.append(f'<text x="{legend + 16}" y="14">{html.escape(name)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def _cycled(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart) from below `low` to above `high`."""
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if raw <= m * power * (1 + 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
