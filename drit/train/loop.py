@@ -62,7 +62,7 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
                 f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out."
             )
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
-    sets = _open(config)
+    sets = open_sets(config)
     config = _settled(config, sets)
     method_class(config.method)
     out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def resume(
         raise UsageError(
             f"Settings differ from those of {run}: {listed}. Add --allow-changes to go on with the new ones."
         )
-    sets = _open(config)
+    sets = open_sets(config)
     config = _settled(config, sets)
     told = {d: s.fingerprint() for d, s in sets.items()}
     before = files.read_json(run / "data.json")
@@ -209,10 +209,7 @@ class Trainer:
                 f"Go on with more: drit train --resume {self.path} --steps {2 * self.step}"
             )
         end = config.steps if stop_after is None else min(config.steps, self.step + stop_after)
-        workers = choose_workers(config.data, all(s.cached for s in self.sets.values()))
-        self.stream = BatchStream(
-            self.sets["a"], self.sets["b"], config.data, config.batch, config.seed, self.position, workers
-        )
+        workers = self.start_stream()
         metrics, bar = Metrics(self.path, config.log, self.step), Bar(config.steps, self.step)
         bar.say(self._introduction(workers))
         saved = self.step
@@ -243,6 +240,15 @@ class Trainer:
             metrics.close()
             bar.close()
         return Outcome(self.path, self.step, self.step >= config.steps, self.last)
+
+    def start_stream(self) -> int:
+        """Open the stream of batches at the present position. Returns how many loader processes feed it."""
+        config = self.config
+        workers = choose_workers(config.data, all(s.cached for s in self.sets.values()))
+        self.stream = BatchStream(
+            self.sets["a"], self.sets["b"], config.data, config.batch, config.seed, self.position, workers
+        )
+        return workers
 
     def iterate(self) -> dict[str, Tensor]:
         """One iteration: every update of the method, in order. Returns terms and totals, detached, on the device."""
@@ -399,7 +405,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _open(config: TrainConfig) -> dict[str, PictureSet]:
+def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
     for d in ("a", "b"):
         if not getattr(config.data, d):
             raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
