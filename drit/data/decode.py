@@ -46,10 +46,9 @@ def decode(path: Path, alpha: Alpha = "flatten") -> tuple[np.ndarray, PictureFor
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                orientation = image.getexif().get(_ORIENTATION, 1)
-                # Pillow keeps 8 bits of 16-bit colour; OpenCV keeps all.
+                # Pillow keeps 8 bits of 16-bit colour; OpenCV keeps all. (The depth shows before pixels are read.)
                 if _depth(image) == 16:
-                    array = _turned(_read_16(path), orientation)
+                    array = _turned(_read_16(path), image.getexif().get(_ORIENTATION, 1))
                 else:
                     array = _read_8(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
@@ -128,11 +127,12 @@ def probe(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 width, height = image.size
-                if image.getexif().get(_ORIENTATION, 1) >= 5:
+                depth = _depth(image)
+                # Asked for EXIF data, Pillow reads all pixels of a PNG that has none ahead of them.
+                if (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5:
                     width, height = height, width
                 transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA")
                 grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-                depth = _depth(image)
                 if image.mode == "F":
                     raise ValueError("it holds floating-point numbers")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
