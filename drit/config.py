@@ -164,7 +164,6 @@ _PAPER = TrainConfig(preset="paper")
 _DEFAULT = replace(
     _PAPER,
     preset="default",
-    loss=replace(_PAPER.loss, mode_seeking=1.0),
     optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
 )
 

@@ -152,7 +152,9 @@ def test_resizing() -> None:
 def test_crops_and_flips_reach_everything() -> None:
     picture = np.arange(12).reshape(3, 4, 1)
     seen = {random_crop_flip(picture, 2, True, np.random.default_rng(i))[0].ravel().tobytes() for i in range(200)}
-    expected = {np.array(p).tobytes() for r in (0, 4) for c in range(3) for p in ([r + c, r + c + 1], [r + c + 1, r + c])}
+    expected = {
+        np.array(p).tobytes() for r in (0, 4) for c in range(3) for p in ([r + c, r + c + 1], [r + c + 1, r + c])
+    }
     assert seen == expected
     assert all(random_crop_flip(picture, 3, False, np.random.default_rng(i))[0, 0] < 2 for i in range(20))
 
@@ -182,9 +184,12 @@ def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[P
 
     whole, late = take(0, 6, 0), take(4, 2, workers)
     assert whole[0][0].shape == (3, 1, 16, 16) and whole[0][1].shape == (3, 3, 16, 16)
-    assert all(torch.equal(x, y) for one, other in zip(whole[4:], late, strict=True) for x, y in zip(one, other))
+    assert all(
+        torch.equal(x, y) for one, other in zip(whole[4:], late, strict=True) for x, y in zip(one, other, strict=True)
+    )
     assert not torch.equal(whole[0][0], whole[1][0])
-    shown = torch.cat([batch[3] for batch in whole]).tolist()  # 18 draws of 4 pictures: whole passes, one after another
+    # 18 draws of 4 pictures: whole passes, one after another
+    shown = torch.cat([batch[3] for batch in whole]).tolist()
     assert [sorted(shown[i : i + 4]) for i in range(0, 16, 4)] == [[0, 1, 2, 3]] * 4
 
 

@@ -1,0 +1,177 @@
+"""Commands as a user types them: results, --json, exit codes, errors with the nearest name, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drit import cli
+from drit.config import DataConfig, TrainConfig, from_dict, preset, to_dict
+from drit.data.decode import decode, encode
+from drit.errors import UsageError
+from drit.flags import settings
+from tests.conftest import tiny, write_pictures
+
+
+def drit(*words: object) -> int:
+    return cli.main([str(w) for w in words])
+
+
+def failed(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    """Exit code and error of a command that must fail without words on standard output."""
+    code = drit(*words)
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.startswith("drit: ")
+    return code, output.err
+
+
+def test_train_and_translate(folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The main job with files of every kind: format, depth and size stay, a sheet and the styles are written."""
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps(to_dict(tiny(*folders))))
+    run = tmp_path / "run"
+    assert drit("train", "--config", config, "--out", run, "--json", "--steps", 2) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 2
+    for name in ("config.json", "data.json", "metrics.jsonl", "samples/step_00000002.png", "checkpoints/latest"):
+        assert (run / name).is_file(), name
+    assert drit("train", "--resume", run, "--steps", 3) == 0
+    assert "drit translate" in capsys.readouterr().out
+
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    rng = np.random.default_rng(0)
+    for name, depth in (("deep.png", 16), ("photo.jpg", 8), ("scan.tif", 16), ("sub/web.webp", 8), ("map.bmp", 8)):
+        (inputs / name).parent.mkdir(exist_ok=True)
+        picture = rng.integers(0, 1 << depth, (21, 35, 3)).astype(np.uint8 if depth == 8 else np.uint16)
+        encode(picture, inputs / name, depth)
+    assert drit("translate", run, inputs, "--to", "colour", "--out", tmp_path / "out", "--styles", 2, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["pictures"], result["styles"], len(result["files"])) == (5, 2, 10)
+    for file in result["files"]:
+        array, kind = decode(Path(file))
+        assert array.shape == (21, 35, 3)
+        assert kind.depth == (16 if Path(file).name.startswith(("deep", "scan")) else 8)
+    assert (tmp_path / "out" / "sub" / "web_style002.webp").is_file()
+    assert decode(Path(result["sheet"]))[0].shape[0] > 5 * 64
+
+    again = tmp_path / "again"
+    styles = tmp_path / "out" / "styles.json"
+    assert drit("translate", run, inputs / "deep.png", "--to", "b", "--out", again, "--styles", 2) == 0
+    assert (again / "deep_style001.png").read_bytes() == (tmp_path / "out" / "deep_style001.png").read_bytes()
+    assert drit("translate", run, inputs / "deep.png", "--to", "b", "--out", tmp_path / "kept", "--style", styles) == 0
+    kept = decode(tmp_path / "kept" / "deep_style002.png")[0]
+    assert np.abs(kept.astype(int) - decode(again / "deep_style002.png")[0]).max() <= 2  # six decimals are kept
+    exemplar = next(folders[1].iterdir())
+    command = ["translate", run, inputs / "photo.jpg", "--to", "b", "--out", tmp_path / "as", "--style-from", exemplar]
+    assert drit(*command) == 0
+    assert (tmp_path / "as" / f"photo_as_{exemplar.stem}.jpg").is_file()
+    assert drit("translate", run, folders[1], "--to", "a", "--out", tmp_path / "steps", "--interpolate", 3) == 0
+    assert decode(tmp_path / "steps" / "000_step003.png")[0].shape == (24, 30, 1)
+
+
+def test_translate_refuses(
+    run: Path, folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = next(folders[0].iterdir())
+    out = ("--to", "b", "--out", tmp_path / "out")
+    (tmp_path / "bad.json").write_text('{"styles": [1, 2]}')
+    (tmp_path / "words.txt").write_text("words")
+    for words, code, expected in (
+        ((run, tmp_path / "none.png", *out), 2, "There is no picture or folder"),
+        ((run, tmp_path / "words.txt", *out), 2, "cannot be read as a picture"),
+        ((tmp_path / "none", picture, *out), 1, "There is no run at"),
+        ((run, picture, "--to", "winter", "--out", tmp_path), 2, "There is no domain 'winter'"),
+        ((run, picture, *out, "--styles", 0), 2, "at least 1"),
+        ((run, picture, *out, "--interpolate", 1), 2, "at least 2"),
+        ((run, picture, *out, "--style", tmp_path / "bad.json"), 2, "is not a style file"),
+        ((run, picture, *out, "--style", tmp_path / "none.json"), 2, "cannot be read"),
+        ((run, folders[0], "--to", "b", "--out", folders[0]), 2, "is an input folder"),
+        ((run, picture, "--to", "b", "--out", run), 2, "is a run folder"),
+    ):
+        found, error = failed(capsys, "translate", *words)
+        assert (found, expected in error) == (code, True), error
+
+
+def test_an_unreadable_picture_is_skipped_and_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_pictures(tmp_path / "in", 2, 1)
+    (folder / "broken.png").write_bytes(b"nonsense")
+    assert drit("translate", run, folder, "--to", "b", "--out", tmp_path / "out", "--styles", 1) == 1
+    output = capsys.readouterr()
+    assert "broken.png cannot be read" in output.err and "2 pictures x 1 styles" in output.out
+
+
+def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ("--out", tmp_path / "run")
+    (tmp_path / "typo.json").write_text('{"loss": {"cross_cicle": 3}}')
+    (tmp_path / "type.json").write_text('{"steps": "many"}')
+    for words, expected in (
+        (("train", *out, "--los.kl", 1), "Unknown flag '--los.kl'. Did you mean '--loss.kl'?"),
+        (("train", *out, "--preset", "papper"), "no preset 'papper'. Did you mean 'paper'?"),
+        (("train", *out, "--config", tmp_path / "typo.json"), "'loss.cross_cicle'. Did you mean 'cross_cycle'?"),
+        (("train", *out, "--config", tmp_path / "type.json"), "'steps' is 'many'; it must be of type int"),
+        (("train", *out, "--config", tmp_path / "none.json"), "cannot be read"),
+        (("train", *out, "--data.resize-mode", "round"), "invalid choice: 'round'"),
+        (("train", *out), "No pictures of domain a"),
+        (("train",), "Give either --out"),
+        (("trian",), "invalid choice: 'trian'"),
+        (("methods", "more"), "Unknown argument 'more'"),
+    ):
+        code, error = failed(capsys, *words)
+        assert code == 2 and expected in error, error
+    assert not (tmp_path / "run").exists()
+    assert failed(capsys, "train", "--resume", tmp_path / "none")[0] == 1
+
+
+def test_flags_config_and_preset_in_their_order(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"settings": {"batch": 7, "loss": {"kl": 0.5}, "data": {"crop": 32}}}))
+    words = ["train", "--preset", "official", "--config", str(file), "--loss.kl", "0.25", "--no-data.flip"]
+    found = settings(cli.build_parser().parse_all([*words, "--optim.weight_decay", "0"]))
+    assert (found.batch, found.loss.kl, found.data.crop, found.data.flip) == (7, 0.25, 32, False)
+    assert found.optim.split_batch and found.loss.content_norm == 0.01  # untouched: the preset's
+    assert found.optim.weight_decay == 0
+
+
+def test_settings_survive_json() -> None:
+    for name in ("default", "paper", "official", "digits", "demo", "quick"):
+        config = preset(name)
+        assert config.preset == name
+        assert from_dict(TrainConfig, json.loads(json.dumps(to_dict(config)))) == config
+    assert from_dict(DataConfig, {"crop": 3}).crop == 3
+    with pytest.raises(UsageError, match="group of settings"):
+        from_dict(TrainConfig, {"loss": 3})
+    with pytest.raises(UsageError, match="must be of type int"):
+        from_dict(TrainConfig, {"steps": True})
+
+
+def test_methods_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert drit("methods", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)["methods"]
+    # the published networks: 9.02 + 2.69 + 9.56 million used, 65.0 with the discriminators
+    assert (row["method"], row["parameters"], row["with discriminators"]) == ("drit", "21.3 M", "65.0 M")
+    for command in (
+        ["--help"],
+        ["train", "--help"],
+        ["translate", "--help"],
+        ["methods", "--help"],
+        ["data", "demo", "-h"],
+    ):
+        with pytest.raises(SystemExit) as done:
+            cli.main(command)
+        assert done.value.code == 0
+        assert "usage: drit" in capsys.readouterr().out
+
+
+def test_help_does_not_load_torch() -> None:
+    code = (
+        "import sys, drit.cli\ntry: drit.cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\nsys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
