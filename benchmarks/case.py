@@ -1,0 +1,119 @@
+"""One measurement in a process of its own: seconds and peak memory of one task in one formulation, as JSON.
+
+    python -m benchmarks.case {train,translate} {drit,straightforward} SIZE COUNT
+
+train: iterations at the published sizes with COUNT pictures of each domain, all losses of the paper. translate: one
+picture of SIZE pixels in COUNT random styles. `drit` is this program as it would run here; `straightforward` the plain
+computation in float32 and contiguous layout (benchmarks/straightforward.py). The first call is not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import straightforward
+from drit.config import TrainConfig, preset
+from drit.data.folders import PictureSet
+from drit.methods.base import Noise, Pair
+from drit.methods.drit import DRIT
+from drit.train.loop import Trainer
+from drit.translate import Translator
+
+CHANNELS = {"a": 3, "b": 3}
+
+
+def paper(size: int, count: int) -> TrainConfig:
+    config = preset("paper")
+    optim = replace(config.optim, content_discriminator_steps=1)
+    return replace(config, batch=count, optim=optim, data=replace(config.data, resize=0, crop=size))
+
+
+def pictures(size: int, count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def train_fast(size: int, count: int) -> Callable[[], object]:
+    config = paper(size, count)
+    sets = {
+        d: PictureSet(d, pictures(size, count, i), [(size, size)] * count, config.data, 3, 8, {})
+        for i, d in enumerate("ab")
+    }
+    trainer = Trainer(config, Path("/nonexistent"), sets)
+    trainer.start_stream()
+    return trainer.iterate
+
+
+def train_plain(size: int, count: int) -> Callable[[], object]:
+    config = paper(size, count)
+    model = DRIT.build(config, CHANNELS)
+    rates = model.learning_rates(config.optim)
+    o = config.optim
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        n: torch.optim.Adam(m.parameters(), rates[n], (o.beta1, o.beta2), weight_decay=o.weight_decay)
+        for n, m in model.named_children()
+    }
+    batch = Pair(*(torch.rand(count, 3, size, size) * 2 - 1 for _ in "ab"))
+    numbers: Iterator[int] = iter(range(1 << 30))
+    return lambda: straightforward.step(model, batch, Noise(0, next(numbers)), optimizers)
+
+
+def translate_fast(size: int, count: int) -> Callable[[], object]:
+    translator = Translator(DRIT.build(paper(size, 1), CHANNELS), {})
+    x = pictures(size, 1, 0)[0]
+    return lambda: [None for _ in translator.outputs(x, translator.sample(count, "b"), "b")]
+
+
+def translate_plain(size: int, count: int) -> Callable[[], object]:
+    model = DRIT.build(paper(size, 1), CHANNELS).requires_grad_(False)
+    x = torch.from_numpy(pictures(size, 1, 0)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+
+    @torch.inference_mode()
+    def run() -> None:
+        """As the published program does it: content and generator again for every style."""
+        for style in torch.randn(count, 1, 8):
+            straightforward.generate(model, straightforward.content(model, x, "a"), style, "b")
+
+    return run
+
+
+TASKS = {
+    ("train", "drit"): train_fast,
+    ("train", "straightforward"): train_plain,
+    ("translate", "drit"): translate_fast,
+    ("translate", "straightforward"): translate_plain,
+}
+
+
+def measure(task: str, form: str, size: int, count: int, seconds: float) -> dict[str, float]:
+    """Median of calls for about `seconds` (at least one), after one that is not counted; peak resident memory."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    call = TASKS[task, form](size, count)
+    if count <= 10:  # a call of a hundred styles warms up within itself
+        call()
+    times: list[float] = []
+    while not times or sum(times) < seconds:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": statistics.median(times), "peak_mib": peak / 1024, "work_mib": (peak - before) / 1024}
+
+
+if __name__ == "__main__":
+    task, form, size, count = sys.argv[1:5]
+    found = measure(task, form, int(size), int(count), float(sys.argv[5]) if len(sys.argv) > 5 else 2.0)
+    print(json.dumps(found))
+    sys.stdout.flush()
+    os._exit(0)  # the trainer's loader thread need not be waited for
