@@ -48,9 +48,9 @@ class CodePlanes(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, planes: Tensor) -> Tensor:
         n, c, h, w = x.shape
         k = len(planes) // n
-        out = torch.empty((k * n, c, h, w), dtype=x.dtype, device=x.device)
-        if x.is_contiguous(memory_format=torch.channels_last):
-            out = out.contiguous(memory_format=torch.channels_last)
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        out = torch.empty((k * n, c, h, w), dtype=x.dtype, device=x.device, memory_format=layout)
         planes = planes.to(x.dtype).view(k, n, c, 3, 3)
         for j in range(k):
             own = out[j * n : (j + 1) * n]
