@@ -71,7 +71,7 @@ class ContentDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, content: Tensor) -> Tensor:
-        """content: (N, C, h, w). Returns logits (N, 1, h', w'), 1 x 1 at the size of training."""
+        """content: (N, C, h, w). Returns logits (N, 1, h', w'): 1 x 1 at the published size, a few at others."""
         h = content
         for layer in self.down:
             h = F.leaky_relu(layer(h), SLOPE)

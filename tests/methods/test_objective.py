@@ -1,0 +1,120 @@
+"""The conformance suite: every method trains, moves only what an update names, and learns a tiny set."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from drit.config import preset
+from drit.methods import METHODS, method_class
+from drit.methods.base import Method, Noise, Pair
+from drit.train.loop import Trainer, open_sets
+from drit.train.schedule import rate_factor
+from tests.conftest import tiny
+
+
+def build(name: str, **changes: Any) -> Method:
+    config = tiny("a", "b", method=name)
+    for group, values in changes.items():
+        config = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **values)})
+    torch.manual_seed(0)
+    return method_class(name).build(config, {"a": 1, "b": 3})
+
+
+def batch(count: int = 2) -> Pair:
+    g = torch.Generator().manual_seed(1)
+    return Pair(torch.rand(count, 1, 16, 16, generator=g) * 2 - 1, torch.rand(count, 3, 16, 16, generator=g) * 2 - 1)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_updates_name_their_networks_and_weights(name: str) -> None:
+    method = build(name)
+    names = {n for n, _ in method.named_children()}
+    moved: set[str] = set()
+    for update in method.updates(iter([batch()] * 8), 0, Noise(0, 0)):
+        assert set(update.networks) <= names
+        assert set(update.losses) == set(update.weights)
+        assert all(term.dim() == 0 and torch.isfinite(term) for term in update.losses.values())
+        expected = sum(update.weights[n] * float(t.detach()) for n, t in update.losses.items())
+        assert float(update.total().detach()) == pytest.approx(expected, rel=1e-5)
+        # every network of the update really gets a gradient
+        for network in update.networks:
+            grads = torch.autograd.grad(
+                update.total(), list(getattr(method, network).parameters()), retain_graph=True, allow_unused=True
+            )
+            assert any(g is not None and bool(g.any()) for g in grads), network
+        moved |= set(update.networks)
+    assert moved == names
+    assert set(method.learning_rates(preset("default").optim)) == names
+
+
+@pytest.mark.parametrize("generator", ["concat", "feature"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_tiny_set_is_learnt(name: str, generator: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Two pictures a domain, always the same crop: the pictures come back much better than at the start."""
+    config = tiny(*folders, method=name, steps=120)
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, resize=16, flip=False),
+        network=dataclasses.replace(config.network, generator=generator, width=8, content_noise=0.1),
+        optim=dataclasses.replace(config.optim, lr=2e-3, ema=0.0),
+    )
+    sets = open_sets(config)
+    with Trainer(config, tmp_path, sets) as trainer:
+        trainer.start_stream()
+        seen = [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(config.steps)]
+    for d in "ab":
+        key = f"generators/self_reconstruction_{d}"
+        before, after = (sum(s[key] for s in part) / len(part) for part in (seen[:5], seen[-10:]))
+        assert after < 0.75 * before, (key, before, after)
+
+
+def test_random_draws_are_a_function_of_seed_and_iteration() -> None:
+    like = torch.zeros(1)
+    draws = {(s, k): Noise(s, k).normal(4, like=like) for s in (0, 1) for k in (0, 1)}
+    assert torch.equal(draws[0, 1], Noise(0, 1).normal(4, like=like))
+    values = list(draws.values())
+    assert all(not torch.equal(values[i], values[j]) for i in range(4) for j in range(i))
+    assert Noise(0, 0).normal(2, 3, like=like.double()).dtype == torch.float64
+    many = Noise(3, 5).normal(100_000, like=like)
+    assert abs(float(many.mean())) < 0.02 and abs(float(many.std()) - 1) < 0.02
+
+
+def test_terms_of_weight_zero_are_left_out() -> None:
+    off = {"content_adversarial": 0.0, "cross_cycle": 0.0, "kl": 0.0, "latent_regression": 0.0, "mode_seeking": 0.0}
+    updates = list(build("drit", loss=off).updates(iter([batch()] * 4), 0, Noise(0, 0)))
+    assert [u.name for u in updates] == ["discriminators", "generators"]
+    terms = {n.rsplit("_", 1)[0] for n in updates[-1].losses}
+    assert terms == {"domain_adversarial", "domain_adversarial_random", "self_reconstruction"}
+
+
+def test_latent_regression_can_leave_the_attribute_encoder_alone() -> None:
+    """Its gradient still flows through the frozen encoder into the generator."""
+    for moves in (True, False):
+        method = build("drit", optim={"latent_moves_attribute_encoder": moves})
+        *_, update = method.updates(iter([batch()] * 4), 0, Noise(0, 0))
+        term = update.losses["latent_regression_b"]
+        style = list(method.attribute_encoder["b"].mean.parameters())  # type: ignore[index, union-attr]
+        generator = list(method.generator.parameters())  # type: ignore[union-attr]
+        found = torch.autograd.grad(term, style, retain_graph=True, allow_unused=True)
+        assert bool(found[0].any()) == moves
+        assert any(g is not None and bool(g.any()) for g in torch.autograd.grad(term, generator, allow_unused=True))
+
+
+def test_batches_drawn_match_the_steps_of_the_content_discriminator() -> None:
+    for steps in (1, 3):
+        method = build("drit", optim={"content_discriminator_steps": steps})
+        left = iter([batch()] * 9)
+        names = [u.name for u in method.updates(left, 0, Noise(0, 0))]
+        assert names.count("content_discriminator") == steps
+        assert len(list(left)) == 9 - steps
+
+
+def test_learning_rates_over_a_run() -> None:
+    factors = [rate_factor(s, 100, 4, 0.5) for s in (0, 3, 4, 49, 50, 75, 99)]
+    assert factors == pytest.approx([0.2, 0.8, 1, 1, 1, 0.5, 0.02])
+    assert rate_factor(99, 100, 0, 1.0) == 1

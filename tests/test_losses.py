@@ -1,0 +1,54 @@
+"""Each loss by hand-computed values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from drit import losses
+
+
+def test_adversarial_is_binary_cross_entropy_summed_over_scales() -> None:
+    # sigmoid(log 3) = 3/4: to 1 costs log 4/3, to 0 costs log 4, to 1/2 their mean
+    maps = [torch.full((2, 1, 3, 3), math.log(3)), torch.zeros(2, 1, 1, 1)]
+    assert float(losses.adversarial(maps, 1.0)) == pytest.approx(math.log(4 / 3) + math.log(2))
+    assert float(losses.adversarial(maps[0], 0.0)) == pytest.approx(math.log(4))
+    assert float(losses.content_adversarial(maps[0])) == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+    assert float(losses.content_adversarial(maps[1])) == pytest.approx(math.log(2))  # its least value
+    assert float(losses.discrimination(maps, maps)) == pytest.approx(math.log(4 / 3) + math.log(4) + 2 * math.log(2))
+
+
+def test_content_discrimination_tells_a_as_0_from_b_as_1() -> None:
+    one, three = torch.tensor([[-math.log(3)]]), torch.tensor([[math.log(3)]])
+    assert float(losses.content_discrimination(one, three)) == pytest.approx(2 * math.log(4 / 3))
+    assert float(losses.content_discrimination(three, one)) == pytest.approx(2 * math.log(4))
+
+
+def test_reconstruction_and_latent_regression_are_mean_absolute_errors() -> None:
+    made, picture = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    assert float(losses.reconstruction(made, picture)) == 1.0
+    assert float(losses.latent_regression(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 1.0]]))) == 2.0
+
+
+def test_kl_of_known_gaussians() -> None:
+    # KL(N(m, s^2) | N(0, 1)) = (s^2 + m^2 - 1 - log s^2) / 2, summed over the code, averaged over pictures
+    mean, log_variance = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, math.log(4)], [0.0, 0.0]])
+    assert float(losses.kl_to_normal(mean, log_variance)) == pytest.approx((2.0 + (3 - math.log(4)) / 2) / 2)
+    assert float(losses.kl_to_normal(torch.zeros(3, 8), torch.zeros(3, 8))) == 0
+    assert float(losses.mean_square(torch.tensor([[1.0, -3.0]]))) == 5
+
+
+def test_mode_seeking_is_the_inverse_ratio_of_distances() -> None:
+    one, other = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    z1, z2 = torch.zeros(2, 8), torch.full((2, 8), 2.0)
+    assert float(losses.mode_seeking(one, other, z1, z2)) == pytest.approx(1 / (0.25 + 1e-5))
+    assert float(losses.mode_seeking(one, one, z1, z2)) == pytest.approx(1e5)  # styles ignored: the largest
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
+    x = torch.linspace(-1, 1, 999).to(dtype).reshape(1, 1, 27, 37)
+    assert losses.reconstruction(x, -x).dtype == torch.float32
+    assert float(losses.reconstruction(x, -x)) == pytest.approx(float((2 * x.double()).abs().mean()), rel=1e-6)
