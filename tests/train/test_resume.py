@@ -110,3 +110,14 @@ def test_ctrl_c_saves_and_tells_how_to_go_on(folders: tuple[Path, Path], tmp_pat
     step = files.load_meta(found)["step"]
     assert f"iteration {step}" in words
     assert loop.resume(out, stop_after=1).step == step + 1
+
+
+def test_tensorboard_events_hold_the_losses(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = tiny(*folders, steps=2)
+    loop.train(replace(config, log=replace(config.log, tensorboard=True, sample_every=0)), tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    written = {e.step: e.value for e in events.Scalars("total/generators")}
+    logged = {int(r["step"]): r["total/generators"] for r in read_metrics(tmp_path / "run")}
+    assert written == pytest.approx(logged, rel=1e-5)

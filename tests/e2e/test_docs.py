@@ -1,0 +1,65 @@
+"""Every `drit` command of the README and the guide runs, word for word, in a fresh folder; links and targets exist.
+
+Training commands get the flags below appended: the words are tested, not a day's training.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drit import cli
+from tests.conftest import write_pictures
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = (
+    "--steps 2 --batch 2 --threads 1 --data.resize 32 --data.crop 32 --network.width 4 --network.attribute-width 4 "
+    "--network.discriminator-width 4 --network.discriminator-scales 2 --log.checkpoint-every 1 --no-log.tensorboard"
+).split()
+
+
+def commands(document: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, season in enumerate(("summer", "winter")):
+        write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
+    ran = 0
+    for command in commands(document):
+        program, *words = shlex.split(command)
+        if program == "make":
+            subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True)
+            continue
+        assert program in ("drit", ".venv/bin/drit"), command
+        if words[0] == "train" and "--resume" in words:
+            words += ["--steps", "3"]
+        elif words[0] == "train":
+            words += SMALL
+        assert cli.main(words) == 0, command
+        ran += 1
+    assert ran >= 2
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+def test_make_help_names_every_target() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.search(r"\.PHONY: (.*)", text).group(1).split()) - {"help"}  # type: ignore[union-attr]
+    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert targets == {line.split()[1] for line in shown.splitlines()}
