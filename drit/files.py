@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from drit.atomic import write_json
 from drit.data.decode import convert_channels, decode, encode, from_tensor
 from drit.data.folders import list_pictures
 from drit.errors import DataError, UsageError
 from drit.sheets import save_sheet, sheet
-from drit.train.checkpoint import write_json
 from drit.translate import Translator
 
 SHEET_ROWS = 12  # inputs on the contact sheet

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from drit.train.checkpoint import write_atomically
+from drit.atomic import write_atomically
 
 # Okabe and Ito's colours, which people with colour-blindness tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from drit.train.checkpoint import write_atomically
+from drit.atomic import write_atomically
 
 BACKGROUND = (250, 250, 248)
 INK = (60, 60, 66)

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drit import gallery
+from drit import atomic, gallery
 from drit.gallery import Number, Section, curves_svg, ticks, write_gallery
 from drit.sheets import BACKGROUND, MARGIN, save_sheet, sheet
-from drit.train import checkpoint
 
 
 def test_cells_are_where_they_should_be() -> None:
@@ -81,7 +80,7 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         save_sheet(sheet([[np.ones((8, 8, 1), np.uint8)]]), path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["x.png"]

@@ -6,7 +6,6 @@ Arrays are (H, W, C) of uint8 or uint16; tensors (C, H, W) float32 in [-1, 1].
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from drit.atomic import write_atomically
 from drit.errors import DataError, DritError, UsageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
@@ -189,12 +189,9 @@ def encode(array: np.ndarray, path: Path, depth: int = 8) -> None:
         buffer = io.BytesIO()
         image.save(buffer, Image.registered_extensions()[suffix], **formats.get(suffix, {}))
         content = buffer.getvalue()
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_atomically(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DritError(f"Could not write {path}: {error.strerror}. Nothing of it was left half-written.") from error
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from drit.atomic import write_atomically
 from drit.data.folders import list_pictures
 from drit.errors import UsageError
-from drit.train.checkpoint import write_atomically
 
 SIDE = 32  # digits of 28 pixels, with a border of 2
 TEST = 500  # held-out pictures of each domain

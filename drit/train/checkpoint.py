@@ -21,28 +21,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from drit.atomic import write_atomically, write_json
 from drit.errors import CheckpointError, DritError
 
 FORMAT = 1
 AVERAGE = "average."
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it, sync, rename: readers see the old or the new one whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

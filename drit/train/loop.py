@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from drit import __version__
+from drit.atomic import write_json
 from drit.config import TrainConfig, differences, from_dict, to_dict
 from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet, open_domain
@@ -66,8 +67,8 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
     config = _settled(config, sets)
     method_class(config.method), choose_device(config.device)  # raise before anything is written
     out.mkdir(parents=True, exist_ok=True)
-    files.write_json(out / "config.json", _record(config))
-    files.write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
+    write_json(out / "config.json", _record(config))
+    write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
     with Trainer(config, out, sets) as trainer:
         return trainer.run(stop_after)
 
@@ -113,8 +114,8 @@ def resume(
         )
     with Trainer(config, run, sets) as trainer:
         trainer.restore(found)
-        files.write_json(run / "config.json", _record(config))
-        files.write_json(run / "data.json", told)
+        write_json(run / "config.json", _record(config))
+        write_json(run / "data.json", told)
         return trainer.run(stop_after)
 
 

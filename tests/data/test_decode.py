@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from drit import atomic
 from drit.data import decode as module
 from drit.data.decode import SUFFIXES, convert_channels, decode, encode, from_tensor, probe, to_tensor
 from drit.errors import DataError, DritError, UsageError
@@ -139,7 +140,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     with pytest.raises(DritError, match=r"x.png: No space left"):
         encode(picture(3), path)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
