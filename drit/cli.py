@@ -93,10 +93,12 @@ def train(values: argparse.Namespace) -> int:
 
         outcome = loop.train(config, Path(values.out))
     else:
+        if hasattr(values, "settings:preset"):
+            raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
         from drit.train import loop
 
         run = Path(values.resume)
-        loop.files.find(run) if not (run / "config.json").is_file() else None
+        loop.files.find(run)  # says what is there instead, if it is no run
         config = settings(values, loop.recorded_config(run))
         outcome = loop.resume(run, config, values.allow_changes)
     words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"

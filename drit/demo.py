@@ -132,7 +132,7 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
 
 def _sections(translator: Translator, test: dict[str, PictureSet], source: str, target: str) -> list[Section]:
     x = pictures(test[source], 8)
-    exemplars = pictures(test[target], 8)
+    exemplars = torch.stack([to_tensor(test[target].get(i)) for i in range(0, 8 * 23, 23)])
     styles = translator.sample(8, target, seed=2)
     borrowed = torch.cat([translator.style(e, target) for e in exemplars])
     between = translator.interpolate(borrowed[:3], 9)

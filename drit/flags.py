@@ -89,7 +89,6 @@ def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) ->
     chosen = {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
     if recorded is not None:
         base = recorded
-        chosen.pop("preset", None)
     else:
         base = preset(chosen.get("preset", "default"))
     nested = to_dict(base)

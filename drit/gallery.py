@@ -27,7 +27,7 @@ table { border-collapse: collapse; margin: 1rem 0; } td, th { text-align: left; 
   border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; font-weight: 600; }
 .picture { overflow-x: auto; } img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 4px; }
 svg { max-width: 100%; height: auto; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
-nav a { margin-right: 1.1rem; color: inherit; }
+nav a { margin-right: 1.1rem; color: inherit; display: inline-block; }
 """
 
 

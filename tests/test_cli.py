@@ -127,6 +127,7 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
         assert code == 2 and expected in error, error
     assert not (tmp_path / "run").exists()
     assert failed(capsys, "train", "--resume", tmp_path / "none")[0] == 1
+    assert "keeps its preset" in failed(capsys, "train", "--resume", tmp_path, "--preset", "paper")[1]
 
 
 def test_flags_config_and_preset_in_their_order(tmp_path: Path) -> None:
