@@ -126,7 +126,9 @@ def find(path: Path) -> Path:
             return named
     whole = checkpoints(path)
     if not whole:
-        raise CheckpointError(f"The run {path} has no whole checkpoint yet. Train it further first.")
+        raise CheckpointError(
+            f"The run {path} has no whole checkpoint yet. If nothing is training it, remove the folder and start again."
+        )
     return whole[-1]
 
 

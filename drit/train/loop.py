@@ -81,10 +81,6 @@ def resume(
     changes: the settings to go on with (None: the recorded ones). Settings other than `FREE_TO_CHANGE`, and data that
     changed, need `allow_changes`; the error lists them. Raises CheckpointError for a run that cannot be read.
     """
-    if (run / "config.json").is_file() and not files.checkpoints(run):
-        raise CheckpointError(
-            f"The run {run} has no whole checkpoint to go on from. Remove the folder and start again."
-        )
     found = files.find(run)
     recorded = recorded_config(run)
     config = changes or recorded
@@ -100,23 +96,27 @@ def resume(
     config = _settled(config, sets)
     told = {d: s.fingerprint() for d, s in sets.items()}
     before = files.read_json(run / "data.json")
-    moved = [d for d in told if told[d] != before.get(d)]
+    moved = _moved(before, told)
     if moved and not allow_changes:
-        what = "; ".join(
-            f"{d}: "
-            + ", ".join(
-                f"{k} {before.get(d, {}).get(k)} -> {v}" for k, v in told[d].items() if before.get(d, {}).get(k) != v
-            )
-            for d in moved
-        )
         raise UsageError(
-            f"The pictures differ from those that {run} was trained on ({what}). Add --allow-changes to go on."
+            f"The pictures differ from those that {run} was trained on ({moved}). Add --allow-changes to go on."
         )
     with Trainer(config, run, sets) as trainer:
         trainer.restore(found)
         write_json(run / "config.json", _record(config))
         write_json(run / "data.json", told)
         return trainer.run(stop_after)
+
+
+def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two fingerprints of the domains, in words; empty if nothing does."""
+    parts = []
+    for d, prints in now.items():
+        old = before.get(d, {})
+        changes = [f"{name} {old.get(name)} -> {value}" for name, value in prints.items() if old.get(name) != value]
+        if changes:
+            parts.append(f"{d}: {', '.join(changes)}")
+    return "; ".join(parts)
 
 
 def recorded_config(run: Path) -> TrainConfig:

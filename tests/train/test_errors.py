@@ -110,6 +110,13 @@ def test_not_a_run(tmp_path: Path) -> None:
         files.find(tmp_path)
 
 
+def test_a_run_that_died_before_its_first_checkpoint(copy: Path) -> None:
+    shutil.rmtree(copy / "checkpoints")
+    (copy / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint yet.*remove the folder"):
+        loop.resume(copy)
+
+
 def test_resume_with_changed_settings_lists_them(copy: Path) -> None:
     config = loop.recorded_config(copy)
     changed = replace(config, steps=8, batch=3, optim=replace(config.optim, lr=1e-3))
