@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import zlib
 from pathlib import Path
 
@@ -13,16 +12,23 @@ import torch
 from torch import Tensor
 
 from drit.config import TrainConfig, preset
-from drit.export.official import from_official
+from drit.export.official import from_official, official_names
 from drit.methods.drit import DRIT
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = SHARED / "parity"
 LAYOUT = SHARED / "facts" / "official_checkpoint_layout.json"
+GOLD = Path(__file__).parent / "gold" / "parity.json"
 
 needs_parity = pytest.mark.skipif(
-    not (PARITY.is_dir() and LAYOUT.is_file()), reason="the published program's stored numbers are not on this machine"
+    not (PARITY.is_dir() and LAYOUT.is_file()), reason="the published program's whole arrays are not on this machine"
 )
+
+
+def some(array: np.ndarray, count: int = 12) -> list[float]:
+    """A few values of an array, spread evenly: what tests/gold keeps of it."""
+    flat = np.asarray(array, dtype=np.float64).ravel()
+    return [float(f"{flat[i]:.7g}") for i in np.linspace(0, flat.size - 1, count).astype(int)]
 
 
 def tensor(seed: int, network: str, key: str, shape: list[int]) -> np.ndarray:
@@ -35,25 +41,20 @@ def tensor(seed: int, network: str, key: str, shape: list[int]) -> np.ndarray:
     return n / np.sqrt(np.prod(shape[1:]))
 
 
-def states(form: str, seed: int = 0) -> dict[str, dict[str, Tensor]]:
-    """All networks of a published checkpoint of this form, by the recipe."""
-    layout = json.loads(LAYOUT.read_text())["networks"][form]
-    return {
-        name: {key: torch.from_numpy(tensor(seed, name, key, shape)) for key, shape in tensors.items()}
-        for name, tensors in layout.items()
-    }
-
-
 def official_config(form: str) -> TrainConfig:
     config = preset("official")
     return dataclasses.replace(config, network=dataclasses.replace(config.network, generator=form, content_noise=0.0))
 
 
-def official_model(form: str, dtype: torch.dtype) -> DRIT:
+def official_model(form: str, dtype: torch.dtype, seed: int = 0) -> DRIT:
     """DRIT with the recipe's weights."""
     config = official_config(form)
     model = DRIT.build(config, {"a": 3, "b": 3}).to(dtype)
-    model.load_state_dict(from_official(states(form), config.network), strict=True)
+    states: dict[str, dict[str, Tensor]] = {}
+    for ours, (network, key) in official_names(config.network).items():
+        shape = list(model.state_dict()[ours].shape) + ([1, 1] if ".norm." in ours else [])
+        states.setdefault(network, {})[key] = torch.from_numpy(tensor(seed, network, key, shape))
+    model.load_state_dict(from_official(states, config.network), strict=True)
     return model
 
 

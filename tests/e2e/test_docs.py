@@ -61,5 +61,6 @@ def test_links(document: str) -> None:
 def test_make_help_names_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.search(r"\.PHONY: (.*)", text).group(1).split()) - {"help"}  # type: ignore[union-attr]
-    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    command = ["make", "--no-print-directory", "help"]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert targets == {line.split()[1] for line in shown.splitlines()}

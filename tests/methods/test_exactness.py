@@ -53,7 +53,7 @@ def build(config: TrainConfig, channels: dict[str, int], layout: torch.memory_fo
 
 
 def relative(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max().clamp_min(1e-30))
+    return float(((one - other).abs().max() / other.abs().max().clamp_min(1e-30)).detach())
 
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
