@@ -73,6 +73,11 @@ class NetworkConfig:
     )
     attribute_width: int = setting(64, "channels after the first layer of the attribute encoder")
     attribute_blocks: int = setting(3, "halving blocks of the attribute encoder after its first layer")
+    attribute_init: Literal["published", "scaled"] = setting(
+        "published",
+        "initial weights of the attribute encoder: 'published' (deviation 0.02: styles start near zero, lost in their "
+        "own noise) or 'scaled' (He: styles differ from the start)",
+    )
     discriminator_width: int = setting(64, "channels after the first layer of a domain discriminator")
     discriminator_layers: int = setting(4, "halving layers of a domain discriminator")
     discriminator_scales: int = setting(3, "picture scales that a domain discriminator looks at")
@@ -164,6 +169,7 @@ _PAPER = TrainConfig(preset="paper")
 _DEFAULT = replace(
     _PAPER,
     preset="default",
+    network=replace(_PAPER.network, attribute_init="scaled"),
     optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
 )
 

@@ -57,7 +57,10 @@ class DRIT(Method):
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
         encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
         self.attribute_encoder = nn.ModuleDict(
-            {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks) for d, c in channels.items()}
+            {
+                d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, n.attribute_init == "scaled")
+                for d, c in channels.items()
+            }
         )
         self.generator: ConcatGenerator | FeatureGenerator
         if n.generator == "concat":

@@ -133,8 +133,15 @@ class LayerNorm(nn.Module):
         return F.group_norm(x, 1, self.weight, self.bias, EPS)
 
 
-def initialise(module: nn.Module) -> None:
-    """Published initial weights: normal(0, 0.02) for convolutions; biases and other layers keep the library's."""
+def initialise(module: nn.Module, scaled: bool = False) -> None:
+    """Initial weights of convolutions; biases and other layers keep the library's.
+
+    Published: normal(0, 0.02). `scaled`: normal with the deviation that keeps the size of activations through leaky
+    ReLUs (He et al., 1502.01852), for networks without normalisation.
+    """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
+            if scaled:
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+            else:
+                nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)

@@ -90,14 +90,14 @@ def attribute_widths(width: int, blocks: int) -> list[int]:
 class VariationalAttributeEncoder(nn.Module):
     """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance."""
 
-    def __init__(self, channels: int, style_dim: int, width: int, blocks: int) -> None:
+    def __init__(self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False) -> None:
         super().__init__()
         widths = [width, *attribute_widths(width, blocks)]
         self.first = Conv(channels, width, 4, stride=2, padding=1)
         self.blocks = nn.ModuleList(DownBlock(i, o) for i, o in itertools.pairwise(widths))
         self.mean = nn.Linear(widths[-1], style_dim)
         self.log_variance = nn.Linear(widths[-1], style_dim)
-        initialise(self)
+        initialise(self, scaled)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns mean and log variance of the attribute code, each (N, S)."""
@@ -112,14 +112,14 @@ class VariationalAttributeEncoder(nn.Module):
 class PlainAttributeEncoder(nn.Module):
     """E^a of one domain without a variance (feature-wise form): strided convolutions, global pooling, 1 x 1."""
 
-    def __init__(self, channels: int, style_dim: int, width: int, blocks: int) -> None:
+    def __init__(self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False) -> None:
         super().__init__()
         # 64 -> 128, 256, 256, 256: one halving more than the variational encoder has blocks, at most fourfold wide
         widths = [width] + [min(2 << i, 4) * width for i in range(blocks + 1)]
         self.first = Conv(channels, width, 7, padding=3)
         self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
         self.mean = Conv(widths[-1], style_dim, 1)
-        initialise(self)
+        initialise(self, scaled)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """x: (N, C, H, W) in [-1, 1]. Returns the attribute code (N, S), and None in place of a log variance."""
