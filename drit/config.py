@@ -229,7 +229,7 @@ PRESETS: dict[str, TrainConfig] = {
         batch=2,
         data=replace(_DEFAULT.data, resize=144, crop=128),
         network=replace(_DEFAULT.network, width=32, attribute_width=32, discriminator_width=32),
-        optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
+        optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=8e-5),
     ),
 }
 
