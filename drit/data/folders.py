@@ -14,7 +14,7 @@ import numpy as np
 from drit.config import DataConfig
 from drit.data.decode import SUFFIXES, convert_channels, decode, probe
 from drit.data.transforms import resize, resized_shape
-from drit.errors import DataError, UsageError
+from drit.errors import DataError
 
 Domain = Literal["a", "b"]
 LEAST_PICTURES = 2
@@ -265,12 +265,3 @@ def _free_memory() -> int:
     except OSError:
         pass
     return 4 << 30
-
-
-def check_same_kind(sets: dict[str, PictureSet]) -> None:
-    """Raises UsageError when both domains are the very same pictures."""
-    a, b = (s.fingerprint()["sha256"] for s in sets.values())
-    if a == b:
-        raise UsageError(
-            "Domains a and b are the same pictures: there is nothing to translate. Check --data.a, --data.b."
-        )

@@ -407,10 +407,15 @@ def choose_device(name: str) -> torch.device:
 
 
 def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
+    """Both domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
     for d in ("a", "b"):
         if not getattr(config.data, d):
             raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
-    return {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
+    sets = {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
+    prints = [s.fingerprint() for s in sets.values()]
+    if prints[0]["sha256"] == prints[1]["sha256"]:
+        raise UsageError("Domains a and b are the same pictures: nothing to translate. Check --data.a and --data.b.")
+    return sets
 
 
 def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:

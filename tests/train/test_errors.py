@@ -46,6 +46,11 @@ def test_nothing_is_written_when_data_are_wrong(folders: tuple[Path, Path], tmp_
     assert not (tmp_path / "run").exists()
 
 
+def test_the_same_pictures_twice(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the same pictures"):
+        loop.train(tiny(folders[0], folders[0]), tmp_path / "run")
+
+
 def test_a_full_disk_keeps_the_old_checkpoint(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
