@@ -28,8 +28,8 @@ def sheet(
     """Pictures as a table.
 
     rows: of arrays (H, W, C), uint8 or uint16, or None for an empty cell; rows may differ in length. cell: pixels of a
-    cell's side; 0 chooses the largest picture's, at least 64. Pictures are scaled to their cell: enlarged by whole
-    factors without smoothing, shrunk smoothly. Titles are cut to their cell.
+    cell's width (a row is as high as its highest picture); 0 chooses the largest picture's side, at least 64. Pictures
+    are scaled to their cell: enlarged by whole factors without smoothing, shrunk smoothly. Titles are cut.
     """
     largest = max((max(c.shape[:2]) for row in rows for c in row if c is not None), default=64)
     if not cell:
@@ -39,23 +39,22 @@ def sheet(
     left = MARGIN + (int(max(font.getlength(t) for t in names)) + MARGIN if any(names) else 0)
     top = MARGIN + (FONT_SIZE + MARGIN if any(column_titles) else 0)
     columns = max((len(row) for row in rows), default=0)
-    canvas = Image.new(
-        "RGB",
-        (left + columns * (cell + gap) - gap + MARGIN, top + len(rows) * (cell + gap) - gap + MARGIN),
-        BACKGROUND,
-    )
+    scaled = [[None if c is None else _scaled(as_image(c), cell) for c in row] for row in rows]
+    heights = [max((c.height for c in row if c is not None), default=0) for row in scaled]
+    size = (left + columns * (cell + gap) - gap + MARGIN, top + sum(heights) + gap * (len(rows) - 1) + MARGIN)
+    canvas = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     for j, title in enumerate(column_titles[:columns]):
         draw.text((left + j * (cell + gap) + cell // 2, MARGIN), _cut(title, font, cell), INK, font, anchor="ma")
-    for i, row in enumerate(rows):
-        y = top + i * (cell + gap)
+    y = top
+    for i, (row, height) in enumerate(zip(scaled, heights, strict=True)):
         if i < len(names):
-            draw.text((left - MARGIN, y + cell // 2), names[i], INK, font, anchor="rm")
+            draw.text((left - MARGIN, y + height // 2), names[i], INK, font, anchor="rm")
         for j, picture in enumerate(row):
             if picture is not None:
-                scaled = _scaled(as_image(picture), cell)
                 x = left + j * (cell + gap)
-                canvas.paste(scaled, (x + (cell - scaled.width) // 2, y + (cell - scaled.height) // 2))
+                canvas.paste(picture, (x + (cell - picture.width) // 2, y + (height - picture.height) // 2))
+        y += height + gap
     return canvas
 
 

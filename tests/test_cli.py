@@ -57,7 +57,7 @@ def test_train_and_translate(folders: tuple[Path, Path], tmp_path: Path, capsys:
         assert array.shape == (21, 35, 3)
         assert kind.depth == (16 if Path(file).name.startswith(("deep", "scan")) else 8)
     assert (tmp_path / "out" / "sub" / "web_style002.webp").is_file()
-    assert decode(Path(result["sheet"]))[0].shape[0] > 5 * 64
+    assert decode(Path(result["sheet"]))[0].shape[0] > 5 * 21
 
     again = tmp_path / "again"
     styles = tmp_path / "out" / "styles.json"

@@ -22,14 +22,15 @@ def test_cells_are_where_they_should_be() -> None:
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 200
     grey = np.full((32, 64, 1), 90, np.uint16) << 8
-    made = np.asarray(sheet([[red, None], [None, grey]], gap=3))
-    assert made.shape == (2 * 64 + 3 + 2 * MARGIN, 2 * 64 + 3 + 2 * MARGIN, 3)
+    made = np.asarray(sheet([[red, grey], [None, grey]], gap=3))
+    assert made.shape == (64 + 32 + 3 + 2 * MARGIN, 2 * 64 + 3 + 2 * MARGIN, 3)
     inside = made[MARGIN : MARGIN + 64, MARGIN : MARGIN + 64]
     assert (inside == [200, 0, 0]).all()
     corner = MARGIN + 64 + 3
-    assert (made[corner + 16 : corner + 48, corner : corner + 64] == 90).all()  # centred in its cell
-    assert (made[corner : corner + 16, corner : corner + 64] == BACKGROUND).all()
-    assert (made[MARGIN : MARGIN + 64, corner : corner + 64] == BACKGROUND).all()
+    assert (made[MARGIN + 16 : MARGIN + 48, corner : corner + 64] == 90).all()  # centred in its row
+    assert (made[MARGIN : MARGIN + 16, corner : corner + 64] == BACKGROUND).all()
+    assert (made[corner : corner + 32, corner : corner + 64] == 90).all()  # a row as high as its highest picture
+    assert (made[corner : corner + 32, MARGIN : MARGIN + 64] == BACKGROUND).all()
 
 
 def test_scaling_and_titles() -> None:
