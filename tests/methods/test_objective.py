@@ -55,8 +55,8 @@ def test_updates_name_their_networks_and_weights(name: str) -> None:
 @pytest.mark.parametrize("generator", ["concat", "feature"])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_tiny_set_is_learnt(name: str, generator: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """Two pictures a domain, always the same crop: the pictures come back much better than at the start."""
-    config = tiny(*folders, method=name, steps=120)
+    """A few 16-pixel pictures: they come back better than at the start, in both domains."""
+    config = tiny(*folders, method=name, steps=200)
     config = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, resize=16, flip=False),
@@ -67,10 +67,9 @@ def test_a_tiny_set_is_learnt(name: str, generator: str, folders: tuple[Path, Pa
     with Trainer(config, tmp_path, sets) as trainer:
         trainer.start_stream()
         seen = [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(config.steps)]
-    for d in "ab":
-        key = f"generators/self_reconstruction_{d}"
-        before, after = (sum(s[key] for s in part) / len(part) for part in (seen[:5], seen[-10:]))
-        assert after < 0.75 * before, (key, before, after)
+    error = [[s[f"generators/self_reconstruction_{d}"] for d in "ab"] for s in seen]
+    before, after = (torch.tensor(part).mean(0) for part in (error[:5], error[-10:]))
+    assert bool((after < 0.9 * before).all()) and float(after.mean()) < 0.7 * float(before.mean()), (before, after)
 
 
 def test_random_draws_are_a_function_of_seed_and_iteration() -> None:
