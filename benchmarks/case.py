@@ -25,6 +25,7 @@ import torch
 from benchmarks import straightforward
 from drit.config import TrainConfig, preset
 from drit.data.folders import PictureSet
+from drit.machine import cores
 from drit.methods.base import Noise, Pair
 from drit.methods.drit import DRIT
 from drit.train.loop import Trainer
@@ -97,7 +98,7 @@ TASKS = {
 
 def measure(task: str, form: str, size: int, count: int, seconds: float) -> dict[str, float]:
     """Median of calls for about `seconds` (at least one), after one that is not counted; peak resident memory."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(cores())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     call = TASKS[task, form](size, count)
     if count <= 10:  # a call of a hundred styles warms up within itself

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from drit.machine import cores
 
 FORMS = ("drit", "straightforward")
 CASES = [("train", size, 2) for size in (64, 128, 216, 256)]
@@ -54,7 +55,7 @@ def machine() -> dict[str, Any]:
     )
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "date": datetime.date.today().isoformat(),

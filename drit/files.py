@@ -156,7 +156,7 @@ def translate_files(
                 pixels = from_tensor(made, kind.depth)
                 name = out / place.with_name(f"{place.name}_{style.name}{kind.suffix}")
                 name.parent.mkdir(parents=True, exist_ok=True)
-                encode(pixels, name, kind.depth)
+                encode(pixels, name)
                 written.append(str(name))
                 if len(row) <= SHEET_COLUMNS:
                     row.append(pixels)

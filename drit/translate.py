@@ -6,7 +6,6 @@ only the rest runs for each style (`render`), in chunks of styles so that memory
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from torch import Tensor
 
 from drit.config import TrainConfig, from_dict
 from drit.data.decode import convert_channels, from_tensor, to_tensor
+from drit.data.folders import array_file
 from drit.errors import CheckpointError, UsageError
+from drit.machine import cores
 from drit.methods import method_class
 from drit.methods.base import Method, Prepared
 from drit.precision import autocast, choose
@@ -42,7 +43,7 @@ class Translator:
         """names: the folder's name of each domain, which may be used in place of "a" and "b"."""
         self.device = choose_device(device)
         if threads or self.device.type == "cpu":
-            torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+            torch.set_num_threads(threads or cores())
         self.dtype = choose(precision, self.device)
         self.method = method.eval().requires_grad_(False)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -223,7 +224,13 @@ def _reflected(size: int, wanted: int) -> Tensor:
 
 
 def _domain_names(config: TrainConfig) -> dict[str, str]:
-    return {d: Path(str(getattr(config.data, d)).partition(".npz")[0]).name for d in ("a", "b")}
+    """The name of each domain's folder, or of its array file without the suffix."""
+    names = {}
+    for d in ("a", "b"):
+        path = str(getattr(config.data, d))
+        named = array_file(path)
+        names[d] = named[0].stem if named else Path(path).name
+    return names
 
 
 def _as_array(picture: Any) -> np.ndarray:

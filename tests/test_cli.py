@@ -48,7 +48,7 @@ def test_train_and_translate(folders: tuple[Path, Path], tmp_path: Path, capsys:
     for name, depth in (("deep.png", 16), ("photo.jpg", 8), ("scan.tif", 16), ("sub/web.webp", 8), ("map.bmp", 8)):
         (inputs / name).parent.mkdir(exist_ok=True)
         picture = rng.integers(0, 1 << depth, (21, 35, 3)).astype(np.uint8 if depth == 8 else np.uint16)
-        encode(picture, inputs / name, depth)
+        encode(picture, inputs / name)
     assert drit("translate", run, inputs, "--to", "colour", "--out", tmp_path / "out", "--styles", 2, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["pictures"], result["styles"], len(result["files"])) == (5, 2, 10)

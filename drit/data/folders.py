@@ -15,6 +15,7 @@ from drit.config import DataConfig
 from drit.data.decode import SUFFIXES, convert_channels, decode, probe
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
+from drit.machine import free_memory
 
 Domain = Literal["a", "b"]
 LEAST_PICTURES = 2
@@ -26,15 +27,31 @@ def list_pictures(folder: Path) -> list[Path]:
     """All pictures under a folder, sorted by path; hidden files and folders are left out."""
     found = []
     for directory, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        here = os.path.realpath(directory)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not _holds(Path(directory, f), here))
         found += [Path(directory, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
     return sorted(found)
+
+
+def _holds(folder: Path, inner: str) -> bool:
+    """Whether `folder` is `inner` or one that holds it: a link back, which would be followed for ever."""
+    return folder.is_symlink() and Path(inner).is_relative_to(os.path.realpath(folder))
+
+
+def array_file(path: str) -> tuple[Path, str] | None:
+    """The file and the key that `file.npz` or `file.npz:KEY` means; None for anything else, which is a folder."""
+    if Path(path).is_dir():
+        return None
+    if path.endswith(".npz"):
+        return Path(path), ""
+    file, dots, key = path.rpartition(".npz:")
+    return (Path(f"{file}.npz"), key) if dots else None
 
 
 class PictureSet:
     """The pictures of one domain, by index. `get` gives them resized and with the domain's channels.
 
-    names: one for each picture. skipped: unreadable files and why. labels: (N,) or None. depth: 8 or 16 bits.
+    skipped: unreadable files and why. labels: (N,) or None. depth: 8 or 16 bits.
     """
 
     def __init__(
@@ -59,17 +76,21 @@ class PictureSet:
         self._config = config
         self._digest = digest
         pixels = sum(h * w for h, w in (resized_shape(s[0], s[1], config.resize, config.resize_mode) for s in shapes))
-        self.cached = config.cache and pixels * channels * depth // 8 < _free_memory() // MEMORY_SHARE
+        self.cached = config.cache and pixels * channels * depth // 8 < free_memory() // MEMORY_SHARE
         self._cache: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._pictures)
 
-    @property
-    def names(self) -> list[str]:
-        if isinstance(self._pictures, np.ndarray):
-            return [f"{self.source}[{i}]" for i in range(len(self))]
-        return [str(p) for p in self._pictures]
+    def name(self, index: int) -> str:
+        """The file of a picture, or its place in the array."""
+        picture = self._pictures[index]
+        return str(picture) if isinstance(picture, Path) else f"{self.source}[{index}]"
+
+    def skip(self, unreadable: dict[str, str]) -> None:
+        """Note unreadable pictures and why. Raises DataError, which lists them, beyond `max_unreadable`."""
+        self.skipped |= unreadable
+        _check_skipped(self.skipped, self._config.max_unreadable)
 
     def get(self, index: int) -> np.ndarray:
         """Picture `index` as (H, W, C) of uint8 or uint16, resized as the settings say.
@@ -84,8 +105,7 @@ class PictureSet:
             try:
                 array = self._read(i)
             except DataError as error:
-                self.skipped[self.names[i]] = str(error)
-                _check_skipped(self.skipped, self._config.max_unreadable)
+                self.skip({self.name(i): str(error)})
                 continue
             if self.cached:
                 self._cache[i] = array
@@ -123,11 +143,8 @@ def open_domain(path: str, config: DataConfig, domain: Domain) -> PictureSet:
     Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
     everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
     """
-    file, _, key = path.partition(".npz")
-    if path.endswith(".npz") or key.startswith(":"):
-        found = _open_array(Path(f"{file}.npz"), key.removeprefix(":"), config, domain)
-    else:
-        found = _open_folder(Path(path), config, domain)
+    named = array_file(path)
+    found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain)
     if len(found) < LEAST_PICTURES:
         raise DataError(
             f"{path} has {len(found)} readable picture{'s' if len(found) != 1 else ''}; "
@@ -177,20 +194,22 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> Pic
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            key = _picture_key(key, {name: archive[name].ndim for name in archive.files}, path)
+            shapes = _shapes(archive)
+            key = _picture_key(key, shapes, path)
             array = archive[key]
             label_key = key.replace("images", "labels") if "images" in key else "labels"
-            labels = archive[label_key] if label_key in archive.files else None
+            labels = archive[label_key] if label_key in shapes else None
     except DataError:
         raise
     except Exception as error:  # zipfile, numpy and pickle each raise their own for a damaged file
         raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
     if array.ndim == 3:
         array = array[..., None]
-    if array.shape[3] > 4 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
+    turned = array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]  # (N, C, H, W)
+    if array.ndim != 4 or turned or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
         raise DataError(
-            f"{path}:{key} has shape {array.shape} and type {array.dtype}; pictures are (N, H, W) or (N, H, W, C) with "
-            "1 to 4 channels, of uint8, uint16 or float in [0, 1]."
+            f"{path}:{key} has shape {array.shape} and type {array.dtype}; pictures are (N, H, W) or (N, H, W, C), of "
+            "uint8, uint16 or float in [0, 1]."
         )
     if array.dtype.kind == "f":
         if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
@@ -200,26 +219,38 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> Pic
         _check_size(f"{path}:{key}", array.shape[1], array.shape[2], config)
     channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, f"{path}:{key}")
     if labels is not None and labels.shape != (len(array),):
-        labels = None
+        raise DataError(
+            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} pictures of {key}. "
+            "Labels are one number for each picture; mend them or take them out of the file."
+        )
     digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-    shapes = [array.shape[1:3]] * len(array)
-    return PictureSet(f"{path}:{key}", array, shapes, config, channels, 8 * array.dtype.itemsize, {}, labels, digest)
+    sizes = [array.shape[1:3]] * len(array)
+    return PictureSet(f"{path}:{key}", array, sizes, config, channels, 8 * array.dtype.itemsize, {}, labels, digest)
 
 
-def _picture_key(key: str, dimensions: dict[str, int], path: Path) -> str:
+def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of an .npz file, from their headers."""
+    found = {}
+    for name in archive.files:
+        with archive.zip.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            found[name] = read(file)[0]
+    return found
+
+
+def _picture_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> str:
     """The array that holds pictures: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
-    pictures = [name for name, ndim in dimensions.items() if ndim in (3, 4)]
+    pictures = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
     if key:
-        if key not in dimensions:
-            raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(dimensions)}.")
+        if key not in shapes:
+            raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(shapes)}.")
         return key
     for usual in ("images", "train_images"):
         if usual in pictures:
             return usual
     if len(pictures) != 1:
-        raise DataError(
-            f"{path} has {len(pictures)} arrays of pictures ({', '.join(dimensions)}). Name one: {path}:KEY"
-        )
+        raise DataError(f"{path} has {len(pictures)} arrays of pictures ({', '.join(shapes)}). Name one: {path}:KEY")
     return pictures[0]
 
 
@@ -254,14 +285,3 @@ def _check_skipped(skipped: dict[str, str], limit: int) -> None:
             f"{len(skipped)} pictures cannot be read, more than --data.max-unreadable {limit}: {listed} "
             "Mend or remove them, or raise the limit."
         )
-
-
-def _free_memory() -> int:
-    """Bytes of memory that are free or can be freed; 4 GiB where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 4 << 30

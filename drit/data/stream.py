@@ -6,7 +6,6 @@ flip depend on (seed, domain, n) alone: going on from batch k needs no state but
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from drit.config import DataConfig
 from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet
 from drit.data.transforms import random_crop_flip
+from drit.errors import DataError
+from drit.machine import cores
 
 AHEAD = 3  # batches made before they are asked for (of each process)
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
@@ -33,6 +34,14 @@ class Batch(NamedTuple):
     b: Tensor
     index_a: Tensor
     index_b: Tensor
+
+
+class _Made(NamedTuple):
+    """What a loader hands over: a batch, or the error that kept it from being made; and what it skipped of a and b."""
+
+    batch: Batch | None
+    error: Exception | None
+    skipped: tuple[dict[str, str], ...]
 
 
 class Order:
@@ -51,14 +60,22 @@ class Order:
         return int(self._permutation[place])
 
 
-class _Batches(Dataset[Batch]):
-    """Batch k for k = 0, 1, ..."""
+class _Batches(Dataset[_Made]):
+    """Batch k for k = 0, 1, ... Its errors are values: raised in a loader process they would carry its traceback."""
 
     def __init__(self, sets: tuple[PictureSet, PictureSet], config: DataConfig, batch: int, seed: int) -> None:
         self._sets, self._config, self._batch, self._seed = sets, config, batch, seed
         self._orders = tuple(Order(len(s), seed, d) for d, s in enumerate(sets))
 
-    def __getitem__(self, k: int) -> Batch:
+    def __getitem__(self, k: int) -> _Made:
+        batch, error = None, None
+        try:
+            batch = self._make(k)
+        except Exception as raised:
+            error = raised
+        return _Made(batch, error, tuple(dict(s.skipped) for s in self._sets))
+
+    def _make(self, k: int) -> Batch:
         crops: list[Tensor] = []
         indices: list[Tensor] = []
         for d, (pictures, order) in enumerate(zip(self._sets, self._orders, strict=True)):
@@ -99,7 +116,9 @@ class BatchStream:
     ) -> None:
         """workers: loader processes; 0 uses one thread, which suffices for pictures in memory."""
         self.position = start
-        batches = _Batches((set_a, set_b), config, batch, seed)
+        self._sets = (set_a, set_b)
+        self._error: Exception | None = None
+        batches = _Batches(self._sets, config, batch, seed)
         self._loader: Any = None
         self._thread: _Ahead | None = None
         if workers:
@@ -111,6 +130,7 @@ class BatchStream:
                 prefetch_factor=AHEAD,
                 worker_init_fn=_quiet_worker,
                 persistent_workers=True,
+                generator=torch.Generator().manual_seed(seed),  # else it draws on the global one
             )
             self._loader = iter(loader)
         else:
@@ -120,9 +140,21 @@ class BatchStream:
         return self
 
     def __next__(self) -> Batch:
-        batch: Batch = next(self._loader) if self._thread is None else self._thread.next()
-        self.position += 1
-        return batch
+        """The next batch. What its loader skipped is noted in the sets. Raises what kept the batch from being made, and
+        DataError when too many pictures are unreadable; then again at every call."""
+        if self._error is None:
+            made: _Made = next(self._loader) if self._thread is None else self._thread.next()
+            self._error = made.error
+            try:  # loader processes count apart, on sets of their own
+                for own, skipped in zip(self._sets, made.skipped, strict=True):
+                    own.skip(skipped)
+            except DataError as error:
+                self._error = error
+            if made.batch is not None and self._error is None:
+                self.position += 1
+                return made.batch
+        assert self._error is not None
+        raise self._error
 
     def close(self) -> None:
         """Stop the thread or the processes. The stream cannot be used afterwards."""
@@ -134,36 +166,29 @@ class BatchStream:
 
 
 class _Ahead:
-    """One thread that makes batches ahead of the reader; its errors are raised where the batch is asked for."""
+    """One thread that makes batches ahead of the reader; it ends at the first that cannot be made."""
 
     def __init__(self, batches: _Batches, start: int) -> None:
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[_Made] = queue.Queue(AHEAD)
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, args=(batches, start), daemon=True)
         self._worker.start()
 
     def _work(self, batches: _Batches, k: int) -> None:
         while not self._stopped.is_set():
-            made: Batch | BaseException
-            try:
-                made = batches[k]
-            except BaseException as error:
-                made = error
+            made = batches[k]
             while not self._stopped.is_set():
                 try:
                     self._queue.put(made, timeout=0.1)
                     break
                 except queue.Full:
                     continue
-            if isinstance(made, BaseException):
+            if made.error is not None:
                 return
             k += 1
 
-    def next(self) -> Batch:
-        made = self._queue.get()
-        if isinstance(made, BaseException):
-            raise made
-        return made
+    def next(self) -> _Made:
+        return self._queue.get()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -182,4 +207,4 @@ def choose_workers(config: DataConfig, cached: bool) -> int:
     """Loader processes: as set, or none for pictures in memory, else one for each spare core."""
     if config.workers >= 0:
         return config.workers
-    return 0 if cached else max(1, len(os.sched_getaffinity(0)) - 1)
+    return 0 if cached else max(1, cores() - 1)

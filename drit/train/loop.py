@@ -7,7 +7,6 @@ noise: the iteration), so that N iterations in one go and N/2 + resume give the 
 from __future__ import annotations
 
 import math
-import os
 import platform
 import signal
 import sys
@@ -29,6 +28,7 @@ from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet, open_domain
 from drit.data.stream import BatchStream, choose_workers
 from drit.errors import CheckpointError, DivergedError, UsageError
+from drit.machine import cores
 from drit.methods import method_class
 from drit.methods.base import Method, Noise, Pair
 from drit.precision import autocast, choose
@@ -136,7 +136,7 @@ class Trainer:
         self.path = run
         self.sets = sets
         self.device = choose_device(config.device)
-        torch.set_num_threads(config.threads or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(config.threads or cores())
         self.dtype = choose(config.precision, self.device)
         self.channels = {d: s.channels for d, s in sets.items()}
         torch.manual_seed(config.seed)
@@ -216,12 +216,17 @@ class Trainer:
         saved = self.step
         sums: dict[str, Tensor] = {}
         counted = 0
+        told = {name for s in self.sets.values() for name in s.skipped}
         try:
             with _Interrupt(self):
                 while self.step < end and not self._stopping:
                     for name, value in self.iterate().items():
                         sums[name] = sums[name] + value if name in sums else value
                     counted += 1
+                    for name, why in [item for s in self.sets.values() for item in s.skipped.items()]:
+                        if name not in told:
+                            told.add(name)
+                            bar.say(f"skipped: {why}")
                     log_now = self.step % config.log.metrics_every == 0 or self.step == end or self._stopping
                     save_now = self.step % config.log.checkpoint_every == 0 or self.step == end or self._stopping
                     if log_now or save_now or self.device.type == "cpu":
@@ -362,7 +367,7 @@ class Trainer:
 
     def _introduction(self, workers: int) -> str:
         counts = ", ".join(f"{d} {len(s)} pictures of {s.channels} channels" for d, s in self.sets.items())
-        skipped = "".join(f"\nskipped: {name} ({why})" for s in self.sets.values() for name, why in s.skipped.items())
+        skipped = "".join(f"\nskipped: {why}" for s in self.sets.values() for why in s.skipped.values())
         millions = sum(p.numel() for p in self.method.parameters()) / 1e6
         return (
             f"{self.config.method} ({self.config.preset}): {counts}; {millions:.1f} M weights; "

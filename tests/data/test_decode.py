@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drit import atomic
-from drit.data import decode as module
 from drit.data.decode import SUFFIXES, convert_channels, decode, encode, from_tensor, probe, to_tensor
 from drit.errors import DataError, DritError, UsageError
 
@@ -31,7 +32,7 @@ LOSSLESS += [(s, c, 16) for s in (".png", ".tif") for c in (1, 3, 4)]
 @pytest.mark.parametrize(("suffix", "channels", "depth"), LOSSLESS)
 def test_round_trip(suffix: str, channels: int, depth: int, tmp_path: Path) -> None:
     array, path = picture(channels, depth), tmp_path / f"x{suffix}"
-    encode(array, path, depth)
+    encode(array, path)
     found, kind = decode(path, alpha="keep")
     np.testing.assert_array_equal(found, array)
     assert (kind.channels, kind.depth, kind.suffix) == (channels, depth, suffix)
@@ -49,23 +50,39 @@ def test_jpeg_is_close(suffix: str, channels: int, tmp_path: Path) -> None:
     assert np.abs(found.astype(int) - array).max() <= 4
 
 
+def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """By the table of TIFF 6.0: which edge of the picture the stored rows and columns begin at."""
+    mirrored = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(orientation, ())
+    turned = stored.swapaxes(0, 1) if orientation >= 5 else stored
+    return np.flip(turned, mirrored)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("depth", [8, 16])
-def test_exif_orientation(orientation: int, depth: int, tmp_path: Path) -> None:
-    """The same turn whichever library read the pixels: Pillow's own for 8 bits is the reference for ours of 16."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    small = picture(1)[:, :, 0]
-    Image.fromarray(small).save(tmp_path / "small.png", exif=exif)
-    upright = decode(tmp_path / "small.png")[0]
-    if depth == 16:
-        np.testing.assert_array_equal(module._turned(small[:, :, None], orientation), upright)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["8-bit PNG", "16-bit PNG", "8-bit TIFF", "16-bit TIFF", "packed TIFF", "big TIFF"])
+def test_orientation(kind: str, channels: int, orientation: int, tmp_path: Path) -> None:
+    array = picture(channels, 16 if "16" in kind else 8)
+    if "TIFF" in kind:
+        tifffile = pytest.importorskip("tifffile", reason="tifffile, of the demo's packages, is not installed")
+        path = tmp_path / "x.tif"
+        tags = [(0x0112, "H", 1, orientation, True)]
+        options = {"compression": "deflate"} if "packed" in kind else {"bigtiff": "big" in kind}
+        photometric = "rgb" if channels == 3 else "minisblack"
+        pixels = array if channels == 3 else array[:, :, 0]
+        tifffile.imwrite(path, pixels, photometric=photometric, extratags=tags, metadata=None, **options)
     else:
-        # stored top-left pixel, by the EXIF table: where the 0th row and column lie on the upright picture
-        corner = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
-        assert upright[corner[orientation]][0] == small[0, 0]
-        assert upright.shape[:2] == ((6, 9) if orientation < 5 else (9, 6))
-        assert probe(tmp_path / "small.png")[:2] == upright.shape[:2]
+        encode(array, tmp_path / "y.png")
+        path = tmp_path / "x.png"
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        chunk = exif.tobytes().removeprefix(b"Exif\0\0")
+        body = (tmp_path / "y.png").read_bytes()
+        head, rest = body[:33], body[33:]  # signature and header chunk
+        named = b"eXIf" + chunk
+        path.write_bytes(head + struct.pack(">I", len(chunk)) + named + struct.pack(">I", zlib.crc32(named)) + rest)
+    found, _ = decode(path)
+    np.testing.assert_array_equal(found, upright(array, orientation))
+    assert probe(path) == (*found.shape, 8 * array.dtype.itemsize)
 
 
 def test_alpha_is_laid_on_white(tmp_path: Path) -> None:
@@ -76,7 +93,7 @@ def test_alpha_is_laid_on_white(tmp_path: Path) -> None:
     assert found.tolist() == [[[200, 100, 0], [255, 255, 255], [244, 224, 204]]]
     assert kind.channels == 3
     wide = array.astype(np.uint16) * 257
-    encode(wide, tmp_path / "y.png", 16)
+    encode(wide, tmp_path / "y.png")
     assert decode(tmp_path / "y.png")[0].tolist()[0][2] == [244 * 257, 224 * 257, 204 * 257]
 
 
@@ -105,16 +122,47 @@ def test_damaged_files_are_named(suffix: str, tmp_path: Path) -> None:
             read(path)
 
 
-def test_damaged_16_bit_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.png"
-    encode(picture(3, 16, (80, 80)), path, 16)
-    path.write_bytes(path.read_bytes()[:2000] + b"\0" * 200)
-    try:
-        found, _ = decode(path)
-    except DataError as error:
-        assert "x.png" in str(error)
-    else:  # OpenCV may give the rows that it could read
-        assert found.shape == (80, 80, 3)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_damaged_16_bit_files_are_named(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"deep{suffix}"
+    encode(picture(3, 16, (80, 80)), path)
+    body = path.read_bytes()
+    path.write_bytes(body[: len(body) // 2])
+    with pytest.raises(DataError, match=f"deep{suffix} cannot be read"):
+        decode(path)
+
+
+def test_grey_16_bit_with_a_transparent_level(tmp_path: Path) -> None:
+    """A PNG of grey levels may name one that is transparent (tRNS)."""
+    array = np.array([[[7], [60000]]], np.uint16)
+    encode(array, tmp_path / "x.png")
+    body = (tmp_path / "x.png").read_bytes()
+    named = b"tRNS" + struct.pack(">H", 7)
+    (tmp_path / "x.png").write_bytes(
+        body[:33] + struct.pack(">I", 2) + named + struct.pack(">I", zlib.crc32(named)) + body[33:]
+    )
+    assert decode(tmp_path / "x.png", "keep")[0].tolist() == [[[7, 0], [60000, 65535]]]
+    assert decode(tmp_path / "x.png")[0].tolist() == [[[65535], [60000]]]
+    assert probe(tmp_path / "x.png", "keep") == (1, 2, 2, 16)
+    assert probe(tmp_path / "x.png") == (1, 2, 1, 16)
+
+
+@pytest.mark.parametrize("read", [decode, probe])
+def test_numbers_that_are_no_pixels(read: Any, tmp_path: Path) -> None:
+    for dtype, words in ((np.float32, "floating-point"), (np.int32, "32-bit integers")):
+        Image.fromarray(np.ones((4, 4), dtype)).save(tmp_path / "x.tif")
+        with pytest.raises(DataError, match=f"x.tif cannot be read as a picture: it holds {words}"):
+            read(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("read", [decode, probe])
+@pytest.mark.parametrize("factor", [1.5, 3])
+def test_enormous_pictures(read: Any, factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns beyond its limit and raises beyond twice the limit; both are refused."""
+    encode(picture(1), tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(54 / factor))
+    with pytest.raises(DataError, match=r"x.png is larger than \d+ pixels"):
+        read(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +177,7 @@ def test_damaged_16_bit_file(tmp_path: Path) -> None:
 )
 def test_what_a_format_cannot_hold(name: str, channels: int, depth: int, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
-        encode(picture(channels, depth), tmp_path / name, depth)
+        encode(picture(channels, depth), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
@@ -153,6 +201,11 @@ def test_conversion_of_channels() -> None:
     assert convert_channels(colour, 1).ravel().tolist() == [76, 150, 29, 18]
     assert convert_channels(colour[:, :, :1], 3).tolist() == [[[v] * 3 for v in (255, 0, 0, 10)]]
     assert convert_channels(colour, 4)[0, 0].tolist() == [255, 0, 0, 255]
+    assert convert_channels(colour, 2)[0, 0].tolist() == [76, 255]
+    translucent = np.array([[[10, 51]]], np.uint8)  # one fifth of 10, four fifths white
+    assert convert_channels(translucent, 4).tolist() == [[[10, 10, 10, 51]]]
+    assert convert_channels(translucent, 3).tolist() == [[[206, 206, 206]]]
+    assert convert_channels(np.array([[[0, 0, 255, 9]]], np.uint8), 2).tolist() == [[[29, 9]]]
     with pytest.raises(DataError, match="3 channels cannot become one of 5"):
         convert_channels(colour, 5)
 

@@ -12,7 +12,7 @@ import torch
 from drit.config import DataConfig
 from drit.data.decode import encode, to_tensor
 from drit.data.demo import make_demo
-from drit.data.folders import list_pictures, open_domain
+from drit.data.folders import array_file, list_pictures, open_domain
 from drit.data.stream import BatchStream, Order, choose_workers
 from drit.data.transforms import random_crop_flip, resize, resized_shape
 from drit.errors import DataError, UsageError
@@ -26,6 +26,19 @@ def test_pictures_are_found_sorted_and_hidden_ones_left_out(tmp_path: Path) -> N
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(p.relative_to(tmp_path)) for p in list_pictures(tmp_path)] == ["a/y.webp", "a/z.jpg", "b.PNG"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "real" / "inner").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "real" / "x.png").touch()
+    (tmp_path / "other" / "y.png").touch()
+    (tmp_path / "real" / "inner" / "back").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "beside").symlink_to(tmp_path / "other")
+    assert [str(p.relative_to(tmp_path)) for p in list_pictures(tmp_path / "real")] == [
+        "real/beside/y.png",
+        "real/x.png",
+    ]
 
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
@@ -96,7 +109,7 @@ def test_channels_within_a_domain(tmp_path: Path) -> None:
 
 def test_8_and_16_bit_files_together(tmp_path: Path) -> None:
     encode(np.full((24, 24, 1), 255, np.uint8), tmp_path / "a.png")
-    encode(np.full((24, 24, 1), 65535, np.uint16), tmp_path / "b.png", 16)
+    encode(np.full((24, 24, 1), 65535, np.uint16), tmp_path / "b.png")
     found = open_domain(str(tmp_path), CONFIG, "a")
     assert found.depth == 16
     assert all(float(to_tensor(found.get(i)).max()) == 1 for i in range(2))
@@ -115,6 +128,17 @@ def test_array_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", one=images, two=images)
     with pytest.raises(DataError, match=r"2 arrays of pictures .*Name one"):
         open_domain(str(tmp_path / "two.npz"), CONFIG, "a")
+    with pytest.raises(DataError, match=r"train_labels has shape \(4,\).*pictures are \(N, H, W\)"):
+        open_domain(f"{tmp_path / 'x.npz'}:train_labels", CONFIG, "a")
+    np.savez(tmp_path / "odd.npz", images=images, names=np.array(["a", None], object))
+    assert len(open_domain(str(tmp_path / "odd.npz"), CONFIG, "a")) == 4  # what is not asked for is not read
+    with pytest.raises(DataError, match=r"odd.npz cannot be read"):
+        open_domain(f"{tmp_path / 'odd.npz'}:names", CONFIG, "a")
+    np.savez(tmp_path / "short.npz", images=images, labels=np.arange(3))
+    with pytest.raises(DataError, match=r"labels has shape \(3,\) for the 4 pictures of images"):
+        open_domain(str(tmp_path / "short.npz"), CONFIG, "a")
+    np.savez(tmp_path / "many.npz", images=np.zeros((2, 20, 20, 7), np.uint8))
+    assert open_domain(str(tmp_path / "many.npz"), CONFIG, "a").channels == 7
     np.savez(tmp_path / "first.npz", images=np.zeros((2, 3, 20, 20), np.uint8))
     with pytest.raises(DataError, match=r"pictures are \(N, H, W\)"):
         open_domain(str(tmp_path / "first.npz"), CONFIG, "a")
@@ -128,6 +152,15 @@ def test_array_files(tmp_path: Path) -> None:
         open_domain(str(tmp_path / "broken.npz"), CONFIG, "a")
     with pytest.raises(DataError, match="There is no file"):
         open_domain(str(tmp_path / "none.npz"), CONFIG, "a")
+
+
+def test_a_folder_may_be_called_like_an_array_file(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "set.npz", 3, 3)
+    assert len(open_domain(str(folder), CONFIG, "a")) == 3
+    np.savez(folder / "x.npz", one=np.zeros((2, 20, 20), np.uint8), two=np.zeros((3, 20, 20), np.uint8))
+    assert len(open_domain(f"{folder / 'x.npz'}:two", CONFIG, "a")) == 3
+    assert array_file(f"{folder / 'x.npz'}:two") == (folder / "x.npz", "two")
+    assert array_file(str(folder)) is None
 
 
 def test_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
@@ -202,8 +235,33 @@ def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> 
         path.write_bytes(b"gone")
     stream = BatchStream(*sets, config, 1, 0, 0, workers)
     try:
-        with pytest.raises(DataError, match="cannot be read"):
+        for _ in range(2):  # a second call must not wait for ever
+            with pytest.raises(DataError, match="cannot be read") as caught:
+                next(stream)
+            assert "Traceback" not in str(caught.value)
+    finally:
+        stream.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, 6, 3)
+    config = replace(CONFIG, cache=False, max_unreadable=2)
+    sets = (open_domain(str(folder), config, "a"), open_domain(str(folder), config, "b"))
+    (folder / "001.png").write_bytes(b"gone")
+    (folder / "004.png").write_bytes(b"gone")
+    state = torch.get_rng_state()
+    stream = BatchStream(*sets, config, 3, 0, 0, workers)
+    try:
+        for _ in range(4):
             next(stream)
+        for s in sets:
+            assert sorted(Path(name).name for name in s.skipped) == ["001.png", "004.png"]
+        assert torch.equal(torch.get_rng_state(), state)  # nobody draws on the random numbers of the process
+        (folder / "002.png").write_bytes(b"gone")
+        with pytest.raises(DataError, match="3 pictures cannot be read, more than --data.max-unreadable 2"):
+            for _ in range(20):
+                next(stream)
     finally:
         stream.close()
 
