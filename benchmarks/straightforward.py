@@ -35,6 +35,10 @@ def _conv(layer: Any, x: Tensor) -> Tensor:
     return F.conv2d(x, layer.weight, layer.bias, layer.stride)
 
 
+def _conv_1x1(layer: Any, x: Tensor) -> Tensor:
+    return F.conv_transpose2d(x, layer.weight, layer.bias)
+
+
 def _up(layer: Any, x: Tensor) -> Tensor:
     x = layer.conv(x)
     gain, bias = layer.norm.weight[:, None, None], layer.norm.bias[:, None, None]
@@ -64,7 +68,7 @@ def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
             h = residual(block, h)
         for up in own.up:
             h = _up(up, planes(style, h))
-        return torch.tanh(own.last(planes(style, h)))
+        return torch.tanh(_conv_1x1(own.last, planes(style, h)))
     h = code
     blocks = [*model.generator.shared, *own.blocks]
     for block, part in zip(blocks, own.codes(style).split(code.shape[1], dim=1), strict=True):
@@ -75,7 +79,7 @@ def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
         h = o + h
     for up in own.up:
         h = _up(up, h)
-    return torch.tanh(own.last(h))
+    return torch.tanh(_conv_1x1(own.last, h))
 
 
 def sampled(model: DRIT, x: Tensor, domain: str, noise: Noise) -> tuple[Tensor, Tensor, Tensor | None]:

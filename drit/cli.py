@@ -41,6 +41,7 @@ def build_parser() -> Parser:
     _add_train(commands)
     _add_translate(commands)
     _add(commands, "methods", "the methods and what each can do", methods)
+    _add_import(commands)
     _add_data(commands)
     return parser
 
@@ -179,6 +180,34 @@ def methods(values: argparse.Namespace) -> int:
     lines = ["  ".join(key.ljust(width) for key, width in widths.items())]
     lines += ["  ".join(str(row[key]).ljust(width) for key, width in widths.items()) for row in rows]
     _print(values, {"methods": rows}, "\n".join(line.rstrip() for line in lines))
+    return 0
+
+
+def _add_import(commands: Any) -> None:
+    command = _add(
+        commands,
+        "import",
+        "make a run folder of a checkpoint of the published DRIT program",
+        import_,
+        "example:\n  drit import 01199.pth --out runs/published\n\n"
+        "Both forms of the generator. Nothing in the file is executed; what is not tensors and numbers is refused.",
+    )
+    command.add_argument("checkpoint", metavar="CHECKPOINT", help="a .pth file of the published program")
+    command.add_argument("--out", required=True, metavar="RUN", help="folder of the new run")
+
+
+def import_(values: argparse.Namespace) -> int:
+    from drit.export.importers import import_checkpoint
+
+    result = import_checkpoint(Path(values.checkpoint), Path(values.out))
+    channels = " and ".join(str(c) for c in result["channels"].values())
+    words = (
+        f"Imported iteration {result['step']} ({result['generator']} generator, {channels} channels, "
+        f"{result['style_dim']} style numbers{', with optimizers' if result['optimizers'] else ''}): {result['run']}\n"
+        f"Translate with it: drit translate {result['run']} PICTURES --to b --out DIR --styles 5\n"
+        f"Go on training: drit train --resume {result['run']} --data.a DIR --data.b DIR --allow-changes"
+    )
+    _print(values, result, words)
     return 0
 
 

@@ -73,16 +73,16 @@ class NetworkConfig:
     )
     attribute_width: int = setting(64, "channels after the first layer of the attribute encoder")
     attribute_blocks: int = setting(3, "halving blocks of the attribute encoder after its first layer")
-    attribute_init: Literal["published", "scaled"] = setting(
-        "published",
-        "initial weights of the attribute encoder: 'published' (deviation 0.02: styles start near zero, lost in their "
-        "own noise) or 'scaled' (He: styles differ from the start)",
-    )
     discriminator_width: int = setting(64, "channels after the first layer of a domain discriminator")
     discriminator_layers: int = setting(4, "halving layers of a domain discriminator")
     discriminator_scales: int = setting(3, "picture scales that a domain discriminator looks at")
     spectral_norm: bool = setting(False, "spectral normalisation of the domain discriminators")
     content_noise: float = setting(1.0, "deviation of the Gaussian noise added to content codes in training")
+    init: Literal["published", "scaled"] = setting(
+        "published",
+        "initial weights: 'published' (deviation 0.02) or 'scaled' (He's deviation in attribute encoders and domain "
+        "discriminators, which have no normalisation; generators that start by enlarging smoothly)",
+    )
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ _PAPER = TrainConfig(preset="paper")
 _DEFAULT = replace(
     _PAPER,
     preset="default",
-    network=replace(_PAPER.network, attribute_init="scaled"),
+    network=replace(_PAPER.network, init="scaled"),
     optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
 )
 

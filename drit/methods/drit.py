@@ -52,20 +52,23 @@ class DRIT(Method):
         self.capabilities = Capabilities(
             paired=False, multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
         )
-        n = network
+        n, scaled = network, network.init == "scaled"
         content = n.width << n.downsamplings
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
         encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
         self.attribute_encoder = nn.ModuleDict(
-            {
-                d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, n.attribute_init == "scaled")
-                for d, c in channels.items()
-            }
+            {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
         )
         self.generator: ConcatGenerator | FeatureGenerator
         if n.generator == "concat":
             self.generator = ConcatGenerator(
-                channels, content, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings
+                channels,
+                content,
+                n.style_dim,
+                n.shared_blocks,
+                n.generator_blocks,
+                n.downsamplings,
+                scaled,
             )
         else:
             self.generator = FeatureGenerator(
@@ -76,12 +79,16 @@ class DRIT(Method):
                 n.generator_blocks,
                 n.downsamplings,
                 n.share_feature_layer,
+                scaled,
             )
 
         def discriminators() -> nn.ModuleDict:
             width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
             return nn.ModuleDict(
-                {d: MultiScaleDiscriminator(c, width, layers, scales, n.spectral_norm) for d, c in channels.items()}
+                {
+                    d: MultiScaleDiscriminator(c, width, layers, scales, n.spectral_norm, scaled)
+                    for d, c in channels.items()
+                }
             )
 
         self.discriminator = discriminators()

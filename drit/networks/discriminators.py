@@ -17,12 +17,12 @@ MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the 
 class PatchDiscriminator(nn.Module):
     """Halving convolutions and a 1 x 1 to one logit for each patch; no normalisation."""
 
-    def __init__(self, channels: int, width: int, layers: int, spectral: bool) -> None:
+    def __init__(self, channels: int, width: int, layers: int, spectral: bool, scaled: bool = False) -> None:
         super().__init__()
         widths = [channels] + [width * min(1 << i, MAX_WIDENING) for i in range(layers)]
         self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
         self.logit = Conv(widths[-1], 1, 1)
-        initialise(self)
+        initialise(self, scaled)
         if spectral:
             for layer in [*self.down, self.logit]:
                 spectral_norm(layer)
@@ -36,9 +36,13 @@ class PatchDiscriminator(nn.Module):
 class MultiScaleDiscriminator(nn.Module):
     """The same discriminator, with its own weights, on the picture and on its successive halvings (pix2pixHD)."""
 
-    def __init__(self, channels: int, width: int, layers: int, scales: int, spectral: bool = False) -> None:
+    def __init__(
+        self, channels: int, width: int, layers: int, scales: int, spectral: bool = False, scaled: bool = False
+    ) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(PatchDiscriminator(channels, width, layers, spectral) for _ in range(scales))
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(channels, width, layers, spectral, scaled) for _ in range(scales)
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns one map of logits (N, 1, h, w) for each scale, finest first."""

@@ -103,6 +103,40 @@ class Up(nn.Module):
             return torch.einsum("ms,sokl,ak,bl->moab", style.to(weight.dtype), weight, taps, taps)
 
 
+class Last(nn.ConvTranspose2d):
+    """The last layer, 1 x 1: features and code planes to a picture in [-1, 1]. Code planes are constant over a picture:
+    they add one number to each of its channels. (A transposed 1 x 1 convolution is a convolution; the class keeps the
+    published layout of the weight.)"""
+
+    def __init__(self, features: int, style_dim: int, channels: int) -> None:
+        super().__init__(features + style_dim, channels, 1)
+        self.features = features
+
+    def forward(self, h: Tensor, style: Tensor) -> Tensor:  # type: ignore[override]
+        """h: (M, features, H, W), style (M, S). Returns (M, channels, H, W) in [-1, 1], float32 or wider."""
+        out = full(F.conv2d(h, self.weight[: self.features].transpose(0, 1), self.bias))
+        planes = self.weight[self.features :].flatten(1).to(style.dtype)  # (S, channels)
+        if len(planes):
+            with full_precision(style):
+                out = out + (style @ planes)[:, :, None, None]
+        return torch.tanh(out)
+
+
+def _initialise(generator: nn.Module, smooth: bool) -> None:
+    """Initial weights of a generator. `smooth`: the transposed convolutions start as bilinear enlargements.
+
+    With independent numbers an even row is the sum of one tap and an odd row of two: a grid from the start. The kernel
+    (1/2, 1, 1/2) x (1/2, 1, 1/2) times one number for each pair of channels is bilinear interpolation.
+    """
+    initialise(generator)
+    if smooth:
+        ramp = torch.tensor([0.5, 1.0, 0.5])
+        for layer in generator.modules():
+            if isinstance(layer, Up):
+                with torch.no_grad():
+                    layer.conv.weight.copy_(layer.conv.weight[:, :, 1:2, 1:2] * torch.outer(ramp, ramp))
+
+
 class ConcatDecoder(nn.Module):
     """One domain's generator after the shared layer, code planes concatenated to the features of every layer."""
 
@@ -116,8 +150,7 @@ class ConcatDecoder(nn.Module):
         for _ in range(upsamplings):
             self.up.append(Up(width, style_dim, (width + style_dim) // 2))
             width = (width + style_dim) // 2
-        self.width = width
-        self.last = nn.ConvTranspose2d(width + style_dim, channels, 1)
+        self.last = Last(width, style_dim, channels)
 
     def prepare(self, h: Tensor) -> Prepared:
         """h: (N, content, h, w) from the shared blocks. Returns the first upsampling before its code part."""
@@ -143,25 +176,28 @@ class ConcatDecoder(nn.Module):
                 h = up.upsample(h)
                 planes = up.code_planes(style)
             h = up.activate(CodePlanes.apply(h, planes))
-        weight = self.last.weight.flatten(1).to(style.dtype)  # (width + S, channels)
-        with full_precision(style):
-            bias = torch.addmm(self.last.bias.to(style.dtype), style, weight[self.width :])  # (M, channels)
-        out = F.conv2d(h, self.last.weight[: self.width].transpose(0, 1))
-        return torch.tanh(full(out) + bias[:, :, None, None])
+        return self.last(h, style)
 
 
 class ConcatGenerator(nn.Module):
     """G of all domains for style changes: shared residual blocks, then one decoder for each domain."""
 
     def __init__(
-        self, channels: dict[str, int], content: int, style_dim: int, shared_blocks: int, blocks: int, upsamplings: int
+        self,
+        channels: dict[str, int],
+        content: int,
+        style_dim: int,
+        shared_blocks: int,
+        blocks: int,
+        upsamplings: int,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         self.shared = nn.Sequential(*(ResidualBlock(content) for _ in range(shared_blocks)))
         self.own = nn.ModuleDict(
             {d: ConcatDecoder(c, content, style_dim, blocks, upsamplings) for d, c in channels.items()}
         )
-        initialise(self)
+        _initialise(self, smooth)
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         return self.own[domain].prepare(self.shared(content))
@@ -219,7 +255,7 @@ class FeatureDecoder(nn.Module):
             nn.Linear(content, (own + shared) * content),
         )
         self.up = nn.ModuleList(Up(content >> i, 0, content >> (i + 1)) for i in range(upsamplings))
-        self.last = nn.ConvTranspose2d(content >> upsamplings, channels, 1)
+        self.last = Last(content >> upsamplings, 0, channels)
 
 
 class FeatureGenerator(nn.Module):
@@ -234,6 +270,7 @@ class FeatureGenerator(nn.Module):
         blocks: int,
         upsamplings: int,
         share: bool,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         shared = shared_blocks if share else 0
@@ -242,7 +279,7 @@ class FeatureGenerator(nn.Module):
         self.own = nn.ModuleDict(
             {d: FeatureDecoder(c, content, style_dim, own, shared, upsamplings) for d, c in channels.items()}
         )
-        initialise(self)
+        _initialise(self, smooth)
 
     def _blocks(self, domain: str) -> list[FeatureBlock]:
         return [*self.shared, *self.own[domain].blocks]
@@ -261,7 +298,7 @@ class FeatureGenerator(nn.Module):
             h = block.finish(h, started if i == 0 else block.start(h), code)
         for up in own.up:
             h = up.activate(up.upsample(h))
-        return torch.tanh(full(F.conv2d(h, own.last.weight.transpose(0, 1), own.last.bias)))
+        return own.last(h, style)
 
 
 def _repeat(x: Tensor, count: int) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from drit import __version__
 from drit.atomic import write_json
-from drit.config import TrainConfig, differences, from_dict, to_dict
+from drit.config import OptimConfig, TrainConfig, differences, from_dict, to_dict
 from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet, open_domain
 from drit.data.stream import BatchStream, choose_workers
@@ -67,7 +67,7 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
     config = _settled(config, sets)
     method_class(config.method), choose_device(config.device)  # raise before anything is written
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", _record(config))
+    write_json(out / "config.json", record(config))
     write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
     with Trainer(config, out, sets) as trainer:
         return trainer.run(stop_after)
@@ -103,7 +103,7 @@ def resume(
         )
     with Trainer(config, run, sets) as trainer:
         trainer.restore(found)
-        write_json(run / "config.json", _record(config))
+        write_json(run / "config.json", record(config))
         write_json(run / "data.json", told)
         return trainer.run(stop_after)
 
@@ -142,7 +142,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config.method).build(config, self.channels)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizers = self._optimizers()
+        self.optimizers = make_optimizers(self.method, config.optim)
         self.average: dict[str, Tensor] = {}
         if config.optim.ema:
             self.average = {name: p.detach().clone() for name, p in self._inference_parameters()}
@@ -158,17 +158,6 @@ class Trainer:
     def __exit__(self, *_: object) -> None:
         if self.stream is not None:
             self.stream.close()
-
-    def _optimizers(self) -> dict[str, torch.optim.Adam]:
-        o = self.config.optim
-        rates = self.method.learning_rates(o)
-        return {
-            name: torch.optim.Adam(
-                module.parameters(), lr=rates[name], betas=(o.beta1, o.beta2), weight_decay=o.weight_decay, fused=True
-            )
-            for name, module in self.method.named_children()
-            if any(True for _ in module.parameters())
-        }
 
     def _inference_parameters(self) -> Iterator[tuple[str, Tensor]]:
         for network in self.method.inference:
@@ -323,15 +312,8 @@ class Trainer:
         if broken:
             self.last = {f"weights {broken[0]}": math.nan}
             self._check_finite(self.step)
-        meta = {
-            "method": self.config.method,
-            "channels": self.channels,
-            "config": to_dict(self.config),
-            "pictures": "float in [-1, 1], (N, C, H, W)",
-            "depth": {d: s.depth for d, s in self.sets.items()},
-            "metrics": {k: v for k, v in self.last.items() if math.isfinite(v)},
-            "versions": _versions(),
-        }
+        depth = {d: s.depth for d, s in self.sets.items()}
+        meta = describe(self.config, self.channels, depth, {k: v for k, v in self.last.items() if math.isfinite(v)})
         files.save(self.path, self.step, weights, self.average, state, meta)
         files.prune(self.path, self.config.log.keep, self.config.log.keep_every)
 
@@ -443,8 +425,37 @@ def _versions() -> dict[str, str]:
     return {"drit": __version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def _record(config: TrainConfig) -> dict[str, Any]:
+def record(config: TrainConfig) -> dict[str, Any]:
+    """What config.json of a run holds."""
     return {"settings": to_dict(config), "versions": _versions()}
+
+
+def describe(
+    config: TrainConfig, channels: dict[str, int], depth: dict[str, int], metrics: dict[str, float]
+) -> dict[str, Any]:
+    """What meta.json of a checkpoint says of its weights, beside format and step."""
+    return {
+        "method": config.method,
+        "channels": channels,
+        "config": to_dict(config),
+        "pictures": "float in [-1, 1], (N, C, H, W)",
+        "depth": depth,
+        "metrics": metrics,
+        "versions": _versions(),
+    }
+
+
+def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim.Adam]:
+    """One Adam for each network of a method that has weights."""
+    rates = method.learning_rates(optim)
+    betas = (optim.beta1, optim.beta2)
+    return {
+        name: torch.optim.Adam(
+            module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True
+        )
+        for name, module in method.named_children()
+        if any(True for _ in module.parameters())
+    }
 
 
 def _centre(array: np.ndarray, size: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from drit.networks.blocks import EPS, instance_norm
 
 LIMIT = 1e-12
 FORMS = [("concat", True), ("feature", True), ("feature", False)]
+EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 
 
 def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainConfig:
@@ -61,7 +62,7 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("downsamplings", [1, 2, 3])
-@pytest.mark.parametrize(("form", "share"), FORMS)
+@EACH
 def test_many_styles_of_prepared_content(
     form: str, share: bool, downsamplings: int, layout: torch.memory_format
 ) -> None:
@@ -88,7 +89,7 @@ def test_many_styles_of_prepared_content(
 
 
 @pytest.mark.parametrize("mode_seeking", [0.0, 1.0])
-@pytest.mark.parametrize(("form", "share"), FORMS)
+@EACH
 def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None:
     """The shared computation of one iteration gives the plain objective's gradients, content noise included."""
     config = small(form, share, mode_seeking=mode_seeking, content_norm=0.01)

@@ -144,3 +144,17 @@ def test_residual_block_keeps_its_input() -> None:
     torch.nn.init.zeros_(block.conv2.weight)  # constant maps are normalised to 0
     x = torch.randn(1, 3, 5, 5)
     assert float((block(x) - x).detach().abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("form", ["concat", "feature"])
+@torch.no_grad()
+def test_scaled_initial_weights_enlarge_bilinearly(form: str) -> None:
+    """Even pixels are the small map's, odd ones the means of their neighbours; the published weights draw a grid."""
+    up = build(form, init="scaled").generator.own["b"].up[-1]
+    torch.nn.init.zeros_(up.conv.bias)
+    x = torch.randn(1, up.features, 3, 4)
+    large = up.upsample(x)
+    mixed = torch.einsum("nihw,io->nohw", x, up.conv.weight[: up.features, :, 1, 1])
+    assert float((large[:, :, ::2, ::2] - mixed).abs().max()) < 1e-5
+    assert float((large[:, :, 1:-1:2, ::2] - (mixed[:, :, 1:] + mixed[:, :, :-1]) / 2).abs().max()) < 1e-5
+    assert float((large[:, :, ::2, 1:-1:2] - (mixed[:, :, :, 1:] + mixed[:, :, :, :-1]) / 2).abs().max()) < 1e-5

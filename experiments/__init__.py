@@ -1,0 +1,1 @@
+"""Settings and data of the experiments in docs/results.md."""
