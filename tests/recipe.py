@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from drit.config import TrainConfig, preset
+from drit.export.importers import NETWORKS
 from drit.export.official import from_official, official_names
 from drit.methods.drit import DRIT
 
@@ -64,3 +67,27 @@ def pictures(i: int, count: int, size: int, seed: int = 0) -> Tensor:
 
 def codes(i: int, count: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed + 200 + i).standard_normal((count, 8)))
+
+
+SMALL: dict[str, Any] = {"width": 8, "attribute_width": 6, "discriminator_width": 4, "style_dim": 8}
+
+
+def published(form: str, steps: int = 0, channels: tuple[int, int] = (3, 3), **network: Any) -> dict[str, Any]:
+    """A checkpoint in the published layout, with the recipe's weights; after `steps`, with its optimizers' states."""
+    config = official_config(form)
+    config = dataclasses.replace(config, network=dataclasses.replace(config.network, **network))
+    own = DRIT.build(config, dict(zip("ab", channels, strict=True))).state_dict()
+    states: dict[str, OrderedDict[str, Tensor]] = {name: OrderedDict() for name in NETWORKS}
+    for ours, (part, key) in official_names(config.network).items():
+        shape = list(own[ours].shape) + ([1, 1] if ".norm." in ours else [])
+        states[part][key] = torch.from_numpy(tensor(0, part, key, shape)).float()
+    content: dict[str, Any] = dict(states)
+    for part in NETWORKS if steps else ():
+        parameters = [torch.nn.Parameter(t.clone()) for t in states[part].values()]
+        optimizer = torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
+        for i, p in enumerate(parameters):
+            p.grad = torch.full_like(p, 0.01 * (i + 1))
+        for _ in range(steps):
+            optimizer.step()
+        content[f"{part}_opt"] = optimizer.state_dict()
+    return content | {"ep": 3, "total_it": steps}

@@ -11,8 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 from drit import cli
+from tests import recipe
 from tests.conftest import write_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +29,12 @@ def commands(document: str) -> list[str]:
     return [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md"])
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for seed, season in enumerate(("summer", "winter")):
         write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
+    torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     ran = 0
     for command in commands(document):
         program, *words = shlex.split(command)
@@ -45,7 +48,7 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             words += SMALL
         assert cli.main(words) == 0, command
         ran += 1
-    assert ran >= 2
+    assert ran >= 1
 
 
 @pytest.mark.parametrize(

@@ -18,49 +18,25 @@ from torch import Tensor
 from drit import cli
 from drit.config import NetworkConfig
 from drit.errors import CheckpointError, UsageError
-from drit.export.importers import NETWORKS, import_checkpoint
+from drit.export.importers import import_checkpoint
 from drit.export.official import official_names
-from drit.methods.drit import DRIT
 from drit.train import checkpoint as files
 from drit.train import loop
 from drit.translate import Translator
 from tests import recipe
 
-SMALL: dict[str, Any] = {"width": 8, "attribute_width": 6, "discriminator_width": 4, "style_dim": 8}
-
-
-def published(form: str, steps: int = 0, channels: tuple[int, int] = (3, 3), **network: Any) -> dict[str, Any]:
-    """A checkpoint in the published layout, with the recipe's weights; after `steps`, with its optimizers' states."""
-    config = recipe.official_config(form)
-    config = dataclasses.replace(config, network=dataclasses.replace(config.network, **network))
-    own = DRIT.build(config, dict(zip("ab", channels, strict=True))).state_dict()
-    states: dict[str, OrderedDict[str, Tensor]] = {name: OrderedDict() for name in NETWORKS}
-    for ours, (part, key) in official_names(config.network).items():
-        shape = list(own[ours].shape) + ([1, 1] if ".norm." in ours else [])
-        states[part][key] = torch.from_numpy(recipe.tensor(0, part, key, shape)).float()
-    content: dict[str, Any] = dict(states)
-    for part in NETWORKS if steps else ():
-        parameters = [torch.nn.Parameter(t.clone()) for t in states[part].values()]
-        optimizer = torch.optim.Adam(parameters, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
-        for i, p in enumerate(parameters):
-            p.grad = torch.full_like(p, 0.01 * (i + 1))
-        for _ in range(steps):
-            optimizer.step()
-        content[f"{part}_opt"] = optimizer.state_dict()
-    return content | {"ep": 3, "total_it": steps}
-
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
 @pytest.mark.parametrize("zipped", [True, False])  # PyTorch wrote plain pickles when the program was published
 def test_an_imported_run_translates_as_its_weights_say(form: str, zipped: bool, tmp_path: Path) -> None:
-    content = published(form, channels=(1, 3), **SMALL)
+    content = recipe.published(form, channels=(1, 3), **recipe.SMALL)
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     result = import_checkpoint(tmp_path / "x.pth", tmp_path / "run")
     assert (result["generator"], result["channels"], result["style_dim"]) == (form, {"a": 1, "b": 3}, 8)
     translator = Translator.load(tmp_path / "run", precision="float32")
     network = translator.method.network
     assert isinstance(network, NetworkConfig)
-    assert {name: getattr(network, name) for name in SMALL} == SMALL
+    assert {name: getattr(network, name) for name in recipe.SMALL} == recipe.SMALL
     weights = translator.method.state_dict()
     for ours, (part, key) in official_names(network).items():
         assert torch.equal(weights[ours].flatten(), content[part][key].flatten()), ours
@@ -100,7 +76,7 @@ def _relative(found: Tensor, recorded: np.ndarray) -> float:
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
 def test_training_goes_on_with_the_optimizers(form: str, folders: tuple[Path, Path], tmp_path: Path) -> None:
-    content = published(form, steps=4, channels=(1, 3), **SMALL)
+    content = recipe.published(form, steps=4, channels=(1, 3), **recipe.SMALL)
     torch.save(content, tmp_path / "x.pth")
     result = import_checkpoint(tmp_path / "x.pth", tmp_path / "run")
     assert result["step"] == 4 and result["optimizers"]
@@ -133,7 +109,7 @@ class Hostile:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_hostile_pickle_runs_nothing(zipped: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = published("concat", **SMALL) | {"ep": Hostile(tmp_path / "gotcha")}
+    content = recipe.published("concat", **recipe.SMALL) | {"ep": Hostile(tmp_path / "gotcha")}
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     torch.load(tmp_path / "x.pth", weights_only=False)
     assert (tmp_path / "gotcha").is_dir()  # it would have
@@ -152,7 +128,7 @@ def test_a_hostile_bare_pickle(tmp_path: Path) -> None:
 
 def test_files_that_are_no_published_checkpoint(run: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "x.pth", tmp_path / "run"
-    content = published("concat", **SMALL)
+    content = recipe.published("concat", **recipe.SMALL)
 
     def refused(words: str, value: Any = None) -> None:
         if value is not None:
