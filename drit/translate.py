@@ -18,15 +18,16 @@ from drit.config import TrainConfig, from_dict
 from drit.data.decode import convert_channels, from_tensor, to_tensor
 from drit.data.folders import array_file
 from drit.errors import CheckpointError, UsageError
-from drit.machine import cores
+from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
 from drit.methods.base import Method, Prepared
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
 from drit.train.loop import choose_device
 
-# Pixels rendered at once: a chunk's largest map (half the width of the content code) then stays near the cache's size.
-CHUNK_PIXELS = 1 << 19
+# Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
+# size of the cache; more at once are slower.
+CHUNK_PIXELS = 1 << 17
 
 
 class Translator:
@@ -44,6 +45,7 @@ class Translator:
         self.device = choose_device(device)
         if threads or self.device.type == "cpu":
             torch.set_num_threads(threads or cores())
+            keep_freed_memory()
         self.dtype = choose(precision, self.device)
         self.method = method.eval().requires_grad_(False)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -93,7 +93,7 @@ class Up(nn.Module):
         return F.conv_transpose2d(x, weight, self.conv.bias, stride=2, padding=1, output_padding=1)
 
     def activate(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(x))
+        return F.relu_(self.norm(x))  # in place: the normalisation's gradient needs its input only
 
     def code_planes(self, style: Tensor, weight: Tensor | None = None) -> Tensor:
         """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3); weight (S, outputs, 3, 3)."""

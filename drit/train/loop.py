@@ -28,7 +28,7 @@ from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet, open_domain
 from drit.data.stream import BatchStream, choose_workers
 from drit.errors import CheckpointError, DivergedError, UsageError
-from drit.machine import cores
+from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
 from drit.methods.base import Method, Noise, Pair
 from drit.precision import autocast, choose
@@ -137,6 +137,7 @@ class Trainer:
         self.sets = sets
         self.device = choose_device(config.device)
         torch.set_num_threads(config.threads or cores())
+        keep_freed_memory()
         self.dtype = choose(config.precision, self.device)
         self.channels = {d: s.channels for d, s in sets.items()}
         torch.manual_seed(config.seed)
