@@ -158,6 +158,12 @@ class TrainConfig:
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
     threads: int = setting(0, "CPU threads; 0: all cores")
+    accumulate: int = setting(
+        1, "parts that a batch is worked through in, one after another: less memory, the same gradients, slower"
+    )
+    recompute: bool = setting(
+        False, "keep only what goes into each network and compute its layers again for the gradients: a third slower"
+    )
     data: DataConfig = setting(DataConfig(), "pictures")
     network: NetworkConfig = setting(NetworkConfig(), "networks")
     loss: LossWeights = setting(LossWeights(), "loss weights")

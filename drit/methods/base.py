@@ -6,12 +6,13 @@ A method is networks plus an objective. It knows no loop, no optimizer, no devic
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from drit.config import OptimConfig, TrainConfig
 
@@ -52,14 +53,24 @@ class Update(NamedTuple):
 class Noise:
     """Normal random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
 
-    def __init__(self, seed: int, step: int) -> None:
+    def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
+        """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
         # An odd multiplier keeps (seed, step) pairs apart; torch's generator mixes the bits itself.
         self._generator = torch.Generator().manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63))
+        self._part, self._parts = part, parts
 
-    def normal(self, *shape: int, like: Tensor) -> Tensor:
-        """Standard normals of `shape`, with device and dtype of `like` (float32 where that is narrower)."""
+    def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
+        """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
+        count: pictures, of which every part has as many."""
         dtype = torch.promote_types(like.dtype, torch.float32)
-        return torch.randn(shape, generator=self._generator, dtype=dtype).to(like.device)
+        whole = torch.randn((count * self._parts, *shape), generator=self._generator, dtype=dtype)
+        return whole[self._part * count : (self._part + 1) * count].to(like.device)
+
+    def copy(self) -> Noise:
+        """The same numbers that this one gives from now on."""
+        other = Noise(0, 0, self._part, self._parts)
+        other._generator.set_state(self._generator.get_state())
+        return other
 
 
 class Method(nn.Module, ABC):
@@ -74,15 +85,26 @@ class Method(nn.Module, ABC):
     stride: int  # pictures are padded to multiples of this
     least: int  # smallest side of a picture
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.recompute = False  # training keeps inputs of networks only, and computes their layers again to go back
+
     @classmethod
     @abstractmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
         """The method with fresh weights for pictures of these channels."""
 
     @abstractmethod
-    def updates(self, batches: Iterator[Pair], step: int, noise: Noise) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Pair], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
-        as many batches are drawn as the method needs."""
+        as many batches are drawn as the method needs. `frugal`: no graph is kept from one update to the next (parts of
+        a batch take turns at each); what a later one needs is computed again, with the same noise."""
+
+    def run(self, part: Callable[..., Any], *inputs: Any) -> Any:
+        """part(*inputs), without keeping its layers' results for the backward pass where `recompute` is set."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
 
     def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
         """Learning rate of each network."""

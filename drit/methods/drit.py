@@ -25,6 +25,7 @@ from drit.precision import full
 DOMAINS = ("a", "b")
 OTHER = {"a": "b", "b": "a"}
 ByDomain = dict[str, Tensor]
+Posteriors = dict[str, tuple[Tensor, Tensor | None]]  # mean and log variance
 
 
 class Outputs(NamedTuple):
@@ -118,7 +119,7 @@ class DRIT(Method):
 
     # Training
 
-    def updates(self, batches: Iterator[Pair], step: int, noise: Noise) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Pair], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         w, optim = self.loss, self.optim
         if w.content_adversarial:
             for _ in range(optim.content_discriminator_steps - 1):
@@ -128,26 +129,36 @@ class DRIT(Method):
                 yield self._content_discriminator_update(codes)
 
         pictures, reals = self._halves(next(batches))
-        content = self._content(pictures, noise)
-        style, posterior = self._sampled_styles(pictures, noise)
-        randoms = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(2 if w.mode_seeking else 1)]
-        out = self._decode(content, style, randoms)
-
+        same_noise = noise.copy()
+        with torch.set_grad_enabled(not frugal):
+            content, posterior, randoms, out = self._forward(pictures, noise)
         if w.domain_adversarial:
             yield self._discriminators_update(pictures, reals, out)
         if w.content_adversarial:
             yield self._content_discriminator_update({d: c.detach() for d, c in content.items()})
 
+        if frugal:
+            del content, posterior, out  # before they are made again
+            content, posterior, randoms, out = self._forward(pictures, same_noise)
         first = self._exemplar_terms(pictures, content, posterior, out, noise)
         if not optim.separate_random_step:
             second = self._random_terms(out, randoms)
             yield self._update("generators", self.inference, first | second, optim.clip)
             return
         yield self._update("generators", self.inference, first, optim.clip)
+        del content, posterior, out, first
         # The weights have moved: the published program differentiates a stale graph here; this is what it meant.
         out = self._decode(self._content(pictures, noise), {}, randoms)
         moved = self.inference if optim.latent_moves_attribute_encoder else ("content_encoder", "generator")
         yield self._update("generators_random", moved, self._random_terms(out, randoms), optim.clip)
+
+    def _forward(self, pictures: ByDomain, noise: Noise) -> tuple[ByDomain, Posteriors, list[Tensor], Outputs]:
+        """Content codes, posteriors, random styles, and all that the generators make of them."""
+        content = self._content(pictures, noise)
+        style, posterior = self._sampled_styles(pictures, noise)
+        count = 2 if self.loss.mode_seeking else 1
+        randoms = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
+        return content, posterior, randoms, self._decode(content, style, randoms)
 
     def _update(self, name: str, networks: tuple[str, ...], terms: ByDomain, clip: float) -> Update:
         """An update whose weights come from the settings: term `cross_cycle_a` has the weight `cross_cycle`."""
@@ -164,18 +175,16 @@ class DRIT(Method):
 
     def _content(self, pictures: ByDomain, noise: Noise) -> ByDomain:
         """Content codes with the noise of training added after the shared block."""
-        codes = self.content_encoder.both(pictures)
+        codes = self.run(self.content_encoder.both, pictures)
         if not self.network.content_noise:
             return codes
         return {
             d: c + self.network.content_noise * noise.normal(*c.shape, like=c).to(c.dtype) for d, c in codes.items()
         }
 
-    def _sampled_styles(
-        self, pictures: ByDomain, noise: Noise
-    ) -> tuple[ByDomain, dict[str, tuple[Tensor, Tensor | None]]]:
+    def _sampled_styles(self, pictures: ByDomain, noise: Noise) -> tuple[ByDomain, Posteriors]:
         """Attribute codes mean + eps s and the posteriors they come from; without a variance, the code itself."""
-        posterior = {d: self.attribute_encoder[d](x) for d, x in pictures.items()}
+        posterior = {d: self.run(self.attribute_encoder[d], x) for d, x in pictures.items()}
         style = {}
         for d, (mean, log_variance) in posterior.items():
             style[d] = full(mean)
@@ -192,11 +201,12 @@ class DRIT(Method):
             other = content[OTHER[d]]
             n = len(other)
             if style:  # own content once with its own style, then the other content with style and randoms
-                prepared = self.prepare(torch.cat([other, content[d]]), d)
+                prepared = self.run(self.prepare, torch.cat([other, content[d]]), d)
                 moved = self._render_repeated(prepared, n, style[d], randoms, d)
                 fake[d], recon[d], *random[d] = moved
             else:
-                random[d] = list(self.render(self.prepare(other, d), torch.cat(randoms), d).split(n))
+                prepared = self.run(self.prepare, other, d)
+                random[d] = list(self.run(self.render, prepared, torch.cat(randoms), d).split(n))
         return Outputs(fake, recon, random)
 
     def _render_repeated(
@@ -204,15 +214,15 @@ class DRIT(Method):
     ) -> list[Tensor]:
         """Renders [other content with style, own content with style, other content with each random style]."""
         gathered = tuple(torch.cat([p, *[p[:n]] * len(randoms)]) for p in prepared)
-        return list(self.render(gathered, torch.cat([style, style, *randoms]), domain).split(n))
+        return list(self.run(self.render, gathered, torch.cat([style, style, *randoms]), domain).split(n))
 
     def _discriminators_update(self, pictures: ByDomain, reals: ByDomain, out: Outputs) -> Update:
         """Domain adversarial loss of the discriminators; real and fake pictures go through them as one batch."""
         terms = {}
         for d in DOMAINS:
-            real, fake = _judge(self.discriminator[d], [pictures[d], out.fake[d].detach()])
+            real, fake = self._judge(self.discriminator[d], [pictures[d], out.fake[d].detach()])
             terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake)
-            real, *fakes = _judge(self.random_discriminator[d], [reals[d], *[x.detach() for x in out.random[d]]])
+            real, *fakes = self._judge(self.random_discriminator[d], [reals[d], *[x.detach() for x in out.random[d]]])
             terms[f"domain_adversarial_random_{d}"] = torch.stack(
                 [losses.discrimination(real, fake) for fake in fakes]
             ).sum()
@@ -232,7 +242,7 @@ class DRIT(Method):
         self,
         pictures: ByDomain,
         content: ByDomain,
-        posterior: dict[str, tuple[Tensor, Tensor | None]],
+        posterior: Posteriors,
         out: Outputs,
         noise: Noise,
     ) -> ByDomain:
@@ -241,7 +251,7 @@ class DRIT(Method):
         terms: ByDomain = {}
         if w.domain_adversarial:
             for d in DOMAINS:
-                terms[f"domain_adversarial_{d}"] = losses.adversarial(self.discriminator[d](out.fake[d]), 1.0)
+                terms[f"domain_adversarial_{d}"] = losses.adversarial(self.run(self.discriminator[d], out.fake[d]), 1.0)
         if w.content_adversarial:
             for d, logits in zip(DOMAINS, self._content_logits(content), strict=True):
                 terms[f"content_adversarial_{d}"] = losses.content_adversarial(logits)
@@ -253,7 +263,7 @@ class DRIT(Method):
             again = self._content(out.fake, noise)
             style, _ = self._sampled_styles(out.fake, noise)
             for d in DOMAINS:
-                cycle = self.render(self.prepare(again[OTHER[d]], d), style[d], d)
+                cycle = self.run(self.render, self.run(self.prepare, again[OTHER[d]], d), style[d], d)
                 terms[f"cross_cycle_{d}"] = losses.reconstruction(cycle, pictures[d])
         if w.kl:
             for d, (mean, log_variance) in posterior.items():
@@ -272,7 +282,7 @@ class DRIT(Method):
         for d in DOMAINS:
             pictures = out.random[d]
             if w.domain_adversarial:
-                maps = _judge(self.random_discriminator[d], pictures)
+                maps = self._judge(self.random_discriminator[d], pictures)
                 terms[f"domain_adversarial_random_{d}"] = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
             if w.latent_regression:
                 recovered = self._recovered_style(pictures[0], d)
@@ -281,18 +291,17 @@ class DRIT(Method):
                 terms[f"mode_seeking_{d}"] = losses.mode_seeking(*pictures, *randoms)
         return terms
 
+    def _judge(self, discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
+        """Logits of several batches in one pass: for each batch, its map at every scale."""
+        maps = self.run(discriminator, torch.cat(batches))
+        return [list(of_batch) for of_batch in zip(*(m.split([len(x) for x in batches]) for m in maps), strict=True)]
+
     def _recovered_style(self, x: Tensor, domain: str) -> Tensor:
         encoder = self.attribute_encoder[domain]
         if self.optim.latent_moves_attribute_encoder:
-            return encoder(x)[0]
+            return self.run(encoder, x)[0]
         frozen = {name: p.detach() for name, p in encoder.named_parameters()}
         return functional_call(encoder, frozen, (x,))[0]
-
-
-def _judge(discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
-    """Logits of several batches in one pass: for each batch, its map at every scale."""
-    maps = [m.split([len(x) for x in batches]) for m in discriminator(torch.cat(batches))]
-    return [list(of_batch) for of_batch in zip(*maps, strict=True)]
 
 
 def _setting_of(term: str) -> str:

@@ -6,12 +6,14 @@ noise: the iteration), so that N iterations in one go and N/2 + resume give the 
 
 from __future__ import annotations
 
+import itertools
 import math
 import platform
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -30,14 +32,14 @@ from drit.data.stream import BatchStream, choose_workers
 from drit.errors import CheckpointError, DivergedError, UsageError
 from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
-from drit.methods.base import Method, Noise, Pair
+from drit.methods.base import Method, Noise, Pair, Update
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
 from drit.train.log import Bar, Metrics, sample_sheet
 from drit.train.schedule import rate_factor
 
 # Settings that change nothing of the result, or that a resume is meant to change.
-FREE_TO_CHANGE = ("steps", "preset", "threads", "log.", "data.workers", "data.cache")
+FREE_TO_CHANGE = ("steps", "preset", "threads", "accumulate", "recompute", "log.", "data.workers", "data.cache")
 SAMPLE_PICTURES = 4
 
 
@@ -143,6 +145,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.method: Method = method_class(config.method).build(config, self.channels)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.method.recompute = config.recompute
         self.optimizers = make_optimizers(self.method, config.optim)
         self.average: dict[str, Tensor] = {}
         if config.optim.ema:
@@ -253,27 +256,21 @@ class Trainer:
         rates = self.method.learning_rates(config.optim)
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * factor
-        noise = Noise(config.seed, self.step)
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # for layers that draw by themselves (dropout)
-        updates = self.method.updates(self._batches(), self.step, noise)
+        parts = config.accumulate
+        batches = Parts(self._batches(), parts)
+        turns = [
+            self.method.updates(batches.of(k), self.step, Noise(config.seed, self.step, k, parts), frugal=parts > 1)
+            for k in range(parts)
+        ]
         seen: dict[str, Tensor] = {}
-        while True:
-            with autocast(self.dtype, self.device):
-                update = next(updates, None)
-            if update is None:
-                break
-            parameters = [p for n in update.networks for p in getattr(self.method, n).parameters()]
-            for p in parameters:
-                p.grad = None
-            total = update.total()
-            torch.autograd.backward(total, inputs=parameters)
-            if update.max_grad_norm:
-                torch.nn.utils.clip_grad_norm_(parameters, update.max_grad_norm)
-            for n in update.networks:
+        while (done := gradients(self.method, turns, seen, lambda: autocast(self.dtype, self.device))) is not None:
+            networks, max_grad_norm = done
+            if max_grad_norm:
+                parameters = [p for n in networks for p in getattr(self.method, n).parameters()]
+                torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+            for n in networks:
                 self.optimizers[n].step()
-            for name, term in update.losses.items():
-                seen[f"{update.name}/{name}"] = term.detach()
-            seen[f"total/{update.name}"] = total.detach()
         self.step += 1
         if self.average:
             decay = min(config.optim.ema, (1 + self.step) / (10 + self.step))  # young averages follow quickly
@@ -359,6 +356,52 @@ class Trainer:
         )
 
 
+def gradients(
+    method: Method,
+    turns: list[Iterator[Update]],
+    seen: dict[str, Tensor],
+    arithmetic: Callable[[], AbstractContextManager[Any]],
+) -> tuple[tuple[str, ...], float | None] | None:
+    """Gradients of the next update of an iteration, every part of the batch in its turn.
+
+    arithmetic: makes the context that losses are computed in. Adds terms and total to `seen`. Returns the networks that
+    move and the limit of their norm, or None when the iteration is over.
+    """
+    done = None
+    for k, turn in enumerate(turns):
+        with arithmetic():
+            update = next(turn, None)
+        if update is None:
+            return None
+        done = update.networks, update.max_grad_norm
+        parameters = [p for n in update.networks for p in getattr(method, n).parameters()]
+        if k == 0:
+            for p in parameters:
+                p.grad = None
+        total = update.total() / len(turns)
+        torch.autograd.backward(total, inputs=parameters)
+        values = {f"{update.name}/{name}": term.detach() / len(turns) for name, term in update.losses.items()}
+        values[f"total/{update.name}"] = total.detach()
+        for name, value in values.items():
+            seen[name] = value if k == 0 else seen[name] + value
+    return done
+
+
+class Parts:
+    """Batches cut into parts of equal size; each part is read by an iterator of its own, at its own pace."""
+
+    def __init__(self, batches: Iterator[Pair], parts: int) -> None:
+        self._batches, self._parts = batches, parts
+        self._drawn: list[list[Pair]] = []
+
+    def of(self, part: int) -> Iterator[Pair]:
+        for i in itertools.count():
+            if i == len(self._drawn):
+                cut = zip(*(x.chunk(self._parts) for x in next(self._batches)), strict=True)
+                self._drawn.append([Pair(a, b) for a, b in cut])
+            yield self._drawn[i][part]
+
+
 class _Interrupt:
     """While open, the first ctrl-C or SIGTERM stops the trainer after the iteration, the second at once."""
 
@@ -410,9 +453,14 @@ def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
     """The configuration with what was left to be found out: channels as the files have them; checked values."""
     if config.batch < 1 or config.steps < 1:
         raise UsageError("--steps and --batch must be at least 1.")
-    if config.optim.split_batch and config.batch < 2:
+    if config.accumulate < 1 or config.batch % config.accumulate:
         raise UsageError(
-            "--optim.split-batch needs a batch of at least 2: one half is encoded, the other judged against."
+            f"--accumulate {config.accumulate} must divide the batch of {config.batch}: parts are of equal size."
+        )
+    if config.optim.split_batch and config.batch < 2 * config.accumulate:
+        raise UsageError(
+            "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, the "
+            "other judged against."
         )
     least = max(16, 1 << config.network.downsamplings)
     if config.data.crop < least:

@@ -119,6 +119,40 @@ def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None
     assert checked == set(plain)
 
 
+@pytest.mark.parametrize(("parts", "recompute"), [(1, True), (2, False), (4, True)])
+@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("separate", [False, True])
+def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: int, recompute: bool) -> None:
+    """A batch in parts, and layers computed again: what --accumulate and --recompute do, noise included."""
+    config = small(form, True)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, separate_random_step=separate))
+    model = build(config, {"a": 1, "b": 3}, torch.channels_last)
+    g = torch.Generator().manual_seed(5)
+    drawn = [
+        Pair(*(torch.rand(4, c, 32, 32, generator=g, dtype=torch.float64) * 2 - 1 for c in (1, 3))) for _ in range(3)
+    ]
+
+    def gradients(parts: int) -> list[Tensor]:
+        batches = [iter([Pair(*(x.chunk(parts)[k] for x in pair)) for pair in drawn]) for k in range(parts)]
+        turns = [model.updates(batches[k], 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
+        found = []
+        for updates in zip(*turns, strict=True):
+            parameters = [p for name in updates[0].networks for p in getattr(model, name).parameters()]
+            for p in parameters:
+                p.grad = None
+            for update in updates:
+                torch.autograd.backward(update.total() / parts, inputs=parameters)
+            found += [p.grad for p in parameters if p.grad is not None]
+        return found
+
+    expected = gradients(1)
+    model.recompute = recompute
+    found = gradients(parts)
+    scale = max(float(e.abs().max()) for e in expected)
+    assert len(found) == len(expected)
+    assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) / scale < LIMIT
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_instance_norm_equals_the_library(layout: torch.memory_format) -> None:
     x = torch.randn(3, 5, 7, 4, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()

@@ -1,0 +1,101 @@
+"""How much memory training takes, before it starts: one iteration on tensors without numbers.
+
+Every operation of a real iteration runs on fake tensors, which have shapes, types and lifetimes but no memory. What is
+alive at once is counted; its largest value is the peak. So the model holds for any method, size, batch, width and
+precision, and for --accumulate and --recompute, without a formula to keep up to date.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from drit.config import TrainConfig
+from drit.methods import method_class
+from drit.methods.base import Noise, Pair
+from drit.precision import autocast
+from drit.train import loop
+
+# What a process holds beside tensors, and how much the allocator's gaps add: fitted to processes that trained the
+# published networks at 64 to 216 pixels in bfloat16, all within 3 % (docs/performance.md).
+LIBRARIES = 430 << 20  # this program, torch, the convolution library's kernels and buffers
+GAPS = 1.06
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. `peak` is the most that is alive at once: weights, moving average, optimizers, gradients and work."""
+
+    weights: int  # of all networks, with the moving average
+    optimizers: int
+    peak: int
+
+    @property
+    def resident(self) -> int:
+        """Memory of a CPU process that trains so, without its pictures."""
+        return LIBRARIES + round(GAPS * self.peak)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make, for as long as anything holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = 0
+        self.peak = 0
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        torch.utils._pytree.tree_map_only(Tensor, self.count, out)
+        return out
+
+    def count(self, x: Tensor) -> None:
+        storage = x.untyped_storage()
+        if storage in self._seen:
+            return
+        self._seen.add(storage)
+        size = storage.nbytes()
+        weakref.finalize(storage, self._free, size)
+        self.alive += size
+        self.peak = max(self.peak, self.alive)
+
+    def _free(self, size: int) -> None:
+        self.alive -= size
+
+
+def predict(config: TrainConfig, channels: dict[str, int], dtype: torch.dtype = torch.float32) -> Memory:
+    """Memory of training with a configuration; nothing of that size is allocated.
+
+    channels: of both domains. dtype: of the convolutions, as `precision.choose` gives it.
+    """
+    device = torch.device("cpu")
+    with FakeTensorMode(), _Counter() as counter:
+        method = method_class(config.method).build(config, channels)
+        method.recompute = config.recompute
+        average = [p.detach().clone() for n in method.inference for p in getattr(method, n).parameters()]
+        average = average if config.optim.ema else []
+        weights = counter.alive
+        moments = [torch.empty_like(p) for p in method.parameters() for _ in range(2)]
+        optimizers = counter.alive - weights
+        parts = config.accumulate
+        batches = loop.Parts(_batches(config, channels), parts)
+        turns = [method.updates(batches.of(k), 0, Noise(0, 0, k, parts), frugal=parts > 1) for k in range(parts)]
+        while loop.gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
+            pass
+        del moments, average
+    return Memory(weights, optimizers, counter.peak)
+
+
+def _batches(config: TrainConfig, channels: dict[str, int]) -> Iterator[Pair]:
+    side = config.data.crop
+    while True:
+        pictures = (torch.zeros(config.batch, channels[d], side, side) for d in ("a", "b"))
+        yield Pair(*(x.contiguous(memory_format=torch.channels_last) for x in pictures))
