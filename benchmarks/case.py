@@ -1,10 +1,12 @@
 """One measurement in a process of its own: seconds and peak memory of one task in one formulation, as JSON.
 
-    python -m benchmarks.case {train,translate} {drit,straightforward} SIZE COUNT
+    python -m benchmarks.case {train,official,translate} {drit,straightforward} SIZE COUNT [SECONDS [WIDTH]]
 
-train: iterations at the published sizes with COUNT pictures of each domain, all losses of the paper. translate: one
-picture of SIZE pixels in COUNT random styles. `drit` is this program as it would run here; `straightforward` the plain
-computation in float32 and contiguous layout (benchmarks/straightforward.py). The first call is not counted.
+train: iterations at the published sizes with COUNT pictures of each domain, all losses of the paper. official: the
+published program's iteration (halves of a batch, three batches for the content discriminator, mode seeking), against
+the order and the work of that program. translate: one picture of SIZE pixels in COUNT random styles. `drit` is this
+program as it would run here; `straightforward` the plain computation in float32 and contiguous layout
+(benchmarks/straightforward.py). The first call is not counted.
 """
 
 from __future__ import annotations
@@ -34,8 +36,19 @@ from drit.translate import Translator
 CHANNELS = {"a": 3, "b": 3}
 
 
-def paper(size: int, count: int) -> TrainConfig:
-    config = preset("paper")
+def official(size: int, count: int, width: int = 64) -> TrainConfig:
+    config = _wide(preset("official"), width)
+    data = replace(config.data, resize=0, crop=size)
+    return replace(config, batch=count, precision="auto", data=data)
+
+
+def _wide(config: TrainConfig, width: int) -> TrainConfig:
+    network = replace(config.network, width=width, attribute_width=width, discriminator_width=width)
+    return replace(config, network=network)
+
+
+def paper(size: int, count: int, width: int = 64) -> TrainConfig:
+    config = _wide(preset("paper"), width)
     optim = replace(config.optim, content_discriminator_steps=1)
     return replace(config, batch=count, optim=optim, data=replace(config.data, resize=0, crop=size))
 
@@ -44,8 +57,16 @@ def pictures(size: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
 
 
-def train_fast(size: int, count: int) -> Callable[[], object]:
-    config = paper(size, count)
+def train_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    return _trainer(paper(size, count, width))
+
+
+def official_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    return _trainer(official(size, count, width))
+
+
+def _trainer(config: TrainConfig) -> Callable[[], object]:
+    size, count = config.data.crop, config.batch
     sets = {
         d: PictureSet(d, pictures(size, count, i), [(size, size)] * count, config.data, 3, 8, {})
         for i, d in enumerate("ab")
@@ -55,28 +76,39 @@ def train_fast(size: int, count: int) -> Callable[[], object]:
     return trainer.iterate
 
 
-def train_plain(size: int, count: int) -> Callable[[], object]:
-    config = paper(size, count)
-    model = DRIT.build(config, CHANNELS)
-    rates = model.learning_rates(config.optim)
-    o = config.optim
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        n: torch.optim.Adam(m.parameters(), rates[n], (o.beta1, o.beta2), weight_decay=o.weight_decay)
-        for n, m in model.named_children()
-    }
+def train_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    config = paper(size, count, width)
+    model, optimizers = _plain(config)
     batch = Pair(*(torch.rand(count, 3, size, size) * 2 - 1 for _ in "ab"))
     numbers: Iterator[int] = iter(range(1 << 30))
     return lambda: straightforward.step(model, batch, Noise(0, next(numbers)), optimizers)
 
 
-def translate_fast(size: int, count: int) -> Callable[[], object]:
-    translator = Translator(DRIT.build(paper(size, 1), CHANNELS), {})
+def official_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    model, optimizers = _plain(official(size, count, width))
+    batches = [Pair(*(torch.rand(count, 3, size, size) * 2 - 1 for _ in "ab")) for _ in range(3)]
+    numbers: Iterator[int] = iter(range(1 << 30))
+    return lambda: straightforward.published_iteration(model, batches, Noise(0, next(numbers)), optimizers)
+
+
+def _plain(config: TrainConfig) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
+    model = DRIT.build(config, CHANNELS)
+    rates = model.learning_rates(config.optim)
+    o = config.optim
+    return model, {
+        n: torch.optim.Adam(m.parameters(), rates[n], (o.beta1, o.beta2), weight_decay=o.weight_decay)
+        for n, m in model.named_children()
+    }
+
+
+def translate_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    translator = Translator(DRIT.build(paper(size, 1, width), CHANNELS), {})
     x = pictures(size, 1, 0)[0]
     return lambda: [None for _ in translator.outputs(x, translator.sample(count, "b"), "b")]
 
 
-def translate_plain(size: int, count: int) -> Callable[[], object]:
-    model = DRIT.build(paper(size, 1), CHANNELS).requires_grad_(False)
+def translate_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    model = DRIT.build(paper(size, 1, width), CHANNELS).requires_grad_(False)
     x = torch.from_numpy(pictures(size, 1, 0)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
 
     @torch.inference_mode()
@@ -89,6 +121,8 @@ def translate_plain(size: int, count: int) -> Callable[[], object]:
 
 
 TASKS = {
+    ("official", "drit"): official_fast,
+    ("official", "straightforward"): official_plain,
     ("train", "drit"): train_fast,
     ("train", "straightforward"): train_plain,
     ("translate", "drit"): translate_fast,
@@ -96,11 +130,11 @@ TASKS = {
 }
 
 
-def measure(task: str, form: str, size: int, count: int, seconds: float) -> dict[str, float]:
+def measure(task: str, form: str, size: int, count: int, seconds: float, width: int = 64) -> dict[str, float]:
     """Median of calls for about `seconds` (at least one), after one that is not counted; peak resident memory."""
     torch.set_num_threads(cores())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    call = TASKS[task, form](size, count)
+    call = TASKS[task, form](size, count, width)
     if count <= 10:  # a call of a hundred styles warms up within itself
         call()
     times: list[float] = []
@@ -113,8 +147,8 @@ def measure(task: str, form: str, size: int, count: int, seconds: float) -> dict
 
 
 if __name__ == "__main__":
-    task, form, size, count = sys.argv[1:5]
-    found = measure(task, form, int(size), int(count), float(sys.argv[5]) if len(sys.argv) > 5 else 2.0)
-    print(json.dumps(found))
+    task, form, *numbers = sys.argv[1:]
+    size, count, seconds, width = [*numbers, *("2", "64")[len(numbers) - 2 :]]
+    print(json.dumps(measure(task, form, int(size), int(count), float(seconds), int(width))))
     sys.stdout.flush()
     os._exit(0)  # the trainer's loader thread need not be waited for

@@ -1,9 +1,8 @@
-"""The table of docs/performance.md: this program against the straightforward formulation, side by side.
+"""The tables of docs/performance.md: this program against the straightforward formulation, side by side.
 
     python -m benchmarks.run [--quick] [--out FILE.json]
 
-Each figure is the median of processes that alternate between the two formulations, so that a noisy machine disturbs
-both alike.
+Each figure is of a process of its own; the two formulations alternate, so that a noisy machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -21,26 +20,29 @@ from typing import Any
 import torch
 
 from drit.machine import cores
+from drit.precision import choose
 
 FORMS = ("drit", "straightforward")
-CASES = [("train", size, 2) for size in (64, 128, 216, 256)]
+CASES = [("official", 216, 2)] + [("train", size, 2) for size in (64, 128, 216, 256)]
 CASES += [("translate", size, styles) for size in (64, 128, 216, 256) for styles in (1, 10, 100)]
-QUICK = [("train", 64, 2), ("translate", 64, 10)]
+QUICK = [("official", 64, 2), ("translate", 64, 10)]
+NAMES = {"official": "published iteration, batch {}", "train": "training step, batch {}", "translate": "{} styles"}
 
 
-def once(task: str, form: str, size: int, count: int, seconds: float) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.case", task, form, str(size), str(count), str(seconds)]
+def process(module: str, *words: object) -> Any:
+    """What a benchmark of its own process prints as JSON on its last line."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(task: str, size: int, count: int, rounds: int, seconds: float) -> dict[str, Any]:
     found: dict[str, list[dict[str, float]]] = {form: [] for form in FORMS}
     for _ in range(rounds):
         for form in FORMS:
-            found[form].append(once(task, form, size, count, seconds))
+            found[form].append(process("case", task, form, size, count, seconds))
     row: dict[str, Any] = {"task": task, "size": size, "count": count}
     for form in FORMS:
         row[form] = {k: statistics.median(r[k] for r in found[form]) for k in found[form][0]}
@@ -58,6 +60,7 @@ def machine() -> dict[str, Any]:
         "cores": cores(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "precision": str(choose("auto", torch.device("cpu"))).removeprefix("torch."),
         "date": datetime.date.today().isoformat(),
     }
 
@@ -67,28 +70,64 @@ def _cpuinfo() -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
+def table(cases: list[tuple[str, int, int]], rounds: int) -> list[dict[str, Any]]:
+    print("\n| task | speed-up | straightforward | drit | memory of work |\n|---|---|---|---|---|")
+    rows = []
+    for task, size, count in cases:
+        long = task != "translate" or count == 100
+        row = compare(task, size, count, 1 if long else rounds, 0.1 if long else 2.0)
+        rows.append(row)
+        plain, fast = row["straightforward"], row["drit"]
+        print(
+            f"| {NAMES[task].format(count)}, {size} px | {row['speedup']:.1f} x | {plain['seconds']:.3g} s | "
+            f"{fast['seconds']:.3g} s | {fast['work_mib']:.0f} of {plain['work_mib']:.0f} MiB |",
+            flush=True,
+        )
+    return rows
+
+
+def shares(tasks: list[tuple[str, int, int]], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rates against this machine's peak, and where the time goes."""
+    peak = process("peak")
+    roof = peak[machine()["precision"]]
+    print(f"\nPeak of convolutions: float32 {peak['float32']:.0f}, bfloat16 {peak['bfloat16']:.0f} GFLOP/s.")
+    found: dict[str, Any] = {"peak": peak, "tasks": []}
+    for task, size, count in tasks:
+        measured = process("operations", task, size, count)
+        row = next((r for r in rows if (r["task"], r["size"], r["count"]) == (task, size, count)), None)
+        seconds = row["drit"]["seconds"] if row else sum(measured["seconds"].values())
+        rate = measured["gflop"] / seconds
+        print(
+            f"\n{NAMES[task].format(count)}, {size} px: {measured['gflop']:.0f} GFLOP, {rate:.0f} GFLOP/s, "
+            f"{100 * rate / roof:.0f} % of the peak (convolutions alone "
+            f"{100 * measured['convolutions_gflop_per_second'] / roof:.0f} %)"
+        )
+        whole = sum(measured["seconds"].values())
+        for kind, part in measured["seconds"].items():
+            print(f"  {100 * part / whole:5.1f} %  {kind}")
+        found["tasks"].append({"task": task, "size": size, "count": count, "share": rate / roof, **measured})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two small cases, one round")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("benchmarks.json"))
     values = parser.parse_args()
-    rows = []
     about = machine()
     print(", ".join(f"{k} {v}" for k, v in about.items()))
-    print("| task | speed-up | straightforward | drit | memory of work |\n|---|---|---|---|---|")
-    for task, size, count in QUICK if values.quick else CASES:
-        long = task == "train" or count == 100
-        row = compare(task, size, count, 1 if values.quick or long else values.rounds, 0.1 if long else 2.0)
-        rows.append(row)
-        what = f"training step, batch {count}" if task == "train" else f"{count} style{'s' if count > 1 else ''}"
-        plain, fast = row["straightforward"], row["drit"]
-        print(
-            f"| {what}, {size} px | {row['speedup']:.1f} x | {plain['seconds']:.3g} s | {fast['seconds']:.3g} s | "
-            f"{fast['work_mib']:.0f} of {plain['work_mib']:.0f} MiB |",
-            flush=True,
-        )
-    values.out.write_text(json.dumps({"machine": about, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    rows = table(QUICK if values.quick else CASES, 1 if values.quick else values.rounds)
+    where = [QUICK[0]] if values.quick else [("official", 216, 2), ("train", 216, 2), ("translate", 256, 100)]
+    result: dict[str, Any] = {"machine": about, "rows": rows, "shares": shares(where, rows)}
+    result["cold"] = process("cold")
+    result["loader"] = process("loader")
+    print(
+        f"\nFirst translation after the start: {result['cold']['translate']:.1f} s, {result['cold']['ratio']:.2f} x of "
+        f"importing torch and one forward pass.\nLoader alone, 256-pixel crops of JPEG files: "
+        f"{result['loader']['pictures_per_second']:.0f} pictures a second."
+    )
+    values.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"Written: {values.out}")
 
 

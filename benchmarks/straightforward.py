@@ -141,6 +141,85 @@ def generator_total(model: DRIT, batch: Pair, noise: Noise) -> Tensor:
     return total
 
 
+def published_iteration(
+    model: DRIT, batches: list[Pair], noise: Noise, optimizers: dict[str, torch.optim.Optimizer]
+) -> None:
+    """One iteration in the published program's order, with the work that it does twice or in vain.
+
+    batches: three of 2 n pictures of each domain, the first two for the content discriminator alone; halves of the
+    third are encoded and serve as real pictures for random outputs. Discriminators gather gradients in the generators'
+    backward passes, which walk one graph twice. (The published second pass uses activations from before the first one's
+    step, which today's PyTorch refuses: both passes are done before the steps here. The work is the same.)
+    """
+    w = model.loss
+
+    def step(*names: str) -> None:
+        for name in names:
+            optimizers[name].step()
+
+    def clear(*names: str) -> None:
+        for name in names:
+            optimizers[name].zero_grad()
+
+    def content_discriminator(codes: dict[str, Tensor]) -> None:
+        clear("content_discriminator")
+        logits = [model.content_discriminator(codes[d].detach()) for d in DOMAINS]
+        losses.content_discrimination(*logits).backward()
+        nn.utils.clip_grad_norm_(model.content_discriminator.parameters(), model.optim.content_discriminator_clip)
+        step("content_discriminator")
+
+    for batch in batches[:-1]:
+        half = len(batch.a) // 2
+        x = {d: p[:half] for d, p in batch._asdict().items()}
+        content_discriminator({d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS})
+
+    half = len(batches[-1].a) // 2
+    x = {d: p[:half] for d, p in batches[-1]._asdict().items()}
+    real = {d: p[half:] for d, p in batches[-1]._asdict().items()}
+    codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
+    posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
+    z = [noise.normal(*posterior["a"][0].shape, like=codes["a"]) for _ in range(2 if w.mode_seeking else 1)]
+    fake, recon, randoms = {}, {}, {}
+    for d in DOMAINS:
+        given = [codes[OTHER[d]], codes[d], *[codes[OTHER[d]]] * len(z)]
+        style = posterior[d][0]
+        made = generate(model, torch.cat(given), torch.cat([style, style, *z]), d)
+        fake[d], recon[d], *randoms[d] = made.split(half)
+    again = {d: _noisy(model, content(model, fake[d], d), noise) for d in DOMAINS}
+    fake_style = {d: sampled(model, fake[d], d, noise)[0] for d in DOMAINS}
+    cycle = {d: generate(model, again[OTHER[d]], fake_style[d], d) for d in DOMAINS}
+    recovered = {d: model.style(randoms[d][0], d) for d in DOMAINS}
+
+    clear("discriminator", "random_discriminator")
+    for d in DOMAINS:
+        judge, random_judge = model.discriminator[d], model.random_discriminator[d]
+        losses.discrimination(judge(x[d]), judge(fake[d].detach())).backward()
+        for r in randoms[d]:
+            losses.discrimination(random_judge(real[d]), random_judge(r.detach())).backward()
+    step("discriminator", "random_discriminator")
+    content_discriminator(codes)
+
+    clear(*model.inference)
+    first, second = [], []
+    for d in DOMAINS:
+        _, mean, log_variance = posterior[d]
+        first += [
+            w.domain_adversarial * losses.adversarial(model.discriminator[d](fake[d]), 1.0),
+            w.content_adversarial * losses.content_adversarial(model.content_discriminator(codes[d])),
+            w.self_reconstruction * losses.reconstruction(recon[d], x[d]),
+            w.cross_cycle * losses.reconstruction(cycle[d], x[d]),
+            w.kl * (losses.mean_square(mean) if log_variance is None else losses.kl_to_normal(mean, log_variance)),
+            w.content_norm * losses.mean_square(codes[d]),
+        ]
+        second.append(w.latent_regression * losses.latent_regression(recovered[d], z[0]))
+        second += [w.domain_adversarial * losses.adversarial(model.random_discriminator[d](r), 1.0) for r in randoms[d]]
+        if w.mode_seeking:
+            second.append(w.mode_seeking * losses.mode_seeking(*randoms[d], *z))
+    torch.stack(first).sum().backward(retain_graph=True)
+    torch.stack(second).sum().backward()
+    step(*model.inference)
+
+
 def _noisy(model: DRIT, code: Tensor, noise: Noise) -> Tensor:
     deviation = model.network.content_noise
     return code + deviation * noise.normal(*code.shape, like=code) if deviation else code

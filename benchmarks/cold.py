@@ -1,0 +1,65 @@
+"""From starting the program to the first translation, against importing torch and running one forward pass.
+
+python -m benchmarks.cold
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.case import CHANNELS, paper, pictures
+from drit.data.decode import encode
+from drit.methods.drit import DRIT
+from drit.train import checkpoint, loop
+
+SIZE, ROUNDS = 256, 5
+FORWARD = """
+import torch
+from benchmarks.case import CHANNELS, paper
+from drit.methods.drit import DRIT
+with torch.device("meta"):
+    model = DRIT.build(paper(256, 1), CHANNELS)
+model = model.to_empty(device="cpu").requires_grad_(False).eval()
+with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    model.render(model.prepare(model.content(torch.zeros(1, 3, 256, 256), "a"), "b"), torch.zeros(1, 8), "b")
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run, picture = Path(folder, "run"), Path(folder, "x.png")
+        run.mkdir()
+        config = paper(SIZE, 1)
+        meta = loop.describe(config, CHANNELS, {"a": 8, "b": 8}, {})
+        weights = DRIT.build(config, CHANNELS).state_dict()
+        checkpoint.save(run, 1, weights, {}, {}, meta)
+        encode(np.ascontiguousarray(pictures(SIZE, 1, 0)[0]), picture)
+        commands = {
+            "translate": ["-m", "drit.cli", "translate", str(run), str(picture), "--to", "b", "--styles", "1"],
+            "torch and one forward": ["-c", FORWARD],
+            "import torch": ["-c", "import torch"],
+        }
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for i in range(ROUNDS):
+            for name, words in commands.items():
+                more = ["--out", str(Path(folder, f"out{i}"))] if name == "translate" else []
+                began = time.perf_counter()
+                subprocess.run([sys.executable, *words, *more], check=True, capture_output=True)
+                times[name].append(time.perf_counter() - began)
+    found = {name: statistics.median(values) for name, values in times.items()}
+    print(
+        json.dumps(found | {"ratio": found["translate"] / found["torch and one forward"], "torch": torch.__version__})
+    )
+
+
+if __name__ == "__main__":
+    main()
