@@ -18,6 +18,23 @@ EPS = 1e-5  # inside the square root of every normalisation (published value)
 INITIAL_DEVIATION = 0.02  # of convolution weights (published value)
 
 
+class _Pad(torch.autograd.Function):
+    """Reflection or repetition of the border. For its gradient it keeps the input's shape; torch keeps the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, amount: int, reflect: bool) -> Tensor:
+        ctx.shape, ctx.amount, ctx.reflect = x.shape, amount, reflect
+        ctx.layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        return F.pad(x, (amount,) * 4, mode="reflect" if reflect else "replicate")
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        aten = torch.ops.aten
+        gradient = aten.reflection_pad2d_backward if ctx.reflect else aten.replication_pad2d_backward
+        shape_only = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=ctx.layout)
+        return gradient(grad, shape_only, [ctx.amount] * 4), None, None
+
+
 def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
     """Pad `amount` pixels on each side by reflection; where the picture is too small for that, by its border.
 
@@ -28,7 +45,7 @@ def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
     if amount:
         # autocast would widen the whole map to float32 here, and the convolution narrow it again
         with full_precision(x):
-            x = F.pad(x, (amount,) * 4, mode="reflect" if min(h, w) > amount else "replicate")
+            x = _Pad.apply(x, amount, min(h, w) > amount)
     short_h, short_w = max(0, least - x.shape[-2]), max(0, least - x.shape[-1])
     if short_h or short_w:
         with full_precision(x):
@@ -42,14 +59,15 @@ _SMALL_MAP = 1024
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Normalisation of each channel of each picture, with the closed form of its gradient.
+    """Normalisation of each channel of each picture, with the closed form of its gradient, and a ReLU if asked for.
 
     torch's own backward is several times slower than the convolution beside it when the memory format is
-    channels_last; here the two sums over pixels are matrix products, which keep the format.
+    channels_last; here the two sums over pixels are matrix products, which keep the format. The ReLU's mask is the sign
+    of what is kept for the normalisation: the two together keep one map, not two.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, relu: bool) -> Tensor:
         n, c, h, w = x.shape
         if h * w < _SMALL_MAP and _is_channels_last(x):
             flat = full(x.permute(0, 2, 3, 1).reshape(n, h * w, c))
@@ -60,12 +78,15 @@ class _InstanceNorm(torch.autograd.Function):
         else:
             out, _, rstd = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
         ctx.save_for_backward(out, rstd)
-        return out
+        ctx.relu = relu
+        return F.relu(out) if relu else out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
         out, rstd = ctx.saved_tensors
+        if ctx.relu:
+            grad = torch.ops.aten.threshold_backward(grad, out, 0)
         n, c, h, w = out.shape
         if _is_channels_last(out):
             flat_out = out.permute(0, 2, 3, 1).reshape(n, h * w, c)
@@ -74,23 +95,23 @@ class _InstanceNorm(torch.autograd.Function):
             mean_grad, mean_product = mean @ flat_grad, mean @ (flat_grad * flat_out)  # (N, 1, C)
             rstd = rstd.reshape(n, 1, c).to(grad.dtype)
             dx = torch.addcmul(flat_grad - mean_grad, flat_out, mean_product, value=-1).mul_(rstd)
-            return dx.view(n, h, w, c).permute(0, 3, 1, 2)
+            return dx.view(n, h, w, c).permute(0, 3, 1, 2), None
         mean_grad = grad.mean(dim=(2, 3), keepdim=True)
         mean_product = (grad * out).mean(dim=(2, 3), keepdim=True)
         rstd = rstd.reshape(n, c, 1, 1).to(grad.dtype)
-        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd)
+        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd), None
 
 
 def _is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def instance_norm(x: Tensor) -> Tensor:
+def instance_norm(x: Tensor, relu: bool = False) -> Tensor:
     """Each channel of each picture to mean 0 and variance 1, without gain or bias (Ulyanov et al., 1607.08022).
 
-    x: (N, C, H, W). A map of one pixel gives 0.
+    x: (N, C, H, W). A map of one pixel gives 0. `relu`: what is below 0 becomes 0 after that.
     """
-    return _InstanceNorm.apply(x)
+    return _InstanceNorm.apply(x, relu)
 
 
 class Conv(nn.Conv2d):
@@ -117,8 +138,7 @@ class ResidualBlock(nn.Module):
 
     def change(self, h: Tensor) -> Tensor:
         """What the block adds to its input, from the output `h` of its first convolution."""
-        h = F.relu(instance_norm(h))
-        return instance_norm(self.conv2(h))
+        return instance_norm(self.conv2(instance_norm(h, relu=True)))
 
 
 class LayerNorm(nn.Module):

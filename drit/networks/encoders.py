@@ -29,7 +29,7 @@ class ContentTrunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = F.leaky_relu(self.first(x), CONTENT_SLOPE)
         for layer in self.down:
-            h = F.relu(instance_norm(layer(h)))
+            h = instance_norm(layer(h), relu=True)
         for block in self.blocks:
             h = block(h)
         return h

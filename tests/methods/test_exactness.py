@@ -14,7 +14,7 @@ from benchmarks import straightforward
 from drit.config import TrainConfig, preset
 from drit.methods.base import Noise, Pair
 from drit.methods.drit import DRIT
-from drit.networks.blocks import EPS, instance_norm
+from drit.networks.blocks import EPS, instance_norm, pad
 from drit.train import loop
 
 LIMIT = 1e-12
@@ -180,17 +180,39 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
     assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) / scale < LIMIT
 
 
+@pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_instance_norm_equals_the_library(layout: torch.memory_format) -> None:
+def test_instance_norm_equals_the_library(layout: torch.memory_format, relu: bool) -> None:
     x = torch.randn(3, 5, 7, 4, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     weights = torch.randn(3, 5, 7, 4, dtype=torch.float64)
-    fast, plain = instance_norm(x), F.instance_norm(x, eps=EPS)
+    fast, plain = instance_norm(x, relu), F.instance_norm(x, eps=EPS)
+    plain = F.relu(plain) if relu else plain
     assert relative(fast, plain) < LIMIT
     (found,) = torch.autograd.grad((fast * weights).sum(), x)
     (expected,) = torch.autograd.grad((plain * weights).sum(), x)
     assert relative(found, expected) < LIMIT
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("amount", "mode"), [(1, "reflect"), (3, "reflect"), (4, "replicate")])
+def test_padding_equals_the_library(amount: int, mode: str, layout: torch.memory_format) -> None:
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    fast, plain = pad(x, amount), F.pad(x, (amount,) * 4, mode=mode)
+    assert torch.equal(fast, plain)
+    weights = torch.randn_like(plain)
+    (found,) = torch.autograd.grad((fast * weights).sum(), x)
+    (expected,) = torch.autograd.grad((plain * weights).sum(), x)
+    assert torch.equal(found, expected)
+
+
+def test_padding_keeps_no_copy_of_its_input() -> None:
+    kept = []
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda t: t):
+        pad(x, 1)
+    assert not kept
+
+
 def test_instance_norm_gradient_by_differences() -> None:
     x = torch.randn(2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(instance_norm, (x,))
+    assert torch.autograd.gradcheck(instance_norm, (x, False))
