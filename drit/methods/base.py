@@ -56,20 +56,27 @@ class Noise:
     def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
         """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
         # An odd multiplier keeps (seed, step) pairs apart; torch's generator mixes the bits itself.
-        self._generator = torch.Generator().manual_seed((seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63))
+        self._seed = (seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63)
         self._part, self._parts = part, parts
+        self._generators: dict[torch.device, torch.Generator] = {}  # numbers are drawn where they are needed
 
     def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
         """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
         count: pictures, of which every part has as many."""
+        generator = self._generators.get(like.device)
+        if generator is None:
+            generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
         dtype = torch.promote_types(like.dtype, torch.float32)
-        whole = torch.randn((count * self._parts, *shape), generator=self._generator, dtype=dtype)
-        return whole[self._part * count : (self._part + 1) * count].to(like.device)
+        whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return whole[self._part * count : (self._part + 1) * count]
 
     def copy(self) -> Noise:
         """The same numbers that this one gives from now on."""
         other = Noise(0, 0, self._part, self._parts)
-        other._generator.set_state(self._generator.get_state())
+        other._seed = self._seed
+        for device, generator in self._generators.items():
+            other._generators[device] = torch.Generator(device)
+            other._generators[device].set_state(generator.get_state())
         return other
 
 

@@ -1,0 +1,128 @@
+"""Speed and memory on a GPU, against the straightforward formulation on the same one: `python -m benchmarks.gpu`.
+
+Training steps at 216 and 256 pixels in batches of 2 to 32, translation of one picture in 1, 10 and 100 styles; for each
+the rate, the share of the bfloat16 peak measured on large convolutions, and the most memory. Without a GPU it says so.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import straightforward
+from benchmarks.case import CHANNELS, paper, pictures
+from drit.data.folders import PictureSet
+from drit.methods.base import Noise, Pair
+from drit.methods.drit import DRIT
+from drit.train.loop import Trainer, make_optimizers
+from drit.translate import Translator
+
+TRAINING = [(size, batch) for size in (216, 256) for batch in (2, 8, 32)]
+STYLES = (1, 10, 100)
+ROUNDS = 5
+
+
+def timed(call: Callable[[], object]) -> dict[str, float]:
+    """Seconds (median, after two calls that are not counted), operations, and the most memory."""
+    call()
+    with FlopCounterMode(display=False) as counter:
+        call()
+    torch.cuda.reset_peak_memory_stats()
+    times = []
+    for _ in range(ROUNDS):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return {
+        "seconds": statistics.median(times),
+        "gflop": counter.get_total_flops() / 1e9,
+        "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
+    }
+
+
+def peak() -> float:
+    """GFLOP/s of a large bfloat16 convolution."""
+    x = torch.randn(32, 256, 64, 64, dtype=torch.bfloat16, device="cuda").to(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3, dtype=torch.bfloat16, device="cuda").to(memory_format=torch.channels_last)
+    found = timed(lambda: F.conv2d(x, weight, padding=1))
+    return found["gflop"] / found["seconds"]
+
+
+def training(size: int, batch: int) -> dict[str, dict[str, float]]:
+    config = paper(size, batch)
+    sets = {
+        d: PictureSet(d, pictures(size, batch, i), [(size, size)] * batch, config.data, 3, 8, {})
+        for i, d in enumerate("ab")
+    }
+    with Trainer(config, Path("/nonexistent"), sets) as trainer:
+        trainer.start_stream()
+        fast = timed(trainer.iterate)
+    del trainer
+    torch.cuda.empty_cache()
+    model = DRIT.build(config, CHANNELS).cuda()
+    optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model, config.optim))
+    pair = Pair(*(torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for _ in "ab"))
+    plain = timed(lambda: straightforward.step(model, pair, Noise(0, 0), optimizers))
+    return {"drit": fast, "straightforward": plain}
+
+
+def translation(styles: int) -> dict[str, dict[str, float]]:
+    translator = Translator(DRIT.build(paper(256, 1), CHANNELS), {}, "cuda")
+    picture = pictures(256, 1, 0)[0]
+    fast = timed(lambda: [None for _ in translator.outputs(picture, translator.sample(styles, "b"), "b")])
+    model = DRIT.build(paper(256, 1), CHANNELS).cuda().requires_grad_(False)
+    x = torch.rand(1, 3, 256, 256, device="cuda") * 2 - 1
+    codes = torch.randn(styles, 1, 8, device="cuda")
+
+    @torch.inference_mode()
+    def plain() -> None:
+        for code in codes:
+            straightforward.generate(model, straightforward.content(model, x, "a"), code, "b").cpu()
+
+    return {"drit": fast, "straightforward": timed(plain)}
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        cases = ", ".join(f"{size} px x {batch}" for size, batch in TRAINING)
+        print(
+            f"No GPU here. On one, this measures training steps ({cases}) and one 256-pixel picture in "
+            f"{', '.join(map(str, STYLES))} styles, against the straightforward formulation on the same GPU."
+        )
+        return
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # the baseline is float32
+    roof = peak()
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; bfloat16 convolutions reach {roof:.0f} GFLOP/s")
+    print("| task | speed-up | straightforward | drit | share of peak | memory |\n|---|---|---|---|---|---|")
+    rows: list[dict[str, Any]] = []
+    tasks: list[tuple[str, Callable[[], dict[str, dict[str, float]]]]] = [
+        (f"training step, {size} px, batch {batch}", lambda size=size, batch=batch: training(size, batch))
+        for size, batch in TRAINING
+    ]
+    tasks += [(f"{n} styles, 256 px", lambda n=n: translation(n)) for n in STYLES]
+    for name, task in tasks:
+        found = task()
+        fast, plain = found["drit"], found["straightforward"]
+        print(
+            f"| {name} | {plain['seconds'] / fast['seconds']:.1f} x | {plain['seconds']:.3g} s "
+            f"| {fast['seconds']:.3g} s | {100 * fast['gflop'] / fast['seconds'] / roof:.0f} % "
+            f"| {fast['peak_mib']:.0f} of {plain['peak_mib']:.0f} MiB |",
+            flush=True,
+        )
+        rows.append({"task": name, **found})
+        torch.cuda.empty_cache()
+    Path("benchmarks-gpu.json").write_text(json.dumps({"peak": roof, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
