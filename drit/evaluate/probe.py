@@ -34,12 +34,13 @@ def train_probe(images: Tensor, labels: np.ndarray, seed: int = 0, epochs: int =
     torch.manual_seed(seed)
     targets = torch.from_numpy(np.asarray(labels)).long()
     probe = Probe(images.shape[1], int(targets.max()) + 1)
-    steps = epochs * (len(images) // BATCH)
+    size = min(BATCH, len(images))
+    steps = epochs * (len(images) // size)
     optimizer = torch.optim.AdamW(probe.parameters(), 2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in range(epochs):
         order = torch.randperm(len(images))
-        for chosen in order[: len(images) // BATCH * BATCH].split(BATCH):
+        for chosen in order[: len(images) // size * size].split(size):
             shift = [int(s) for s in torch.randint(-2, 3, (2,))]
             x = images[chosen].roll(shift, dims=(2, 3))
             loss = F.cross_entropy(probe(x), targets[chosen])

@@ -1,0 +1,60 @@
+"""The experiments' data and measurements, on arrays made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drit.data.decode import encode
+from drit.errors import DataError
+from experiments import digits, mnist_m
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder of the experiments' layout: six digits each, two photographs."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist_m").mkdir()
+    arrays, crops = {}, {}
+    for part in ("train", "test"):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (6, 28, 28)).astype(np.uint8)
+        arrays[f"{part}_labels"] = np.arange(6) % 3
+        crops |= {f"{part}_files": np.array(["0.png", "1.png"]), f"{part}_photo": np.arange(6) % 2}
+        crops |= {f"{part}_y": np.arange(6), f"{part}_x": np.arange(6) * 2}
+        for i in range(2):
+            folder = tmp_path / "bsds500" / part
+            folder.mkdir(parents=True, exist_ok=True)
+            encode(rng.integers(0, 256, (40, 50, 3)).astype(np.uint8), folder / f"{i}.png")
+    np.savez(tmp_path / "mnist" / "mnist.npz", **arrays)
+    np.savez(tmp_path / "mnist_m" / "crops.npz", **crops)
+    return tmp_path
+
+
+def test_the_recipe_of_mnist_m(data: Path) -> None:
+    from drit.data.decode import decode
+
+    made = mnist_m.make(data)
+    digits_ = np.load(data / "mnist" / "mnist.npz")
+    photograph = decode(data / "bsds500" / "train" / "1.png")[0].astype(int)
+    expected = np.abs(photograph[3:31, 6:34] - digits_["train_images"][3].astype(int)[:, :, None])
+    np.testing.assert_array_equal(made["train_images"][3], expected)
+    assert made["test_images"].shape == (6, 28, 28, 3)
+    np.testing.assert_array_equal(made["test_labels"], digits_["test_labels"])
+    assert (
+        mnist_m.blend(np.full((1, 2, 2), 255, np.uint8), [np.zeros((2, 2, 3), int)], np.zeros((1, 3), int)).min() == 255
+    )
+    with pytest.raises(DataError, match=r"There is no .*mnist.npz"):
+        mnist_m.make(data / "nowhere")
+
+
+def test_measuring_a_run(run: Path, data: Path) -> None:
+    """An untrained model: the figures are poor, but complete and in range."""
+    np.savez(data / "b.npz", **mnist_m.make(data))
+    found = digits.measure(run, data / "mnist" / "mnist.npz", data / "b.npz", pictures=6, adapt=2, epochs=1)
+    shares = {name: value for name, value in found.items() if not name.startswith("spread")}
+    assert set(shares) == {"real_a", "real_b", "read_a", "read_b", "source_only", "adapted_x2"}
+    assert all(0 <= value <= 1 for value in shares.values())
+    assert found["spread_b"] >= 0
