@@ -183,8 +183,8 @@ _DEFAULT = replace(
 _DIGITS = replace(
     _DEFAULT,
     preset="digits",
-    steps=20_000,
-    batch=32,
+    steps=6_000,
+    batch=16,
     data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
     network=replace(
         _DEFAULT.network,
@@ -197,7 +197,7 @@ _DIGITS = replace(
         discriminator_layers=3,
         discriminator_scales=2,
     ),
-    optim=replace(_DEFAULT.optim, lr=2e-4, content_discriminator_lr=8e-5),
+    optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=1.6e-4),
 )
 
 PRESETS: dict[str, TrainConfig] = {
@@ -223,7 +223,6 @@ PRESETS: dict[str, TrainConfig] = {
         _DIGITS,
         preset="demo",
         steps=1000,
-        batch=16,
         network=replace(_DIGITS.network, width=16),
         optim=replace(_DIGITS.optim, lr=5e-4, content_discriminator_lr=2e-4, ema=0.99),
     ),

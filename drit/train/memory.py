@@ -23,10 +23,10 @@ from drit.methods.base import Noise, Pair
 from drit.precision import autocast
 from drit.train import loop
 
-# What a process holds beside tensors, and how much the allocator's gaps add: fitted to processes that trained the
-# published networks at 64 to 216 pixels in bfloat16, all within 3 % (docs/performance.md).
-LIBRARIES = 430 << 20  # this program, torch, the convolution library's kernels and buffers
-GAPS = 1.06
+# What a process holds beside tensors, and how much the allocator's gaps and the convolution library's buffers add: fitted
+# to processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 % (docs/performance.md).
+LIBRARIES = 200 << 20
+GAPS = 1.30
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_a_run_that_died_before_its_first_checkpoint(copy: Path) -> None:
 def test_resume_with_changed_settings_lists_them(copy: Path) -> None:
     config = loop.recorded_config(copy)
     changed = replace(config, steps=8, batch=3, optim=replace(config.optim, lr=1e-3))
-    with pytest.raises(UsageError, match=r"batch: 2 -> 3; optim.lr: 0.0002 -> 0.001.*--allow-changes"):
+    with pytest.raises(UsageError, match=r"batch: 2 -> 3; optim.lr: 0.0004 -> 0.001.*--allow-changes"):
         loop.resume(copy, changed)
     assert loop.recorded_config(copy) == config
     assert loop.resume(copy, changed, allow_changes=True).step == 8
@@ -161,7 +161,7 @@ def test_divergence_names_the_last_good_checkpoint(
     monkeypatch.setattr(DRIT, "render", poisoned)
     config = tiny(*folders)
     config = replace(config, log=replace(config.log, sample_every=0))
-    with pytest.raises(DivergedError, match=r"iteration 5.*step_00000003.*--optim.lr 0.0001"):
+    with pytest.raises(DivergedError, match=r"iteration 5.*step_00000003.*--optim.lr 0.0002"):
         loop.train(config, tmp_path / "run")
     assert [p.name for p in files.checkpoints(tmp_path / "run")] == ["step_00000003"]
 
