@@ -23,8 +23,9 @@ from drit.methods.base import Noise, Pair
 from drit.precision import autocast
 from drit.train import loop
 
-# What a process holds beside tensors, and what the allocator's gaps and the convolution library's buffers add: fitted to
-# processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 % (docs/performance.md).
+# What a process holds beside tensors, and what gaps of the allocator and buffers of the convolution library add:
+# fitted to processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 %
+# (docs/performance.md).
 LIBRARIES = 200 << 20
 GAPS = 1.30
 
