@@ -19,7 +19,7 @@ import torch
 from benchmarks.case import CHANNELS, paper, pictures
 from drit.data.decode import encode
 from drit.methods.drit import DRIT
-from drit.train import checkpoint, loop
+from drit.train import checkpoint, setup
 
 SIZE, ROUNDS = 256, 5
 FORWARD = """
@@ -39,7 +39,7 @@ def main() -> None:
         run, picture = Path(folder, "run"), Path(folder, "x.png")
         run.mkdir()
         config = paper(SIZE, 1)
-        meta = loop.describe(config, CHANNELS, {"a": 8, "b": 8}, {})
+        meta = setup.describe(config, CHANNELS, {"a": 8, "b": 8}, {})
         weights = DRIT.build(config, CHANNELS).state_dict()
         checkpoint.save(run, 1, weights, {}, {}, meta)
         encode(np.ascontiguousarray(pictures(SIZE, 1, 0)[0]), picture)

@@ -22,7 +22,8 @@ from benchmarks.case import CHANNELS, paper, pictures
 from drit.data.folders import PictureSet
 from drit.methods.base import Noise, Pair
 from drit.methods.drit import DRIT
-from drit.train.loop import Trainer, make_optimizers
+from drit.train.loop import Trainer
+from drit.train.step import make_optimizers
 from drit.translate import Translator
 
 TRAINING = [(size, batch) for size in (216, 256) for batch in (2, 8, 32)]

@@ -96,11 +96,11 @@ def train(values: argparse.Namespace) -> int:
     else:
         if hasattr(values, "settings:preset"):
             raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
-        from drit.train import loop
+        from drit.train import loop, setup
 
         run = Path(values.resume)
         loop.files.find(run)  # says what is there instead, if it is no run
-        config = settings(values, loop.recorded_config(run))
+        config = settings(values, setup.recorded_config(run))
         outcome = loop.resume(run, config, values.allow_changes)
     words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:

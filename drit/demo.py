@@ -23,7 +23,7 @@ from drit.evaluate.probe import accuracy, train_probe
 from drit.flags import fail
 from drit.gallery import Number, Section, curves_svg, write_gallery
 from drit.sheets import save_sheet, sheet
-from drit.train import loop
+from drit.train import loop, setup
 from drit.train.log import read_metrics
 from drit.translate import Translator
 
@@ -51,7 +51,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
     began = time.monotonic()
     if loop.files.checkpoints(run):
         outcome_step = loop.files.load_meta(loop.files.find(run))["step"]
-        recorded = loop.recorded_config(run)
+        recorded = setup.recorded_config(run)
         if outcome_step < recorded.steps:
             finished = loop.resume(run).finished
         else:
@@ -73,7 +73,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
 
 def affordable(config: TrainConfig, seconds: float) -> int:
     """Iterations of `config` that fit into `seconds` on this machine, from a few timed ones; at most its own."""
-    sets = loop.open_sets(config)
+    sets = setup.open_sets(config)
     with tempfile.TemporaryDirectory() as folder, loop.Trainer(config, Path(folder), sets) as trainer:
         trainer.start_stream()
         for _ in range(3):
@@ -92,7 +92,7 @@ def pictures(found: PictureSet, count: int) -> Tensor:
 
 def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     """Measure the run on held-out pictures and write gallery.html and gallery.png."""
-    config = loop.recorded_config(run)
+    config = setup.recorded_config(run)
     translator = Translator.load(run)
     train = {d: open_domain(str(data / f"{d}.npz"), config.data, d) for d in ("a", "b")}
     test = {d: open_domain(str(data / f"test_{d}.npz"), config.data, d) for d in ("a", "b")}

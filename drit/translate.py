@@ -23,7 +23,7 @@ from drit.methods import method_class
 from drit.methods.base import Method, Prepared
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
-from drit.train.loop import choose_device
+from drit.train.setup import choose_device
 
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
 # size of the cache; more at once are slower.

@@ -26,7 +26,8 @@ from drit.export.official import from_official, official_names
 from drit.methods.base import Method
 from drit.methods.drit import DRIT
 from drit.train import checkpoint as files
-from drit.train import loop
+from drit.train import setup
+from drit.train.step import make_optimizers
 
 NETWORKS = ("disA", "disA2", "disB", "disB2", "disContent", "enc_c", "enc_a", "gen")
 BATCHES_EACH = 3  # batches that the published loop draws for one update of everything
@@ -57,7 +58,7 @@ def import_checkpoint(path: Path, out: Path) -> dict[str, Any]:
     step = int(content["total_it"]) if isinstance(content.get("total_it"), int) else 0
     moments = _optimizers(content, states, method, config)
     state = {"step": step, "position": BATCHES_EACH * step, "optimizers": moments}
-    meta = loop.describe(config, channels, {d: 8 for d in channels}, {}) | {"imported_from": path.name}
+    meta = setup.describe(config, channels, {d: 8 for d in channels}, {}) | {"imported_from": path.name}
     _write(out, config, step, weights, state, meta)
     return {
         "run": str(out),
@@ -167,7 +168,7 @@ def _optimizers(
             moments |= {(part, key): given["state"].get(n) for n, key in zip(numbers, states[part], strict=True)}
     theirs = official_names(config.network)
     found = {}
-    for name, optimizer in loop.make_optimizers(method, config.optim).items():
+    for name, optimizer in make_optimizers(method, config.optim).items():
         own = optimizer.state_dict()
         parameters = dict(getattr(method, name).named_parameters())
         given = {i: moments.get(theirs[f"{name}.{key}"]) for i, key in enumerate(parameters)}
@@ -189,7 +190,7 @@ def _write(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        write_json(temporary / "config.json", loop.record(config))
+        write_json(temporary / "config.json", setup.record(config))
         write_json(temporary / "data.json", {})
         files.save(temporary, step, weights, {}, state, meta)
         if out.exists():

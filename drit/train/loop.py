@@ -6,15 +6,12 @@ noise: the iteration), so that N iterations in one go and N/2 + resume give the 
 
 from __future__ import annotations
 
-import itertools
 import math
-import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,20 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit import __version__
 from drit.atomic import write_json
-from drit.config import OptimConfig, TrainConfig, differences, from_dict, to_dict
+from drit.config import TrainConfig, differences
 from drit.data.decode import to_tensor
-from drit.data.folders import PictureSet, open_domain
+from drit.data.folders import PictureSet
 from drit.data.stream import BatchStream, choose_workers
 from drit.errors import CheckpointError, DivergedError, UsageError
 from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
-from drit.methods.base import Method, Noise, Pair, Update
+from drit.methods.base import Method, Noise, Pair
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
 from drit.train.log import Bar, Metrics, sample_sheet
 from drit.train.schedule import rate_factor
+from drit.train.setup import choose_device, describe, open_sets, record, recorded_config, settled
+from drit.train.step import Parts, gradients, make_optimizers
 
 # Settings that change nothing of the result, or that a resume is meant to change.
 FREE_TO_CHANGE = ("steps", "preset", "threads", "accumulate", "recompute", "log.", "data.workers", "data.cache")
@@ -66,7 +64,7 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
             )
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
     sets = open_sets(config)
-    config = _settled(config, sets)
+    config = settled(config, sets)
     method_class(config.method), choose_device(config.device)  # raise before anything is written
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", record(config))
@@ -95,7 +93,7 @@ def resume(
             f"Settings differ from those of {run}: {listed}. Add --allow-changes to go on with the new ones."
         )
     sets = open_sets(config)
-    config = _settled(config, sets)
+    config = settled(config, sets)
     told = {d: s.fingerprint() for d, s in sets.items()}
     before = files.read_json(run / "data.json")
     moved = _moved(before, told)
@@ -119,15 +117,6 @@ def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
         if changes:
             parts.append(f"{d}: {', '.join(changes)}")
     return "; ".join(parts)
-
-
-def recorded_config(run: Path) -> TrainConfig:
-    """The settings a run recorded. Raises CheckpointError when they cannot be read."""
-    record = files.read_json(run / "config.json")
-    try:
-        return from_dict(TrainConfig, record["settings"])
-    except (KeyError, UsageError) as error:
-        raise CheckpointError(f"{run}/config.json does not hold this version's settings: {error}") from error
 
 
 class Trainer:
@@ -356,52 +345,6 @@ class Trainer:
         )
 
 
-def gradients(
-    method: Method,
-    turns: list[Iterator[Update]],
-    seen: dict[str, Tensor],
-    arithmetic: Callable[[], AbstractContextManager[Any]],
-) -> tuple[tuple[str, ...], float | None] | None:
-    """Gradients of the next update of an iteration, every part of the batch in its turn.
-
-    arithmetic: makes the context that losses are computed in. Adds terms and total to `seen`. Returns the networks that
-    move and the limit of their norm, or None when the iteration is over.
-    """
-    done = None
-    for k, turn in enumerate(turns):
-        with arithmetic():
-            update = next(turn, None)
-        if update is None:
-            return None
-        done = update.networks, update.max_grad_norm
-        parameters = [p for n in update.networks for p in getattr(method, n).parameters()]
-        if k == 0:
-            for p in parameters:
-                p.grad = None
-        total = update.total() / len(turns)
-        torch.autograd.backward(total, inputs=parameters)
-        values = {f"{update.name}/{name}": term.detach() / len(turns) for name, term in update.losses.items()}
-        values[f"total/{update.name}"] = total.detach()
-        for name, value in values.items():
-            seen[name] = value if k == 0 else seen[name] + value
-    return done
-
-
-class Parts:
-    """Batches cut into parts of equal size; each part is read by an iterator of its own, at its own pace."""
-
-    def __init__(self, batches: Iterator[Pair], parts: int) -> None:
-        self._batches, self._parts = batches, parts
-        self._drawn: list[list[Pair]] = []
-
-    def of(self, part: int) -> Iterator[Pair]:
-        for i in itertools.count():
-            if i == len(self._drawn):
-                cut = zip(*(x.chunk(self._parts) for x in next(self._batches)), strict=True)
-                self._drawn.append([Pair(a, b) for a, b in cut])
-            yield self._drawn[i][part]
-
-
 class _Interrupt:
     """While open, the first ctrl-C or SIGTERM stops the trainer after the iteration, the second at once."""
 
@@ -423,88 +366,6 @@ class _Interrupt:
             raise KeyboardInterrupt
         print("\nStopping after this iteration (again: at once, without saving).", file=sys.stderr, flush=True)
         self._trainer.stop()
-
-
-def choose_device(name: str) -> torch.device:
-    """The device a name means. Raises UsageError for one that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
-    return device
-
-
-def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
-    """Both domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
-    for d in ("a", "b"):
-        if not getattr(config.data, d):
-            raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
-    sets = {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
-    prints = [s.fingerprint() for s in sets.values()]
-    if prints[0]["sha256"] == prints[1]["sha256"]:
-        raise UsageError("Domains a and b are the same pictures: nothing to translate. Check --data.a and --data.b.")
-    return sets
-
-
-def _settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
-    """The configuration with what was left to be found out: channels as the files have them; checked values."""
-    if config.batch < 1 or config.steps < 1:
-        raise UsageError("--steps and --batch must be at least 1.")
-    if config.accumulate < 1 or config.batch % config.accumulate:
-        raise UsageError(
-            f"--accumulate {config.accumulate} must divide the batch of {config.batch}: parts are of equal size."
-        )
-    if config.optim.split_batch and config.batch < 2 * config.accumulate:
-        raise UsageError(
-            "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, the "
-            "other judged against."
-        )
-    least = max(16, 1 << config.network.downsamplings)
-    if config.data.crop < least:
-        raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
-    if not 1 <= config.network.downsamplings <= 5:
-        raise UsageError("--network.downsamplings must be 1 to 5.")
-    return replace(config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels))
-
-
-def _versions() -> dict[str, str]:
-    return {"drit": __version__, "torch": torch.__version__, "python": platform.python_version()}
-
-
-def record(config: TrainConfig) -> dict[str, Any]:
-    """What config.json of a run holds."""
-    return {"settings": to_dict(config), "versions": _versions()}
-
-
-def describe(
-    config: TrainConfig, channels: dict[str, int], depth: dict[str, int], metrics: dict[str, float]
-) -> dict[str, Any]:
-    """What meta.json of a checkpoint says of its weights, beside format and step."""
-    return {
-        "method": config.method,
-        "channels": channels,
-        "config": to_dict(config),
-        "pictures": "float in [-1, 1], (N, C, H, W)",
-        "depth": depth,
-        "metrics": metrics,
-        "versions": _versions(),
-    }
-
-
-def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim.Adam]:
-    """One Adam for each network of a method that has weights."""
-    rates = method.learning_rates(optim)
-    betas = (optim.beta1, optim.beta2)
-    return {
-        name: torch.optim.Adam(
-            module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True
-        )
-        for name, module in method.named_children()
-        if any(True for _ in module.parameters())
-    }
 
 
 def _centre(array: np.ndarray, size: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from drit.config import TrainConfig
 from drit.methods import method_class
 from drit.methods.base import Noise, Pair
 from drit.precision import autocast
-from drit.train import loop
+from drit.train.step import Parts, gradients
 
 # What a process holds beside tensors, and what gaps of the allocator and buffers of the convolution library add:
 # fitted to processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 %
@@ -87,9 +87,9 @@ def predict(config: TrainConfig, channels: dict[str, int], dtype: torch.dtype = 
         moments = [torch.empty_like(p) for p in method.parameters() for _ in range(2)]
         optimizers = counter.alive - weights
         parts = config.accumulate
-        batches = loop.Parts(_batches(config, channels), parts)
+        batches = Parts(_batches(config, channels), parts)
         turns = [method.updates(batches.of(k), 0, Noise(0, 0, k, parts), frugal=parts > 1) for k in range(parts)]
-        while loop.gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
+        while gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
             pass
         del moments, average
     return Memory(weights, optimizers, counter.peak)

@@ -21,7 +21,7 @@ from drit.errors import CheckpointError, UsageError
 from drit.export.importers import import_checkpoint
 from drit.export.official import official_names
 from drit.train import checkpoint as files
-from drit.train import loop
+from drit.train import loop, setup
 from drit.translate import Translator
 from tests import recipe
 
@@ -80,11 +80,11 @@ def test_training_goes_on_with_the_optimizers(form: str, folders: tuple[Path, Pa
     torch.save(content, tmp_path / "x.pth")
     result = import_checkpoint(tmp_path / "x.pth", tmp_path / "run")
     assert result["step"] == 4 and result["optimizers"]
-    config = loop.recorded_config(tmp_path / "run")
+    config = setup.recorded_config(tmp_path / "run")
     data = dataclasses.replace(config.data, a=str(folders[0]), b=str(folders[1]), resize=216)
     log = dataclasses.replace(config.log, tensorboard=False)
     config = dataclasses.replace(config, steps=5, threads=1, batch=2, data=data, log=log)
-    with loop.Trainer(config, tmp_path / "run", loop.open_sets(config)) as trainer:
+    with loop.Trainer(config, tmp_path / "run", setup.open_sets(config)) as trainer:
         trainer.restore(files.find(tmp_path / "run"))
         for ours, (part, key) in official_names(config.network).items():
             network, _, name = ours.partition(".")

@@ -15,7 +15,7 @@ from drit.config import TrainConfig, preset
 from drit.methods.base import Noise, Pair
 from drit.methods.drit import DRIT
 from drit.networks.blocks import EPS, instance_norm, pad
-from drit.train import loop
+from drit.train.step import gradients, make_optimizers
 
 LIMIT = 1e-12
 FORMS = [("concat", True), ("feature", True), ("feature", False)]
@@ -132,10 +132,10 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
         Pair(*(torch.rand(2, c, 32, 32, generator=g, dtype=torch.float64) * 2 - 1 for c in (1, 3))) for _ in range(3)
     ]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
-    straightforward.published_iteration(theirs, batches, Noise(0, 7), loop.make_optimizers(theirs, optim))
-    optimizers = loop.make_optimizers(ours, optim)
+    straightforward.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
+    optimizers = make_optimizers(ours, optim)
     turns = [ours.updates(iter(batches), 7, Noise(0, 7))]
-    while (done := loop.gradients(ours, turns, {}, contextlib.nullcontext)) is not None:
+    while (done := gradients(ours, turns, {}, contextlib.nullcontext)) is not None:
         if done[1]:
             parameters = [p for n in done[0] for p in getattr(ours, n).parameters()]
             torch.nn.utils.clip_grad_norm_(parameters, done[1])

@@ -12,8 +12,9 @@ import torch
 from drit.config import preset
 from drit.methods import METHODS, method_class
 from drit.methods.base import Method, Noise, Pair
-from drit.train.loop import Trainer, open_sets
+from drit.train.loop import Trainer
 from drit.train.schedule import rate_factor
+from drit.train.setup import open_sets
 from tests.conftest import tiny
 
 

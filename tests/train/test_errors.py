@@ -15,7 +15,7 @@ import torch
 from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.methods.drit import DRIT
 from drit.train import checkpoint as files
-from drit.train import loop
+from drit.train import loop, setup
 from drit.translate import Translator
 from tests.conftest import tiny, write_pictures
 
@@ -76,7 +76,7 @@ def test_truncated_checkpoint(copy: Path, part: str) -> None:
     path = files.find(copy) / part
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=rf"{part}.*step_00000003"):  # names the earlier whole one
-        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+        loop.resume(copy, replace(setup.recorded_config(copy), steps=8))
 
 
 def test_truncated_weights_do_not_translate(copy: Path) -> None:
@@ -92,14 +92,14 @@ def test_checkpoint_of_other_sizes(copy: Path) -> None:
     tensors["generator.own.a.last.bias"] = torch.zeros(5)
     safetensors.torch.save_file(tensors, path)
     with pytest.raises(CheckpointError, match=r"another shape of tensor 'generator.own.a.last.bias'"):
-        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+        loop.resume(copy, replace(setup.recorded_config(copy), steps=8))
 
 
 def test_checkpoint_of_another_method(copy: Path) -> None:
     path = files.find(copy) / "meta.json"
     path.write_text(path.read_text().replace('"method": "drit"', '"method": "cyclegan"'))
     with pytest.raises(CheckpointError, match="of the method 'cyclegan'"):
-        loop.resume(copy, replace(loop.recorded_config(copy), steps=8))
+        loop.resume(copy, replace(setup.recorded_config(copy), steps=8))
 
 
 def test_foreign_checkpoint(copy: Path) -> None:
@@ -123,13 +123,13 @@ def test_a_run_that_died_before_its_first_checkpoint(copy: Path) -> None:
 
 
 def test_resume_with_changed_settings_lists_them(copy: Path) -> None:
-    config = loop.recorded_config(copy)
+    config = setup.recorded_config(copy)
     changed = replace(config, steps=8, batch=3, optim=replace(config.optim, lr=1e-3))
     with pytest.raises(UsageError, match=r"batch: 2 -> 3; optim.lr: 0.0004 -> 0.001.*--allow-changes"):
         loop.resume(copy, changed)
-    assert loop.recorded_config(copy) == config
+    assert setup.recorded_config(copy) == config
     assert loop.resume(copy, changed, allow_changes=True).step == 8
-    assert loop.recorded_config(copy).batch == 3
+    assert setup.recorded_config(copy).batch == 3
 
 
 def test_resume_with_other_pictures(folders: tuple[Path, Path], tmp_path: Path) -> None:

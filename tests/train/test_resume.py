@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from drit.train import checkpoint as files
-from drit.train import loop
+from drit.train import loop, setup
 from drit.train.log import read_metrics
 from tests.conftest import tiny
 
@@ -85,7 +85,7 @@ def test_metrics_after_a_crash_hold_no_line_twice(folders: tuple[Path, Path], tm
 
 def test_more_steps_go_on(run: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
     loop.train(tiny(*folders), tmp_path / "run")
-    outcome = loop.resume(tmp_path / "run", replace(loop.recorded_config(tmp_path / "run"), steps=8))
+    outcome = loop.resume(tmp_path / "run", replace(setup.recorded_config(tmp_path / "run"), steps=8))
     assert (outcome.step, outcome.finished) == (8, True)
 
 

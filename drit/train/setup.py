@@ -1,0 +1,94 @@
+"""Before the first iteration: pictures opened, settings checked and completed; what a run records of itself."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from drit import __version__
+from drit.config import TrainConfig, from_dict, to_dict
+from drit.data.folders import PictureSet, open_domain
+from drit.errors import CheckpointError, UsageError
+from drit.train import checkpoint as files
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a name means. Raises UsageError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
+    return device
+
+
+def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
+    """Both domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
+    for d in ("a", "b"):
+        if not getattr(config.data, d):
+            raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
+    sets = {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
+    prints = [s.fingerprint() for s in sets.values()]
+    if prints[0]["sha256"] == prints[1]["sha256"]:
+        raise UsageError("Domains a and b are the same pictures: nothing to translate. Check --data.a and --data.b.")
+    return sets
+
+
+def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
+    """The configuration with what was left to be found out: channels as the files have them; checked values."""
+    if config.batch < 1 or config.steps < 1:
+        raise UsageError("--steps and --batch must be at least 1.")
+    if config.accumulate < 1 or config.batch % config.accumulate:
+        raise UsageError(
+            f"--accumulate {config.accumulate} must divide the batch of {config.batch}: parts are of equal size."
+        )
+    if config.optim.split_batch and config.batch < 2 * config.accumulate:
+        raise UsageError(
+            "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, the "
+            "other judged against."
+        )
+    least = max(16, 1 << config.network.downsamplings)
+    if config.data.crop < least:
+        raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
+    if not 1 <= config.network.downsamplings <= 5:
+        raise UsageError("--network.downsamplings must be 1 to 5.")
+    return replace(config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels))
+
+
+def recorded_config(run: Path) -> TrainConfig:
+    """The settings a run recorded. Raises CheckpointError when they cannot be read."""
+    record = files.read_json(run / "config.json")
+    try:
+        return from_dict(TrainConfig, record["settings"])
+    except (KeyError, UsageError) as error:
+        raise CheckpointError(f"{run}/config.json does not hold this version's settings: {error}") from error
+
+
+def record(config: TrainConfig) -> dict[str, Any]:
+    """What config.json of a run holds."""
+    return {"settings": to_dict(config), "versions": _versions()}
+
+
+def describe(
+    config: TrainConfig, channels: dict[str, int], depth: dict[str, int], metrics: dict[str, float]
+) -> dict[str, Any]:
+    """What meta.json of a checkpoint says of its weights, beside format and step."""
+    return {
+        "method": config.method,
+        "channels": channels,
+        "config": to_dict(config),
+        "pictures": "float in [-1, 1], (N, C, H, W)",
+        "depth": depth,
+        "metrics": metrics,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"drit": __version__, "torch": torch.__version__, "python": platform.python_version()}

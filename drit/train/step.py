@@ -1,0 +1,73 @@
+"""One optimizer step of any method: gradients of an update, parts of a batch, the optimizers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drit.config import OptimConfig
+from drit.methods.base import Method, Pair, Update
+
+
+def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim.Adam]:
+    """One Adam for each network of a method that has weights."""
+    rates = method.learning_rates(optim)
+    betas = (optim.beta1, optim.beta2)
+    return {
+        name: torch.optim.Adam(
+            module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True
+        )
+        for name, module in method.named_children()
+        if any(True for _ in module.parameters())
+    }
+
+
+class Parts:
+    """Batches cut into parts of equal size; each part is read by an iterator of its own, at its own pace."""
+
+    def __init__(self, batches: Iterator[Pair], parts: int) -> None:
+        self._batches, self._parts = batches, parts
+        self._drawn: list[list[Pair]] = []
+
+    def of(self, part: int) -> Iterator[Pair]:
+        for i in itertools.count():
+            if i == len(self._drawn):
+                cut = zip(*(x.chunk(self._parts) for x in next(self._batches)), strict=True)
+                self._drawn.append([Pair(a, b) for a, b in cut])
+            yield self._drawn[i][part]
+
+
+def gradients(
+    method: Method,
+    turns: list[Iterator[Update]],
+    seen: dict[str, Tensor],
+    arithmetic: Callable[[], AbstractContextManager[Any]],
+) -> tuple[tuple[str, ...], float | None] | None:
+    """Gradients of the next update of an iteration, every part of the batch in its turn.
+
+    arithmetic: makes the context that losses are computed in. Adds terms and total to `seen`. Returns the networks that
+    move and the limit of their norm, or None when the iteration is over.
+    """
+    done = None
+    for k, turn in enumerate(turns):
+        with arithmetic():
+            update = next(turn, None)
+        if update is None:
+            return None
+        done = update.networks, update.max_grad_norm
+        parameters = [p for n in update.networks for p in getattr(method, n).parameters()]
+        if k == 0:
+            for p in parameters:
+                p.grad = None
+        total = update.total() / len(turns)
+        torch.autograd.backward(total, inputs=parameters)
+        values = {f"{update.name}/{name}": term.detach() / len(turns) for name, term in update.losses.items()}
+        values[f"total/{update.name}"] = total.detach()
+        for name, value in values.items():
+            seen[name] = value if k == 0 else seen[name] + value
+    return done
