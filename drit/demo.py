@@ -28,7 +28,7 @@ from drit.train.log import read_metrics
 from drit.translate import Translator
 
 OUT = Path("demo")
-SECONDS = 270  # of training, on any machine: five minutes with a margin
+SECONDS = 250  # of training, on any machine: five minutes with a margin
 MEASURED = 200  # test pictures of each domain
 STYLES = 5  # random styles of each
 # What the README says to expect, from three seeds on two cores (docs/results.md)
