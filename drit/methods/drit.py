@@ -129,7 +129,7 @@ class DRIT(Method):
                 yield self._content_discriminator_update(codes)
 
         pictures, reals = self._halves(next(batches))
-        same_noise = noise.copy()
+        same_noise = noise.copy() if frugal else noise
         with torch.set_grad_enabled(not frugal):
             content, posterior, randoms, out = self._forward(pictures, noise)
         if w.domain_adversarial:

@@ -47,10 +47,11 @@ def test_what_saves_memory() -> None:
 
 
 MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
 from tests.train.test_memory import real
+from benchmarks.case import peak_memory
 from drit.data.folders import PictureSet
 from drit.train.loop import Trainer
 config = real(sys.argv[1] == "1")
@@ -60,7 +61,7 @@ with Trainer(config, Path("/nonexistent"), sets) as trainer:
     trainer.start_stream()
     for _ in range(2):
         trainer.iterate()
-    print(trainer.dtype, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(trainer.dtype, peak_memory())
 """
 
 
@@ -70,7 +71,7 @@ def real(recompute: bool) -> TrainConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is counted in other units elsewhere")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the model is fitted to processes on Linux")
 @pytest.mark.parametrize("recompute", [False, True])
 def test_the_prediction_is_near_a_real_process(recompute: bool) -> None:
     command = [sys.executable, "-c", MEASURE, str(int(recompute))]
