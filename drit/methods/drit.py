@@ -60,28 +60,12 @@ class DRIT(Method):
         self.attribute_encoder = nn.ModuleDict(
             {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
         )
+        sizes = (channels, content, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
         self.generator: ConcatGenerator | FeatureGenerator
         if n.generator == "concat":
-            self.generator = ConcatGenerator(
-                channels,
-                content,
-                n.style_dim,
-                n.shared_blocks,
-                n.generator_blocks,
-                n.downsamplings,
-                scaled,
-            )
+            self.generator = ConcatGenerator(*sizes, smooth=scaled)
         else:
-            self.generator = FeatureGenerator(
-                channels,
-                content,
-                n.style_dim,
-                n.shared_blocks,
-                n.generator_blocks,
-                n.downsamplings,
-                n.share_feature_layer,
-                scaled,
-            )
+            self.generator = FeatureGenerator(*sizes, share=n.share_feature_layer, smooth=scaled)
 
         def discriminators() -> nn.ModuleDict:
             width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
