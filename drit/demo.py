@@ -35,7 +35,7 @@ STYLES = 5  # random styles of each
 EXPECTED = {
     "read_b": "75 to 97 %",
     "read_a": "75 to 97 %",
-    "spread_b": "25 to 60 of 255",
+    "spread_b": "30 to 75 of 255",
     "spread_a": "2 to 20 of 255",
 }
 
