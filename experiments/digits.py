@@ -22,6 +22,7 @@ from drit.demo import pairwise_difference
 from drit.errors import DritError
 from drit.evaluate.probe import accuracy, train_probe
 from drit.flags import fail
+from drit.precision import autocast
 from drit.translate import Translator
 
 INPUTS, STYLES, BATCH = 1000, 5, 200
@@ -40,7 +41,7 @@ def translated(translator: Translator, x: Tensor, to: str, styles: int, seed: in
     size = translator.method.capabilities.style_dim
     fixed = torch.randn(styles, size, generator=generator)
     made = []
-    with torch.inference_mode(), torch.autocast("cpu", translator.dtype, enabled=translator.dtype != torch.float32):
+    with torch.inference_mode(), autocast(translator.dtype, translator.device):
         for part in x.split(BATCH):
             prepared = translator.method.prepare(translator.method.content(part, source), to)
             n = len(part)
