@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit.cli import INTERRUPTED
+from drit.commands import INTERRUPTED
 from drit.config import TrainConfig, preset
 from drit.data.decode import from_tensor, to_tensor
 from drit.data.demo import make_demo

@@ -1,0 +1,62 @@
+"""`drit train`: a new run, or one to go on with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from drit.commands import INTERRUPTED, command, show
+from drit.errors import UsageError
+from drit.flags import add_settings, settings
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "train",
+        "train a model on two folders of unpaired pictures, or go on with a run",
+        train,
+        "examples:\n"
+        "  drit train --data.a photos/summer --data.b photos/winter --out runs/seasons\n"
+        "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
+        "  drit train --resume runs/seasons --steps 200000\n\n"
+        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is the default, and a\n"
+        "preset may set another: docs/guide.md has the table.",
+    )
+    parser.usage = (
+        "drit train --data.a DIR --data.b DIR --out RUN [--preset NAME] [--steps N] [--ANY.SETTING VALUE ...]\n"
+        "       drit train --resume RUN [--steps N] [--ANY.SETTING VALUE ...]"
+    )
+    parser.add_argument("--out", metavar="RUN", help="folder of the new run")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run, bit-exactly on a CPU")
+    parser.add_argument("--allow-changes", action="store_true", help="resume although settings or pictures changed")
+    parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
+    add_settings(parser)
+
+
+def train(values: argparse.Namespace) -> int:
+    if bool(values.out) == bool(values.resume):
+        raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
+    if values.out:
+        config = settings(values)
+        from drit.train import loop
+
+        outcome = loop.train(config, Path(values.out))
+    else:
+        if hasattr(values, "settings:preset"):
+            raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
+        from drit.train import loop, setup
+
+        run = Path(values.resume)
+        loop.files.find(run)  # says what is there instead, if it is no run
+        config = settings(values, setup.recorded_config(run))
+        outcome = loop.resume(run, config, values.allow_changes)
+    words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
+    if outcome.finished:
+        words += f"\nTranslate with it: drit translate {outcome.run} PICTURES --to b --out DIR --styles 5"
+    else:
+        words += f"\nSaved. Go on: drit train --resume {outcome.run}"
+    result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
+    show(values, result, words)
+    return 0 if outcome.finished else INTERRUPTED
