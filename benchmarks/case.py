@@ -25,11 +25,12 @@ import numpy as np
 import torch
 
 from benchmarks import straightforward
-from drit.config import TrainConfig, preset
+from drit.config import TrainConfig
 from drit.data.folders import PictureSet
 from drit.machine import cores
-from drit.methods.base import Noise, Pair
+from drit.methods.base import Noise
 from drit.methods.drit import DRIT
+from drit.presets import preset
 from drit.train.loop import Trainer
 from drit.translate import Translator
 
@@ -79,14 +80,14 @@ def _trainer(config: TrainConfig) -> Callable[[], object]:
 def train_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
     config = paper(size, count, width)
     model, optimizers = _plain(config)
-    batch = Pair(*(torch.rand(count, 3, size, size) * 2 - 1 for _ in "ab"))
+    batch = {d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"}
     numbers: Iterator[int] = iter(range(1 << 30))
     return lambda: straightforward.step(model, batch, Noise(0, next(numbers)), optimizers)
 
 
 def official_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
     model, optimizers = _plain(official(size, count, width))
-    batches = [Pair(*(torch.rand(count, 3, size, size) * 2 - 1 for _ in "ab")) for _ in range(3)]
+    batches = [{d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"} for _ in range(3)]
     numbers: Iterator[int] = iter(range(1 << 30))
     return lambda: straightforward.published_iteration(model, batches, Noise(0, next(numbers)), optimizers)
 

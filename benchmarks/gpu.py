@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import straightforward
 from benchmarks.case import CHANNELS, paper, pictures
 from drit.data.folders import PictureSet
-from drit.methods.base import Noise, Pair
+from drit.methods.base import Noise
 from drit.methods.drit import DRIT
 from drit.train.loop import Trainer
 from drit.train.step import make_optimizers
@@ -72,7 +72,7 @@ def training(size: int, batch: int) -> dict[str, dict[str, float]]:
     torch.cuda.empty_cache()
     model = DRIT.build(config, CHANNELS).cuda()
     optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model, config.optim))
-    pair = Pair(*(torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for _ in "ab"))
+    pair = {d: torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for d in "ab"}
     plain = timed(lambda: straightforward.step(model, pair, Noise(0, 0), optimizers))
     return {"drit": fast, "straightforward": plain}
 

@@ -31,9 +31,9 @@ def measure() -> dict[str, float]:
             for i in range(FILES):  # smooth, as photographs are: noise would be slow to decode
                 coarse = rng.integers(0, 256, (SIDE // 16, SIDE // 12, 3))
                 encode(np.kron(coarse, np.ones((16, 16, 1))).astype(np.uint8), Path(folder, d, f"{i}.jpg"))
-        sets = [open_domain(str(Path(folder, d)), replace(config), d) for d in ("a", "b")]
+        sets = {d: open_domain(str(Path(folder, d)), replace(config), d) for d in ("a", "b")}
         workers = choose_workers(config, cached=False)
-        stream = BatchStream(sets[0], sets[1], config, BATCH, 0, 0, workers)
+        stream = BatchStream(sets, config, BATCH, 0, 0, workers)
         next(stream)
         began = time.perf_counter()
         for _ in range(BATCHES):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit import losses
-from drit.methods.base import Noise, Pair
+from drit.methods.base import Batch, Noise
 from drit.methods.drit import DOMAINS, DRIT, OTHER
 from drit.networks.blocks import EPS, ResidualBlock
 
@@ -90,9 +90,9 @@ def sampled(model: DRIT, x: Tensor, domain: str, noise: Noise) -> tuple[Tensor, 
     return mean + noise.normal(*mean.shape, like=mean) * (0.5 * log_variance).exp(), mean, log_variance
 
 
-def discriminator_totals(model: DRIT, batch: Pair, noise: Noise) -> Tensor:
+def discriminator_totals(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
     """What the domain discriminators minimise, outputs of the generators made one by one."""
-    x = batch._asdict()
+    x = batch
     with torch.no_grad():
         codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
         style = {d: sampled(model, x[d], d, noise)[0] for d in DOMAINS}
@@ -108,10 +108,10 @@ def discriminator_totals(model: DRIT, batch: Pair, noise: Noise) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def generator_total(model: DRIT, batch: Pair, noise: Noise) -> Tensor:
+def generator_total(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
     """The whole objective of encoders and generators (one step, all terms), every decode on its own."""
     w = model.loss
-    x = batch._asdict()
+    x = batch
     codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
     posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
     style = {d: p[0] for d, p in posterior.items()}
@@ -142,7 +142,7 @@ def generator_total(model: DRIT, batch: Pair, noise: Noise) -> Tensor:
 
 
 def published_iteration(
-    model: DRIT, batches: list[Pair], noise: Noise, optimizers: dict[str, torch.optim.Optimizer]
+    model: DRIT, batches: list[Batch], noise: Noise, optimizers: dict[str, torch.optim.Optimizer]
 ) -> None:
     """One iteration in the published program's order, with the work that it does twice or in vain.
 
@@ -169,13 +169,13 @@ def published_iteration(
         step("content_discriminator")
 
     for batch in batches[:-1]:
-        half = len(batch.a) // 2
-        x = {d: p[:half] for d, p in batch._asdict().items()}
+        half = len(batch["a"]) // 2
+        x = {d: p[:half] for d, p in batch.items()}
         content_discriminator({d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS})
 
-    half = len(batches[-1].a) // 2
-    x = {d: p[:half] for d, p in batches[-1]._asdict().items()}
-    real = {d: p[half:] for d, p in batches[-1]._asdict().items()}
+    half = len(batches[-1]["a"]) // 2
+    x = {d: p[:half] for d, p in batches[-1].items()}
+    real = {d: p[half:] for d, p in batches[-1].items()}
     codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
     posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
     z = [noise.normal(*posterior["a"][0].shape, like=codes["a"]) for _ in range(2 if w.mode_seeking else 1)]
@@ -225,7 +225,7 @@ def _noisy(model: DRIT, code: Tensor, noise: Noise) -> Tensor:
     return code + deviation * noise.normal(*code.shape, like=code) if deviation else code
 
 
-def step(model: DRIT, batch: Pair, noise: Noise, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+def step(model: DRIT, batch: Batch, noise: Noise, optimizers: dict[str, torch.optim.Optimizer]) -> None:
     """One training iteration with one content discriminator update: backward into everything, as plain code would."""
 
     def take(total: Tensor, names: tuple[str, ...], clip: float = 0.0) -> None:
@@ -238,7 +238,7 @@ def step(model: DRIT, batch: Pair, noise: Noise, optimizers: dict[str, torch.opt
             optimizers[name].step()
 
     take(discriminator_totals(model, batch, noise), ("discriminator", "random_discriminator"))
-    x = batch._asdict()
+    x = batch
     with torch.no_grad():
         codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
     logits = [model.content_discriminator(codes[d]) for d in DOMAINS]

@@ -1,16 +1,17 @@
 """Every setting of the program: one frozen dataclass field is default, flag, help text and record.
 
 `TrainConfig` is the root. A nested field is a dotted flag: `network.style_dim` is `--network.style-dim`.
-`preset()` gives a whole configuration by name; what the command line sets replaces single fields of it.
+`presets.py` gives whole configurations by name; what the command line sets replaces single fields of them.
 This module imports no torch, so that `--help` and wrong flags answer at once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import string
 import types
 import typing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from drit.errors import UsageError, nearest
@@ -18,9 +19,12 @@ from drit.errors import UsageError, nearest
 T = TypeVar("T")
 
 
-def setting(default: T, help: str) -> T:
-    """A dataclass field with its default and the help text that the command line shows."""
-    return field(default=default, metadata={"help": help})
+def setting(default: T, help: str, only: str = "") -> T:
+    """A dataclass field with its default and the help text that the command line shows.
+
+    only: the methods that it means something to, by name, separated by spaces; empty: most of them.
+    """
+    return field(default=default, metadata={"help": help + (f" ({only.replace(' ', ', ')})" if only else "")})
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,20 @@ class DataConfig:
 
     a: str = setting("", "domain a: a folder of pictures (searched recursively) or an .npz file of arrays")
     b: str = setting("", "domain b: likewise; the two need not be paired nor equally many")
+    domains: tuple[str, ...] = setting((), "in place of a and b, for methods of several domains: all of them, in order")
+    pairs: str = setting(
+        "",
+        "in place of a and b, for methods that need pairs: a folder of pictures with a on the left, b on the right",
+    )
     resize: int = setting(256, "pictures are resized so that the short side has this many pixels; 0 keeps their size")
     resize_mode: Literal["short_side", "square"] = setting(
         "short_side", "'short_side' keeps the aspect ratio; 'square' ignores it (the published program)"
     )
     crop: int = setting(216, "side of the random square crop that training sees, in pixels")
     flip: bool = setting(True, "mirror half of the crops left to right (switch off for text and digits)")
-    channels_a: int = setting(0, "channels of domain a (1 grey, 3 colour, ...); 0: as the files are")
+    channels_a: int = setting(
+        0, "channels of domain a, or of all of data.domains (1 grey, 3 colour, ...); 0: as the files are"
+    )
     channels_b: int = setting(0, "channels of domain b; 0: as the files are")
     alpha: Literal["flatten", "keep"] = setting(
         "flatten", "transparent pictures: laid on white, or alpha kept as a channel"
@@ -45,8 +56,20 @@ class DataConfig:
         -1, "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core"
     )
     max_unreadable: int = setting(
-        10, "how many unreadable files are named and skipped before the run stops with an error"
+        10, "how many unreadable files (or pictures without a partner) are named and skipped before the run stops"
     )
+
+    def sources(self) -> dict[str, str]:
+        """The folder or file of each domain that is given, by the domain's letter."""
+        if self.domains:
+            return dict(zip(string.ascii_lowercase, self.domains, strict=False))
+        if self.pairs:
+            return dict.fromkeys(("a", "b"), self.pairs)
+        return {d: path for d, path in (("a", self.a), ("b", self.b)) if path}
+
+    def channels(self, domain: str) -> int:
+        """Channels that are set for a domain; 0: as the files are. Several domains share those of a."""
+        return self.channels_b if domain == "b" and not self.domains else self.channels_a
 
 
 @dataclass(frozen=True)
@@ -171,83 +194,6 @@ class TrainConfig:
     log: LogConfig = setting(LogConfig(), "what is written")
 
 
-_PAPER = TrainConfig(preset="paper")
-_DEFAULT = replace(
-    _PAPER,
-    preset="default",
-    network=replace(_PAPER.network, init="scaled"),
-    optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
-)
-
-# 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
-_DIGITS = replace(
-    _DEFAULT,
-    preset="digits",
-    steps=6_000,
-    batch=16,
-    data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
-    network=replace(
-        _DEFAULT.network,
-        width=24,
-        content_blocks=2,
-        generator_blocks=2,
-        attribute_width=32,
-        attribute_blocks=2,
-        discriminator_width=32,
-        discriminator_layers=3,
-        discriminator_scales=2,
-    ),
-    optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=1.6e-4),
-)
-
-PRESETS: dict[str, TrainConfig] = {
-    # What trains best on one machine (docs/results.md has the experiments behind it).
-    "default": _DEFAULT,
-    # The paper's formulas and weights, at the published sizes.
-    "paper": _PAPER,
-    # What the published program does (docs/official.md lists what of it is not reproduced).
-    "official": replace(
-        _PAPER,
-        preset="official",
-        steps=500_000,
-        batch=2,
-        precision="float32",
-        data=replace(_PAPER.data, resize_mode="square"),
-        network=replace(_PAPER.network, share_feature_layer=False),
-        loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
-        optim=replace(_PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False),
-    ),
-    "digits": _DIGITS,
-    # Digits again, readable after five minutes on two cores: what `make demo` trains.
-    "demo": replace(
-        _DIGITS,
-        preset="demo",
-        steps=1200,
-        data=replace(_DIGITS.data, crop=28),  # of 32, of which a border of 2 is empty
-        network=replace(_DIGITS.network, width=16),
-        loss=replace(_DIGITS.loss, domain_adversarial=2.0),  # textures sooner, in place of grids
-        optim=replace(_DIGITS.optim, lr=5e-4, content_discriminator_lr=2e-4, ema=0.99),
-    ),
-    # A first look at photographs within the hour on a laptop: half the width, 128-pixel crops.
-    "quick": replace(
-        _DEFAULT,
-        preset="quick",
-        steps=10_000,
-        batch=2,
-        data=replace(_DEFAULT.data, resize=144, crop=128),
-        network=replace(_DEFAULT.network, width=32, attribute_width=32, discriminator_width=32),
-        optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=8e-5),
-    ),
-}
-
-
-def preset(name: str) -> TrainConfig:
-    """The configuration of a preset. Raises UsageError, with the nearest name, for an unknown one."""
-    if name not in PRESETS:
-        raise UsageError(f"There is no preset '{name}'.{nearest(name, PRESETS)} Presets: {', '.join(PRESETS)}.")
-    return PRESETS[name]
-
-
 def to_dict(config: Any) -> dict[str, Any]:
     """A configuration as plain nested dictionaries, for JSON."""
     return dataclasses.asdict(config)
@@ -281,6 +227,10 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
         if value not in options:
             raise UsageError(f"Setting '{path}' is {value!r}; it must be one of {', '.join(map(repr, options))}.")
         return value
+    if typing.get_origin(hint) is tuple:  # of strings; JSON has lists
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise UsageError(f"Setting '{path}' is {value!r}; it must be a list of names.")
+        return tuple(value)
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from drit.commands import INTERRUPTED
-from drit.config import TrainConfig, preset
+from drit.config import TrainConfig
 from drit.data.decode import from_tensor, to_tensor
 from drit.data.demo import make_demo
 from drit.data.folders import PictureSet, open_domain
@@ -22,6 +22,7 @@ from drit.errors import DritError
 from drit.evaluate.probe import accuracy, train_probe
 from drit.flags import fail
 from drit.gallery import Number, Section, curves_svg, write_gallery
+from drit.presets import preset
 from drit.sheets import save_sheet, sheet
 from drit.train import loop, setup
 from drit.train.log import read_metrics

@@ -13,8 +13,9 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from drit.config import TrainConfig, from_dict, preset, to_dict
+from drit.config import TrainConfig, from_dict, to_dict
 from drit.errors import UsageError, nearest
+from drit.presets import preset
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,6 +63,8 @@ def add_settings(parser: argparse.ArgumentParser, cls: type = TrainConfig, prefi
         }
         if hint is bool:
             target.add_argument(*names, action=_Switch, **options)
+        elif typing.get_origin(hint) is tuple:
+            target.add_argument(*names, nargs="+", metavar="DIR", **options)
         elif typing.get_origin(hint) is Literal:
             target.add_argument(*names, choices=typing.get_args(hint), **options)
         else:
@@ -78,7 +81,9 @@ class _Switch(argparse.BooleanOptionalAction):
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return repr(value) if value == "" else f"{value:g}" if isinstance(value, float) else str(value)
+    if not value and isinstance(value, (str, tuple)):
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) -> TrainConfig:
@@ -87,13 +92,13 @@ def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) ->
     recorded: a run's settings; they take the preset's place when a run is resumed.
     """
     chosen = {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
+    given = _read(Path(values.config)) if getattr(values, "config", None) else {}
     if recorded is not None:
         base = recorded
     else:
-        base = preset(chosen.get("preset", "default"))
+        base = preset(chosen.get("preset", "default"), chosen.get("method", given.get("method", "drit")))
     nested = to_dict(base)
-    if getattr(values, "config", None):
-        _merge(nested, _read(Path(values.config)))
+    _merge(nested, given)
     for path, value in chosen.items():
         group = nested
         *parents, name = path.split(".")

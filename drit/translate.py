@@ -78,7 +78,7 @@ class Translator:
     # Domains and styles
 
     def domain(self, name: str) -> str:
-        """The domain, "a" or "b", that a name (or the name of its folder) means. Raises UsageError if there is none."""
+        """The domain's letter that a name (or the name of its folder) means. Raises UsageError if there is none."""
         if name in self.method.channels:
             return name
         found = [d for d, folder in self.names.items() if folder == name]
@@ -88,11 +88,16 @@ class Translator:
         raise UsageError(f"There is no domain '{name}'. Domains of this run: {known}.")
 
     def source(self, to: str) -> str:
-        """The domain that translation to `to` starts from. Raises UsageError if the method does not go there."""
+        """The domain that translation to `to` starts from (where one encoder serves several domains, one of them).
+
+        Raises UsageError if the method does not go there.
+        """
         target = self.domain(to)
-        if target not in self.method.capabilities.directions:
-            raise UsageError(f"This method does not translate to {target}.")
-        return "a" if target == "b" else "b"
+        directions = self.method.capabilities.directions
+        if target not in directions:
+            ways = f"only to {', '.join(directions)}" if directions else "nowhere: it draws pictures (drit sample)"
+            raise UsageError(f"This method does not translate to {target}: {ways}.")
+        return next(d for d in self.method.channels if d != target)
 
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
         """`count` random styles of domain `to`: (count, S). The first k of a seed do not depend on `count`."""
@@ -228,8 +233,7 @@ def _reflected(size: int, wanted: int) -> Tensor:
 def _domain_names(config: TrainConfig) -> dict[str, str]:
     """The name of each domain's folder, or of its array file without the suffix."""
     names = {}
-    for d in ("a", "b"):
-        path = str(getattr(config.data, d))
+    for d, path in config.data.sources().items():
         named = array_file(path)
         names[d] = named[0].stem if named else Path(path).name
     return names

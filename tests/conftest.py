@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from drit.config import TrainConfig, preset
+from drit.config import TrainConfig
 from drit.data.decode import encode
+from drit.presets import preset
 from drit.train import loop
 
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.config import TrainConfig, preset
+from drit.config import TrainConfig
 from drit.export.importers import NETWORKS
 from drit.export.official import from_official, official_names
 from drit.methods.drit import DRIT
+from drit.presets import preset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = SHARED / "parity"

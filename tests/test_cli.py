@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from drit import cli
-from drit.config import DataConfig, TrainConfig, from_dict, preset, to_dict
+from drit.config import DataConfig, TrainConfig, from_dict, to_dict
 from drit.data.decode import decode, encode
 from drit.errors import UsageError
 from drit.flags import settings
+from drit.presets import preset
 from tests.conftest import tiny, write_pictures
 
 

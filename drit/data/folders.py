@@ -17,7 +17,7 @@ from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
 from drit.machine import free_memory
 
-Domain = Literal["a", "b"]
+Half = Literal["", "left", "right"]  # of a picture that shows both domains side by side
 LEAST_PICTURES = 2
 MEMORY_SHARE = 4  # cached pictures may fill a fourth of the memory that is free
 _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
@@ -65,6 +65,7 @@ class PictureSet:
         skipped: dict[str, str],
         labels: np.ndarray | None = None,
         digest: str = "",
+        half: Half = "",
     ) -> None:
         self.source = source
         self.channels = channels
@@ -75,6 +76,7 @@ class PictureSet:
         self._shapes = shapes
         self._config = config
         self._digest = digest
+        self._half = half
         pixels = sum(h * w for h, w in (resized_shape(s[0], s[1], config.resize, config.resize_mode) for s in shapes))
         self.cached = config.cache and pixels * channels * depth // 8 < free_memory() // MEMORY_SHARE
         self._cache: dict[int, np.ndarray] = {}
@@ -98,10 +100,17 @@ class PictureSet:
         One that turns out unreadable is noted in `skipped` and the next readable one given instead; beyond
         `max_unreadable` a DataError lists them.
         """
+        return self._readable(index)[1]
+
+    def readable(self, index: int) -> int:
+        """The first place from `index` on (round the end) whose picture can be read. Raises as `get` does."""
+        return self._readable(index)[0]
+
+    def _readable(self, index: int) -> tuple[int, np.ndarray]:
         for offset in range(len(self)):
             i = (index + offset) % len(self)
             if i in self._cache:
-                return self._cache[i]
+                return i, self._cache[i]
             try:
                 array = self._read(i)
             except DataError as error:
@@ -109,17 +118,46 @@ class PictureSet:
                 continue
             if self.cached:
                 self._cache[i] = array
-            return array
+            return i, array
         raise DataError(f"None of the pictures of {self.source} can be read.")
 
     def _read(self, i: int) -> np.ndarray:
         picture = self._pictures[i]
         array = decode(picture, self._config.alpha)[0] if isinstance(picture, Path) else picture
+        if self._half:
+            middle = array.shape[1] // 2
+            array = array[:, :middle] if self._half == "left" else array[:, middle : 2 * middle]
         array = convert_channels(array, self.channels)
         if self.depth == 16 and array.dtype == np.uint8:
             array = array.astype(np.uint16) * 257  # 255 becomes 65535
         height, width = array.shape[:2]
         return resize(array, *resized_shape(height, width, self._config.resize, self._config.resize_mode))
+
+    def key(self, index: int) -> str:
+        """What pairs a picture with one of another domain: its path below the folder without suffix; its place."""
+        picture = self._pictures[index]
+        return str(picture.relative_to(self.source).with_suffix("")) if isinstance(picture, Path) else str(index)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of picture `index` as `get` gives it."""
+        height, width = self._shapes[index]
+        return resized_shape(height, width, self._config.resize, self._config.resize_mode)
+
+    def select(self, indices: Sequence[int]) -> PictureSet:
+        """The pictures at these places, in this order, as a set of its own."""
+        pictures = self._pictures
+        return PictureSet(
+            self.source,
+            pictures[list(indices)] if isinstance(pictures, np.ndarray) else [pictures[i] for i in indices],
+            [self._shapes[i] for i in indices],
+            self._config,
+            self.channels,
+            self.depth,
+            dict(self.skipped),
+            None if self.labels is None else self.labels[list(indices)],
+            hashlib.sha256(f"{self._digest} {list(indices)}".encode()).hexdigest(),
+            self._half,
+        )
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the pictures, for data.json: count, channels, sizes, and a hash of names and file sizes (of
@@ -137,14 +175,14 @@ class PictureSet:
         }
 
 
-def open_domain(path: str, config: DataConfig, domain: Domain) -> PictureSet:
-    """Open a folder, `file.npz` or `file.npz:KEY` as domain a or b and check it.
+def open_domain(path: str, config: DataConfig, domain: str, half: Half = "") -> PictureSet:
+    """Open a folder, `file.npz` or `file.npz:KEY` as a domain and check it. half: of each picture, this half alone.
 
     Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
     everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
     """
     named = array_file(path)
-    found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain)
+    found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain, half)
     if len(found) < LEAST_PICTURES:
         raise DataError(
             f"{path} has {len(found)} readable picture{'s' if len(found) != 1 else ''}; "
@@ -153,7 +191,7 @@ def open_domain(path: str, config: DataConfig, domain: Domain) -> PictureSet:
     return found
 
 
-def _open_folder(folder: Path, config: DataConfig, domain: Domain) -> PictureSet:
+def _open_folder(folder: Path, config: DataConfig, domain: str, half: Half) -> PictureSet:
     if not folder.exists():
         raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
     if not folder.is_dir():
@@ -166,10 +204,10 @@ def _open_folder(folder: Path, config: DataConfig, domain: Domain) -> PictureSet
         kinds = ", ".join(sorted(others))
         count = sum(others.values())
         raise DataError(f"No pictures in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
+    digest = hashlib.sha256(half.encode())
     readable: list[Path] = []
     headers: list[tuple[int, int, int, int]] = []
     skipped: dict[str, str] = {}
-    digest = hashlib.sha256()
     for path in paths:
         try:
             headers.append(probe(path, config.alpha))
@@ -182,14 +220,16 @@ def _open_folder(folder: Path, config: DataConfig, domain: Domain) -> PictureSet
     if not readable:
         raise DataError(f"None of the {len(paths)} pictures of {folder} can be read: {next(iter(skipped.values()))}")
     channels = _settle_channels(Counter(h[2] for h in headers), config, domain, str(folder))
-    for path, (height, width, _, _) in zip(readable, headers, strict=True):
+    shapes = [(height, width // 2 if half else width) for height, width, _, _ in headers]
+    for path, (height, width) in zip(readable, shapes, strict=True):
         _check_size(str(path), height, width, config)
-    shapes = [h[:2] for h in headers]
     depth = max(h[3] for h in headers)
-    return PictureSet(str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest())
+    return PictureSet(
+        str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest(), half=half
+    )
 
 
-def _open_array(path: Path, key: str, config: DataConfig, domain: Domain) -> PictureSet:
+def _open_array(path: Path, key: str, config: DataConfig, domain: str) -> PictureSet:
     if not path.is_file():
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
     try:
@@ -254,8 +294,8 @@ def _picture_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> st
     return pictures[0]
 
 
-def _settle_channels(counts: Counter[int], config: DataConfig, domain: Domain, where: str) -> int:
-    wanted = int(getattr(config, f"channels_{domain}"))
+def _settle_channels(counts: Counter[int], config: DataConfig, domain: str, where: str) -> int:
+    wanted = config.channels(domain)
     most = wanted or max(counts)
     for have in counts:
         try:
@@ -263,7 +303,7 @@ def _settle_channels(counts: Counter[int], config: DataConfig, domain: Domain, w
         except DataError as error:
             raise DataError(
                 f"{where}: {counts[have]} pictures have {have} channels, domain {domain} takes {most}. "
-                f"Convert them, or set --data.channels-{domain}."
+                f"Convert them, or set --data.channels-{domain if domain in 'ab' else 'a'}."
             ) from error
     return most
 

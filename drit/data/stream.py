@@ -27,21 +27,19 @@ AHEAD = 3  # batches made before they are asked for (of each process)
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
-class Batch(NamedTuple):
-    """a: (N, C_a, crop, crop), b: (N, C_b, crop, crop), float32 in [-1, 1]; and which pictures they are of."""
+class Crops(NamedTuple):
+    """One batch of every domain: (N, C, crop, crop), float32 in [-1, 1]; and which pictures they are of: (N,)."""
 
-    a: Tensor
-    b: Tensor
-    index_a: Tensor
-    index_b: Tensor
+    pictures: dict[str, Tensor]
+    places: dict[str, Tensor]
 
 
 class _Made(NamedTuple):
-    """What a loader hands over: a batch, or the error that kept it from being made; and what it skipped of a and b."""
+    """What a loader hands over: a batch, or the error that kept it from being made; what it skipped of each domain."""
 
-    batch: Batch | None
+    batch: Crops | None
     error: Exception | None
-    skipped: tuple[dict[str, str], ...]
+    skipped: dict[str, dict[str, str]]
 
 
 class Order:
@@ -63,9 +61,11 @@ class Order:
 class _Batches(Dataset[_Made]):
     """Batch k for k = 0, 1, ... Its errors are values: raised in a loader process they would carry its traceback."""
 
-    def __init__(self, sets: tuple[PictureSet, PictureSet], config: DataConfig, batch: int, seed: int) -> None:
-        self._sets, self._config, self._batch, self._seed = sets, config, batch, seed
-        self._orders = tuple(Order(len(s), seed, d) for d, s in enumerate(sets))
+    def __init__(
+        self, sets: dict[str, PictureSet], config: DataConfig, batch: int, seed: int, paired: bool = False
+    ) -> None:
+        self._sets, self._config, self._batch, self._seed, self._paired = sets, config, batch, seed, paired
+        self._orders = [Order(len(s), seed, 0 if paired else d) for d, s in enumerate(sets.values())]
 
     def __getitem__(self, k: int) -> _Made:
         batch, error = None, None
@@ -73,21 +73,34 @@ class _Batches(Dataset[_Made]):
             batch = self._make(k)
         except Exception as raised:
             error = raised
-        return _Made(batch, error, tuple(dict(s.skipped) for s in self._sets))
+        return _Made(batch, error, {d: dict(s.skipped) for d, s in self._sets.items()})
 
-    def _make(self, k: int) -> Batch:
-        crops: list[Tensor] = []
-        indices: list[Tensor] = []
-        for d, (pictures, order) in enumerate(zip(self._sets, self._orders, strict=True)):
-            chosen, cut = [], []
-            for n in range(k * self._batch, (k + 1) * self._batch):
-                index = order(n)
-                rng = np.random.default_rng([self._seed, d, _CROP, n])
-                chosen.append(index)
-                cut.append(to_tensor(random_crop_flip(pictures.get(index), self._config.crop, self._config.flip, rng)))
-            crops.append(torch.stack(cut))
-            indices.append(torch.tensor(chosen))
-        return Batch(crops[0], crops[1], indices[0], indices[1])
+    def _make(self, k: int) -> Crops:
+        numbers = range(k * self._batch, (k + 1) * self._batch)
+        rows = [self._pair(n) if self._paired else self._apart(n) for n in numbers]
+        pictures = {d: torch.stack([row[d][0] for row in rows]) for d in self._sets}
+        return Crops(pictures, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
+
+    def _apart(self, n: int) -> dict[str, tuple[Tensor, int]]:
+        """Picture n of every domain's own stream, as a crop of its own, and its place in the set."""
+        found = {}
+        for d, (name, pictures) in enumerate(self._sets.items()):
+            index = self._orders[d](n)
+            found[name] = self._crop(pictures.get(index), d, n), index
+        return found
+
+    def _pair(self, n: int) -> dict[str, tuple[Tensor, int]]:
+        """Pictures of one place in every domain, cut and mirrored alike; unreadable ones are passed over together."""
+        index, agreed = self._orders[0](n), -1
+        while agreed != index:
+            agreed = index
+            for pictures in self._sets.values():
+                index = pictures.readable(index)
+        return {d: (self._crop(s.get(index), 0, n), index) for d, s in self._sets.items()}
+
+    def _crop(self, picture: np.ndarray, stream: int, n: int) -> Tensor:
+        rng = np.random.default_rng([self._seed, stream, _CROP, n])
+        return to_tensor(random_crop_flip(picture, self._config.crop, self._config.flip, rng))
 
 
 class _From(Sampler[int]):
@@ -106,19 +119,20 @@ class BatchStream:
 
     def __init__(
         self,
-        set_a: PictureSet,
-        set_b: PictureSet,
+        sets: dict[str, PictureSet],
         config: DataConfig,
         batch: int,
         seed: int,
         start: int = 0,
         workers: int = 0,
+        paired: bool = False,
     ) -> None:
-        """workers: loader processes; 0 uses one thread, which suffices for pictures in memory."""
+        """workers: loader processes; 0 uses one thread, which suffices for pictures in memory. paired: picture n of
+        every domain is of the same place in its set, with the same crop."""
         self.position = start
-        self._sets = (set_a, set_b)
+        self._sets = sets
         self._error: Exception | None = None
-        batches = _Batches(self._sets, config, batch, seed)
+        batches = _Batches(sets, config, batch, seed, paired)
         self._loader: Any = None
         self._thread: _Ahead | None = None
         if workers:
@@ -139,15 +153,15 @@ class BatchStream:
     def __iter__(self) -> BatchStream:
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> Crops:
         """The next batch. What its loader skipped is noted in the sets. Raises what kept the batch from being made, and
         DataError when too many pictures are unreadable; then again at every call."""
         if self._error is None:
             made: _Made = next(self._loader) if self._thread is None else self._thread.next()
             self._error = made.error
             try:  # loader processes count apart, on sets of their own
-                for own, skipped in zip(self._sets, made.skipped, strict=True):
-                    own.skip(skipped)
+                for d, skipped in made.skipped.items():
+                    self._sets[d].skip(skipped)
             except DataError as error:
                 self._error = error
             if made.batch is not None and self._error is None:

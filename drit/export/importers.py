@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_json
-from drit.config import NetworkConfig, TrainConfig, preset
+from drit.config import NetworkConfig, TrainConfig
 from drit.errors import CheckpointError, DritError, UsageError
 from drit.export.official import from_official, official_names
 from drit.methods.base import Method
 from drit.methods.drit import DRIT
+from drit.presets import preset
 from drit.train import checkpoint as files
 from drit.train import setup
 from drit.train.step import make_optimizers

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,18 +19,15 @@ from drit.config import OptimConfig, TrainConfig
 Prepared = tuple[Tensor, ...]
 
 
-class Pair(NamedTuple):
-    """One batch of each domain: a (N, C_a, H, W), b (N, C_b, H, W), float in [-1, 1]; need not be paired."""
-
-    a: Tensor
-    b: Tensor
+# One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; picture n of one corresponds to picture n of
+# another only where the method asks for pairs.
+Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a method can do; read by the command line and the comparison table."""
 
-    paired: bool  # training needs aligned pictures
     multimodal: bool  # many outputs for one input
     exemplar: bool  # a style can be taken from a picture
     directions: tuple[str, ...]  # domains it translates to
@@ -83,8 +80,11 @@ class Noise:
 class Method(nn.Module, ABC):
     """Networks (the direct children) plus an objective.
 
-    Pictures are (N, C, H, W) in [-1, 1]; a domain is "a" or "b"; styles are (N, S).
+    Pictures are (N, C, H, W) in [-1, 1]; a domain is a letter, "a" or "b" (or more); styles are (N, S).
     """
+
+    paired: ClassVar[bool] = False  # training needs aligned pictures of a and b
+    domains: ClassVar[tuple[int, int]] = (2, 2)  # the fewest and the most that it can be trained on
 
     capabilities: Capabilities
     inference: tuple[str, ...]  # networks that translation needs; the moving average covers these
@@ -102,7 +102,7 @@ class Method(nn.Module, ABC):
         """The method with fresh weights for pictures of these channels."""
 
     @abstractmethod
-    def updates(self, batches: Iterator[Pair], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
         as many batches are drawn as the method needs. `frugal`: no graph is kept from one update to the next (parts of
         a batch take turns at each); what a later one needs is computed again, with the same noise."""
@@ -112,6 +112,13 @@ class Method(nn.Module, ABC):
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What training needs beside weights to go on exactly (a pool of old pictures, say); kept in checkpoints."""
+        return {}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        """Take up what `training_state` gave."""
 
     def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
         """Learning rate of each network."""

@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
-from drit.methods.base import Capabilities, Method, Noise, Pair, Prepared, Update
+from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
 from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
@@ -51,7 +51,7 @@ class DRIT(Method):
         # Below this the attribute encoder has nothing left to halve.
         self.least = max(16, self.stride)
         self.capabilities = Capabilities(
-            paired=False, multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
+            multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
         )
         n, scaled = network, network.init == "scaled"
         content = n.width << n.downsamplings
@@ -103,7 +103,7 @@ class DRIT(Method):
 
     # Training
 
-    def updates(self, batches: Iterator[Pair], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         w, optim = self.loss, self.optim
         if w.content_adversarial:
             for _ in range(optim.content_discriminator_steps - 1):
@@ -149,13 +149,12 @@ class DRIT(Method):
         weights = {term: float(getattr(self.loss, _setting_of(term))) for term in terms}
         return Update(name, networks, terms, weights, clip or None)
 
-    def _halves(self, batch: Pair) -> tuple[ByDomain, ByDomain]:
+    def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
         """The pictures to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
         if not self.optim.split_batch:
-            return batch._asdict(), batch._asdict()
-        half = len(batch.a) // 2
-        parts = batch._asdict()
-        return {d: x[:half] for d, x in parts.items()}, {d: x[half : 2 * half] for d, x in parts.items()}
+            return batch, batch
+        half = len(batch["a"]) // 2
+        return {d: x[:half] for d, x in batch.items()}, {d: x[half : 2 * half] for d, x in batch.items()}
 
     def _content(self, pictures: ByDomain, noise: Noise) -> ByDomain:
         """Content codes with the noise of training added after the shared block."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from drit.config import preset
 from drit.methods import METHODS, method_class
+from drit.presets import preset
 
 CHANNELS = {"a": 3, "b": 3}
 
@@ -24,7 +24,7 @@ def table() -> list[dict[str, Any]]:
         rows.append(
             {
                 "method": name,
-                "paired": "yes" if c.paired else "no",
+                "paired": "yes" if method.paired else "no",
                 "outputs": "many" if c.multimodal else "one",
                 "exemplar": "yes" if c.exemplar else "no",
                 "to": ", ".join(c.directions),

@@ -153,9 +153,9 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
                 [None] * (len(columns) - exemplars - randoms) + [_array(p) for p in x[:exemplars]] + [None] * randoms
             )
             titles.append(f"exemplars {d}")
-    for source, target in (("a", "b"), ("b", "a")):
-        if target not in capabilities.directions:
-            continue
+    domains = list(pictures)
+    for target in reversed(capabilities.directions):  # first the way from a to b
+        source = domains[domains.index(target) - 1]
         x = pictures[source]
         n = len(x)
         content = method.content(x, source)

@@ -28,7 +28,7 @@ from drit.data.stream import BatchStream, choose_workers
 from drit.errors import CheckpointError, DivergedError, UsageError
 from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
-from drit.methods.base import Method, Noise, Pair
+from drit.methods.base import Batch, Method, Noise
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
 from drit.train.log import Bar, Metrics, sample_sheet
@@ -181,6 +181,7 @@ class Trainer:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group.update(own)  # settings come from the configuration, moments from the checkpoint
                 group["lr"] = rate
+        self.method.load_training_state(state.get("method", {}))
         self.step, self.position = state["step"], state["position"]
 
     def run(self, stop_after: int | None = None) -> Outcome:
@@ -234,7 +235,7 @@ class Trainer:
         config = self.config
         workers = choose_workers(config.data, all(s.cached for s in self.sets.values()))
         self.stream = BatchStream(
-            self.sets["a"], self.sets["b"], config.data, config.batch, config.seed, self.position, workers
+            self.sets, config.data, config.batch, config.seed, self.position, workers, self.method.paired
         )
         return workers
 
@@ -268,12 +269,15 @@ class Trainer:
             torch._foreach_lerp_(averages, [p.detach() for p in current.values()], 1 - decay)
         return seen
 
-    def _batches(self) -> Iterator[Pair]:
+    def _batches(self) -> Iterator[Batch]:
         assert self.stream is not None
         while True:
             batch = next(self.stream)
             self.position += 1
-            yield Pair(*(x.to(self.device, memory_format=torch.channels_last, non_blocking=True) for x in batch[:2]))
+            yield {
+                d: x.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+                for d, x in batch.pictures.items()
+            }
 
     def _check_finite(self, saved: int) -> None:
         bad = [name for name, value in self.last.items() if not math.isfinite(value)]
@@ -293,6 +297,7 @@ class Trainer:
             "step": self.step,
             "position": self.position,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
+            "method": self.method.training_state(),
         }
         weights = self.method.state_dict()
         broken = [name for name, t in weights.items() if not bool(torch.isfinite(t).all())]

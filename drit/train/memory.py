@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from drit.config import TrainConfig
 from drit.methods import method_class
-from drit.methods.base import Noise, Pair
+from drit.methods.base import Batch, Noise
 from drit.precision import autocast
 from drit.train.step import Parts, gradients
 
@@ -75,7 +75,7 @@ class _Counter(TorchDispatchMode):
 def predict(config: TrainConfig, channels: dict[str, int], dtype: torch.dtype = torch.float32) -> Memory:
     """Memory of training with a configuration; nothing of that size is allocated.
 
-    channels: of both domains. dtype: of the convolutions, as `precision.choose` gives it.
+    channels: of every domain. dtype: of the convolutions, as `precision.choose` gives it.
     """
     device = torch.device("cpu")
     with FakeTensorMode(), _Counter() as counter:
@@ -95,8 +95,8 @@ def predict(config: TrainConfig, channels: dict[str, int], dtype: torch.dtype = 
     return Memory(weights, optimizers, counter.peak)
 
 
-def _batches(config: TrainConfig, channels: dict[str, int]) -> Iterator[Pair]:
+def _batches(config: TrainConfig, channels: dict[str, int]) -> Iterator[Batch]:
     side = config.data.crop
     while True:
-        pictures = (torch.zeros(config.batch, channels[d], side, side) for d in ("a", "b"))
-        yield Pair(*(x.contiguous(memory_format=torch.channels_last) for x in pictures))
+        pictures = {d: torch.zeros(config.batch, c, side, side) for d, c in channels.items()}
+        yield {d: x.contiguous(memory_format=torch.channels_last) for d, x in pictures.items()}

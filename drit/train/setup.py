@@ -11,8 +11,10 @@ import torch
 
 from drit import __version__
 from drit.config import TrainConfig, from_dict, to_dict
-from drit.data.folders import PictureSet, open_domain
+from drit.data.folders import Half, PictureSet, open_domain
+from drit.data.pairs import align
 from drit.errors import CheckpointError, UsageError
+from drit.methods import method_class
 from drit.train import checkpoint as files
 
 
@@ -29,15 +31,43 @@ def choose_device(name: str) -> torch.device:
 
 
 def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
-    """Both domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
-    for d in ("a", "b"):
-        if not getattr(config.data, d):
+    """The domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
+    method, data = method_class(config.method), config.data
+    sources = data.sources()
+    _check_count(config, sources)
+    halves: dict[str, Half] = {"a": "left", "b": "right"} if data.pairs and not data.domains else {}
+    sets = {d: open_domain(path, data, d, halves.get(d, "")) for d, path in sources.items()}
+    if data.domains and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
+        data = replace(data, channels_a=max(s.channels for s in sets.values()))
+        sets = {d: open_domain(path, data, d) for d, path in sources.items()}
+    seen: dict[str, str] = {}
+    for d, s in sets.items():
+        other = seen.setdefault(s.fingerprint()["sha256"], d)
+        if other != d:
+            raise UsageError(
+                f"Domains {other} and {d} are the same pictures: nothing to translate. "
+                f"Check --data.{other} and --data.{d}."
+            )
+    return align(sets, config.method) if method.paired else sets
+
+
+def _check_count(config: TrainConfig, sources: dict[str, str]) -> None:
+    """Raises UsageError when the data settings do not name as many domains as the method takes."""
+    method, data = method_class(config.method), config.data
+    fewest, most = method.domains
+    if data.pairs and not method.paired:
+        raise UsageError(
+            f"--data.pairs is for methods that learn from pairs; {config.method} does not. Give --data.a and --data.b."
+        )
+    if data.domains and most <= 2:
+        raise UsageError(f"{config.method} knows domains a and b alone: give --data.a and --data.b in their place.")
+    if len(data.domains) > most:
+        raise UsageError(f"--data.domains names {len(data.domains)} domains; at most {most} are possible.")
+    for d in "ab"[:fewest]:
+        if d not in sources:
             raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
-    sets = {d: open_domain(getattr(config.data, d), config.data, d) for d in ("a", "b")}
-    prints = [s.fingerprint() for s in sets.values()]
-    if prints[0]["sha256"] == prints[1]["sha256"]:
-        raise UsageError("Domains a and b are the same pictures: nothing to translate. Check --data.a and --data.b.")
-    return sets
+    if len(sources) > most:
+        raise UsageError(f"{config.method} learns from one set of pictures: leave --data.b out.")
 
 
 def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
@@ -58,7 +88,8 @@ def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
         raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
     if not 1 <= config.network.downsamplings <= 5:
         raise UsageError("--network.downsamplings must be 1 to 5.")
-    return replace(config, data=replace(config.data, channels_a=sets["a"].channels, channels_b=sets["b"].channels))
+    channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
+    return replace(config, data=replace(config.data, channels_a=channels_a, channels_b=channels_b))
 
 
 def recorded_config(run: Path) -> TrainConfig:

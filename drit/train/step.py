@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from drit.config import OptimConfig
-from drit.methods.base import Method, Pair, Update
+from drit.methods.base import Batch, Method, Update
 
 
 def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim.Adam]:
@@ -30,15 +30,15 @@ def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim
 class Parts:
     """Batches cut into parts of equal size; each part is read by an iterator of its own, at its own pace."""
 
-    def __init__(self, batches: Iterator[Pair], parts: int) -> None:
+    def __init__(self, batches: Iterator[Batch], parts: int) -> None:
         self._batches, self._parts = batches, parts
-        self._drawn: list[list[Pair]] = []
+        self._drawn: list[list[Batch]] = []
 
-    def of(self, part: int) -> Iterator[Pair]:
+    def of(self, part: int) -> Iterator[Batch]:
         for i in itertools.count():
             if i == len(self._drawn):
-                cut = zip(*(x.chunk(self._parts) for x in next(self._batches)), strict=True)
-                self._drawn.append([Pair(a, b) for a, b in cut])
+                cut = {d: x.chunk(self._parts) for d, x in next(self._batches).items()}
+                self._drawn.append([{d: x[k] for d, x in cut.items()} for k in range(self._parts)])
             yield self._drawn[i][part]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,12 +205,12 @@ def test_every_pass_shows_each_picture_once() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[Path, Path]) -> None:
     config = replace(CONFIG, resize=20)
-    sets = (open_domain(str(folders[0]), config, "a"), open_domain(str(folders[1]), config, "b"))
+    sets = {d: open_domain(str(folder), config, d) for d, folder in zip("ab", folders, strict=True)}
 
     def take(start: int, count: int, processes: int) -> list[tuple[torch.Tensor, ...]]:
-        stream = BatchStream(*sets, config, 3, 5, start, processes)
+        stream = BatchStream(sets, config, 3, 5, start, processes)
         try:
-            found = [tuple(next(stream)) for _ in range(count)]
+            found = [(*c.pictures.values(), *c.places.values()) for c in itertools.islice(stream, count)]
             assert stream.position == start + count
         finally:
             stream.close()
@@ -230,10 +231,10 @@ def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[P
 def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path, 2, 3)
     config = replace(CONFIG, cache=False, max_unreadable=0)
-    sets = (open_domain(str(folder), config, "a"), open_domain(str(folder), config, "b"))
+    sets = {d: open_domain(str(folder), config, d) for d in "ab"}
     for path in folder.iterdir():
         path.write_bytes(b"gone")
-    stream = BatchStream(*sets, config, 1, 0, 0, workers)
+    stream = BatchStream(sets, config, 1, 0, 0, workers)
     try:
         for _ in range(2):  # a second call must not wait for ever
             with pytest.raises(DataError, match="cannot be read") as caught:
@@ -247,15 +248,15 @@ def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> 
 def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path, 6, 3)
     config = replace(CONFIG, cache=False, max_unreadable=2)
-    sets = (open_domain(str(folder), config, "a"), open_domain(str(folder), config, "b"))
+    sets = {d: open_domain(str(folder), config, d) for d in "ab"}
     (folder / "001.png").write_bytes(b"gone")
     (folder / "004.png").write_bytes(b"gone")
     state = torch.get_rng_state()
-    stream = BatchStream(*sets, config, 3, 0, 0, workers)
+    stream = BatchStream(sets, config, 3, 0, 0, workers)
     try:
         for _ in range(4):
             next(stream)
-        for s in sets:
+        for s in sets.values():
             assert sorted(Path(name).name for name in s.skipped) == ["001.png", "004.png"]
         assert torch.equal(torch.get_rng_state(), state)  # nobody draws on the random numbers of the process
         (folder / "002.png").write_bytes(b"gone")

@@ -11,15 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import straightforward
-from drit.config import TrainConfig, preset
-from drit.methods.base import Noise, Pair
+from drit.config import TrainConfig
+from drit.methods.base import Noise
 from drit.methods.drit import DRIT
 from drit.networks.blocks import EPS, instance_norm, pad
+from drit.presets import preset
 from drit.train.step import gradients, make_optimizers
 
 LIMIT = 1e-12
 FORMS = [("concat", True), ("feature", True), ("feature", False)]
 EACH = pytest.mark.parametrize(("form", "share"), FORMS)
+
+
+def pictures(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+    sizes = {"a": (count, 1, 32, 32), "b": (count, 3, 32, 32)}
+    return {d: torch.rand(*s, generator=generator, dtype=torch.float64) * 2 - 1 for d, s in sizes.items()}
 
 
 def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainConfig:
@@ -98,10 +104,7 @@ def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, content_discriminator_steps=1))
     model = build(config, {"a": 1, "b": 3}, torch.channels_last)
     g = torch.Generator().manual_seed(4)
-    batch = Pair(
-        torch.rand(2, 1, 32, 32, generator=g, dtype=torch.float64) * 2 - 1,
-        torch.rand(2, 3, 32, 32, generator=g, dtype=torch.float64) * 2 - 1,
-    )
+    batch = pictures(2, g)
     plain = {
         "discriminators": straightforward.discriminator_totals(model, batch, Noise(0, 7)),
         "generators": straightforward.generator_total(model, batch, Noise(0, 7)),
@@ -128,9 +131,7 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     optim = dataclasses.replace(preset("official").optim, content_discriminator_steps=3)
     config = dataclasses.replace(config, optim=optim)
     g = torch.Generator().manual_seed(6)
-    batches = [
-        Pair(*(torch.rand(2, c, 32, 32, generator=g, dtype=torch.float64) * 2 - 1 for c in (1, 3))) for _ in range(3)
-    ]
+    batches = [pictures(2, g) for _ in range(3)]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
     straightforward.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
     optimizers = make_optimizers(ours, optim)
@@ -155,12 +156,10 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, separate_random_step=separate))
     model = build(config, {"a": 1, "b": 3}, torch.channels_last)
     g = torch.Generator().manual_seed(5)
-    drawn = [
-        Pair(*(torch.rand(4, c, 32, 32, generator=g, dtype=torch.float64) * 2 - 1 for c in (1, 3))) for _ in range(3)
-    ]
+    drawn = [pictures(4, g) for _ in range(3)]
 
     def gradients(parts: int) -> list[Tensor]:
-        batches = [iter([Pair(*(x.chunk(parts)[k] for x in pair)) for pair in drawn]) for k in range(parts)]
+        batches = [iter([{d: x.chunk(parts)[k] for d, x in b.items()} for b in drawn]) for k in range(parts)]
         turns = [model.updates(batches[k], 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
         found = []
         for updates in zip(*turns, strict=True):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from drit.config import preset
 from drit.methods import METHODS, method_class
-from drit.methods.base import Method, Noise, Pair
+from drit.methods.base import Batch, Method, Noise
+from drit.presets import preset
 from drit.train.loop import Trainer
 from drit.train.schedule import rate_factor
 from drit.train.setup import open_sets
@@ -26,9 +26,9 @@ def build(name: str, **changes: Any) -> Method:
     return method_class(name).build(config, {"a": 1, "b": 3})
 
 
-def batch(count: int = 2) -> Pair:
+def batch(count: int = 2) -> Batch:
     g = torch.Generator().manual_seed(1)
-    return Pair(torch.rand(count, 1, 16, 16, generator=g) * 2 - 1, torch.rand(count, 3, 16, 16, generator=g) * 2 - 1)
+    return {d: torch.rand(count, c, 16, 16, generator=g) * 2 - 1 for d, c in (("a", 1), ("b", 3))}
 
 
 @pytest.mark.parametrize("name", METHODS)

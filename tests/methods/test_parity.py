@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from drit.export.official import official_names
-from drit.methods.base import Pair
 from drit.methods.drit import DRIT
 from tests.recipe import GOLD, LAYOUT, PARITY, codes, needs_parity, official_config, official_model, pictures, some
 
@@ -127,7 +126,7 @@ def test_losses_and_gradient_norms(form: str) -> None:
     torch.set_num_threads(2)
     # float64, as the record: a small norm left by cancellation moves by more than 1e-3 with float32's order of sums
     model = official_model(form, torch.float64)
-    batch = Pair(pictures(10, 2, 216), pictures(11, 2, 216))
+    batch = {"a": pictures(10, 2, 216), "b": pictures(11, 2, 216)}
     noise = StoredCodes()
     seen: dict[str, int] = {}
     batches = iter([batch] * 3)

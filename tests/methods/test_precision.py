@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from benchmarks import straightforward
-from drit.config import preset
-from drit.methods.base import Noise, Pair
+from drit.methods.base import Batch, Noise
 from drit.methods.drit import DRIT
 from drit.precision import autocast
+from drit.presets import preset
 
 
-def case(form: str) -> tuple[DRIT, Pair]:
+def case(form: str) -> tuple[DRIT, Batch]:
     """A model of a quarter of the published width, freshly initialised, and two pictures of each domain."""
     config = preset("paper")
     network = dataclasses.replace(
@@ -28,13 +28,13 @@ def case(form: str) -> tuple[DRIT, Pair]:
     torch.manual_seed(0)
     model = DRIT.build(config, {"a": 1, "b": 3})
     g = torch.Generator().manual_seed(1)
-    return model, Pair(*(torch.rand(2, c, 64, 64, generator=g) * 2 - 1 for c in (1, 3)))
+    return model, {d: torch.rand(2, c, 64, 64, generator=g) * 2 - 1 for d, c in (("a", 1), ("b", 3))}
 
 
-def losses(model: DRIT, batch: Pair, dtype: torch.dtype) -> dict[str, Tensor]:
+def losses(model: DRIT, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
     """Totals and terms as training computes them, without moving anything."""
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batch = Pair(*(x.contiguous(memory_format=torch.channels_last) for x in batch))
+    batch = {d: x.contiguous(memory_format=torch.channels_last) for d, x in batch.items()}
     found = {}
     with autocast(dtype, torch.device("cpu")):
         for update in model.updates(iter([batch]), 3, Noise(0, 3)):
@@ -52,13 +52,13 @@ def test_float32_agrees_with_the_straightforward_computation(form: str) -> None:
             "generators": straightforward.generator_total(model, batch, Noise(0, 3)),
         }
         style = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
-        code = straightforward.content(model, batch.a, "a")
+        code = straightforward.content(model, batch["a"], "a")
         expected = straightforward.generate(model, code.repeat(3, 1, 1, 1), style, "b")
     fast = losses(model, batch, torch.float32)
     for name, value in plain.items():
         assert float((fast[name] - value).abs() / value.abs()) < 1e-5, name
     with torch.no_grad():
-        made = model.render(model.prepare(model.content(batch.a, "a"), "b"), style, "b")
+        made = model.render(model.prepare(model.content(batch["a"], "a"), "b"), style, "b")
     assert float((made - expected).norm() / expected.norm()) < 1e-5
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from drit.config import preset
 from drit.methods.drit import DRIT
 from drit.networks.blocks import ResidualBlock, instance_norm, pad
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
+from drit.presets import preset
 
 
 def build(form: str = "concat", channels: dict[str, int] | None = None, crop: int = 216, **network: Any) -> DRIT:

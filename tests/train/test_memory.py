@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from drit.config import TrainConfig, preset
+from drit.config import TrainConfig
 from drit.methods.drit import DRIT
+from drit.presets import preset
 from drit.train.memory import predict
 
 CHANNELS = {"a": 1, "b": 3}

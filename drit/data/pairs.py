@@ -1,0 +1,45 @@
+"""Paired domains: picture n of one shows the same as picture n of the other."""
+
+from __future__ import annotations
+
+from drit.data.folders import PictureSet
+from drit.errors import DataError
+
+UNPAIRED_ADVICE = "To learn without pairs, use another method: drit methods lists them."
+LISTED = 5  # names that an error lists
+
+
+def align(sets: dict[str, PictureSet], method: str) -> dict[str, PictureSet]:
+    """The pictures that every domain has, in one order: of one name (without suffix) below the folder, or of one place
+    in an array. Those without a partner are noted as skipped.
+
+    Raises DataError that lists names when more than `data.max_unreadable` have no partner, or when the two pictures of
+    a pair differ in size (after resizing).
+    """
+    places = {d: {s.key(i): i for i in range(len(s))} for d, s in sets.items()}
+    first, *others = places.values()
+    common = [name for name in first if all(name in other for other in others)]
+    alone = {d: [name for name in own if name not in set(common)] for d, own in places.items()}
+    listed = "; ".join(f"{d}: {_some(names)}" for d, names in alone.items() if names)
+    if not common:
+        raise DataError(f"{method} learns from pairs, and no name is in every domain ({listed}). {UNPAIRED_ADVICE}")
+    for d, s in sets.items():
+        try:
+            s.skip({s.name(places[d][name]): f"{s.name(places[d][name])} has no partner" for name in alone[d]})
+        except DataError as error:
+            raise DataError(
+                f"{method} learns from pairs, and many pictures have no partner of the same name ({listed}). "
+                f"Mend the names, raise --data.max-unreadable, or learn without pairs. {UNPAIRED_ADVICE}"
+            ) from error
+    unequal = [name for name in common if len({s.size(places[d][name]) for d, s in sets.items()}) > 1]
+    if unequal:
+        raise DataError(
+            f"The pictures of {len(unequal)} pairs differ in size ({_some(unequal)}). Pairs are cut alike: "
+            "make them the same, or set --data.resize-mode square."
+        )
+    return {d: s.select([places[d][name] for name in common]) for d, s in sets.items()}
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

@@ -1,0 +1,101 @@
+"""Whole configurations by name: sizes for a purpose (default, quick, digits, demo), and what each paper says (paper).
+
+`preset(name, method)`: the sizes are those of DRIT's networks; a method's entry in `OBJECTIVES` gives its own objective
+to a configuration of any size, its entry in `PAPERS` what its paper trains. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from drit.config import TrainConfig
+from drit.errors import UsageError, nearest
+
+_PAPER = TrainConfig(preset="paper")
+_DEFAULT = replace(
+    _PAPER,
+    preset="default",
+    network=replace(_PAPER.network, init="scaled"),
+    optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
+)
+
+# 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
+_DIGITS = replace(
+    _DEFAULT,
+    preset="digits",
+    steps=6_000,
+    batch=16,
+    data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
+    network=replace(
+        _DEFAULT.network,
+        width=24,
+        content_blocks=2,
+        generator_blocks=2,
+        attribute_width=32,
+        attribute_blocks=2,
+        discriminator_width=32,
+        discriminator_layers=3,
+        discriminator_scales=2,
+    ),
+    optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=1.6e-4),
+)
+
+PRESETS: dict[str, TrainConfig] = {
+    # What trains best on one machine (docs/results.md has the experiments behind it).
+    "default": _DEFAULT,
+    # The paper's formulas and weights, at the published sizes.
+    "paper": _PAPER,
+    # What the published program does (docs/official.md lists what of it is not reproduced).
+    "official": replace(
+        _PAPER,
+        preset="official",
+        steps=500_000,
+        batch=2,
+        precision="float32",
+        data=replace(_PAPER.data, resize_mode="square"),
+        network=replace(_PAPER.network, share_feature_layer=False),
+        loss=replace(_PAPER.loss, content_norm=0.01, mode_seeking=1.0),
+        optim=replace(_PAPER.optim, split_batch=True, separate_random_step=True, latent_moves_attribute_encoder=False),
+    ),
+    "digits": _DIGITS,
+    # Digits again, readable after five minutes on two cores: what `make demo` trains.
+    "demo": replace(
+        _DIGITS,
+        preset="demo",
+        steps=1200,
+        data=replace(_DIGITS.data, crop=28),  # of 32, of which a border of 2 is empty
+        network=replace(_DIGITS.network, width=16),
+        loss=replace(_DIGITS.loss, domain_adversarial=2.0),  # textures sooner, in place of grids
+        optim=replace(_DIGITS.optim, lr=5e-4, content_discriminator_lr=2e-4, ema=0.99),
+    ),
+    # A first look at photographs within the hour on a laptop: half the width, 128-pixel crops.
+    "quick": replace(
+        _DEFAULT,
+        preset="quick",
+        steps=10_000,
+        batch=2,
+        data=replace(_DEFAULT.data, resize=144, crop=128),
+        network=replace(_DEFAULT.network, width=32, attribute_width=32, discriminator_width=32),
+        optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=8e-5),
+    ),
+}
+
+# A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
+OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"drit": lambda config: config}
+# What the paper of each method trains.
+PAPERS: dict[str, TrainConfig] = {"drit": _PAPER}
+
+
+def preset(name: str, method: str = "drit") -> TrainConfig:
+    """The configuration of a preset for a method. Raises UsageError, with the nearest name, for an unknown one."""
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset '{name}'.{nearest(name, PRESETS)} Presets: {', '.join(PRESETS)}.")
+    if method not in OBJECTIVES:
+        raise UsageError(
+            f"There is no method '{method}'.{nearest(method, OBJECTIVES)} Methods: {', '.join(OBJECTIVES)}."
+        )
+    if name == "official" and method != "drit":
+        raise UsageError("The preset 'official' is of the published DRIT program. Use --preset paper.")
+    config = PAPERS[method] if name == "paper" else OBJECTIVES[method](PRESETS[name])
+    return replace(config, method=method, preset=name)
