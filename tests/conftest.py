@@ -27,9 +27,9 @@ def write_pictures(folder: Path, count: int, channels: int, size: tuple[int, int
     return folder
 
 
-def tiny(a: Path | str, b: Path | str, **changes: object) -> TrainConfig:
-    """The smallest configuration that uses every part: 16-pixel crops, averages, mode seeking, two processes' worth."""
-    config = preset("digits")
+def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) -> TrainConfig:
+    """The smallest configuration that uses every part: 16-pixel crops, averages, two batches in an iteration."""
+    config = preset("digits", method)
     config = replace(
         config,
         steps=6,

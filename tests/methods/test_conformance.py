@@ -1,0 +1,179 @@
+"""The conformance suite that every method passes: it moves what its updates name, learns a tiny set, resumes
+bit-exactly, and serves every command. A new method is one file and one line: `toy.py` is one, added here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drit import cli, presets
+from drit.config import TrainConfig
+from drit.data.decode import decode, encode
+from drit.methods import METHODS, method_class
+from drit.methods.base import Method, Noise
+from drit.train import checkpoint as files
+from drit.train import loop
+from drit.train.setup import open_sets, settled
+from drit.translate import Translator
+from tests.conftest import tiny, write_pictures
+from tests.train.test_resume import same
+
+NAMES = [*METHODS, "toy"]
+# Losses that must fall on a tiny set, whichever of them a method has.
+FALLING = ("self_reconstruction", "cross_cycle", "paired", "mutual_information")
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry with one method more, as a new one would be added."""
+    monkeypatch.setitem(METHODS, "toy", "tests.methods.toy:Toy")
+    monkeypatch.setitem(presets.OBJECTIVES, "toy", presets.OBJECTIVES["drit"])
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Colour pictures in two folders, and the same pictures with their colours reversed under the same names."""
+    root = tmp_path_factory.mktemp("conformance")
+    for seed, name in enumerate(("a", "b", "c")):
+        write_pictures(root / name, 4, 3, seed=seed)
+    (root / "negative").mkdir()
+    for path in (root / "a").iterdir():
+        encode(255 - decode(path)[0], root / "negative" / path.name)
+    return {p.name: p for p in root.iterdir()}
+
+
+def case(name: str, pictures: dict[str, Path], **changes: object) -> TrainConfig:
+    """A tiny configuration of a method with data of the kind that it takes."""
+    method = method_class(name)
+    most = method.domains[1]
+    other = pictures["negative" if method.paired else "b"]
+    config = tiny(pictures["a"], other if most > 1 else "", name, **changes)
+    if most > 2:
+        domains = tuple(str(pictures[d]) for d in "abc")
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, a="", b="", domains=domains))
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, resize=20))
+
+
+def built(config: TrainConfig) -> Method:
+    torch.manual_seed(0)
+    sets = open_sets(config)
+    return method_class(config.method).build(settled(config, sets), {d: s.channels for d, s in sets.items()})
+
+
+def batches(method: Method, count: int = 2) -> Iterator[dict[str, torch.Tensor]]:
+    g = torch.Generator().manual_seed(1)
+    while True:
+        yield {d: torch.rand(count, c, 16, 16, generator=g) * 2 - 1 for d, c in method.channels.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, Path]) -> None:
+    config = case(name, pictures)
+    method = built(config)
+    names = {n for n, child in method.named_children() if any(True for _ in child.parameters())}
+    assert set(method.inference) <= names
+    moved: set[str] = set()
+    for step in (0, config.steps - 1):  # methods in stages move other networks later
+        for update in method.updates(batches(method), step, Noise(0, step)):
+            assert set(update.networks) <= names
+            assert set(update.losses) == set(update.weights)
+            assert all(term.dim() == 0 and torch.isfinite(term) for term in update.losses.values())
+            expected = sum(update.weights[n] * float(t.detach()) for n, t in update.losses.items())
+            assert float(update.total().detach()) == pytest.approx(expected, rel=1e-4)
+            for network in update.networks:  # really gets a gradient
+                grads = torch.autograd.grad(
+                    update.total(), list(getattr(method, network).parameters()), retain_graph=True, allow_unused=True
+                )
+                assert any(g is not None and bool(g.any()) for g in grads), network
+            moved |= set(update.networks)
+    assert moved == names
+    assert names <= set(method.learning_rates(config.optim))
+
+
+@pytest.mark.parametrize(("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature")])
+def test_a_tiny_set_is_learnt(name: str, generator: str, pictures: dict[str, Path], tmp_path: Path) -> None:
+    """A few 16-pixel pictures: what the method reconstructs, it reconstructs better than at the start."""
+    config = case(name, pictures, steps=150)
+    config = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, resize=16, flip=False),
+        network=dataclasses.replace(config.network, generator=generator, width=8, content_noise=0.1),
+        optim=dataclasses.replace(config.optim, lr=2e-3, ema=0.0, decay_from=1.0),
+    )
+    with loop.Trainer(config, tmp_path, open_sets(config)) as trainer:
+        trainer.start_stream()
+        seen = [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(config.steps)]
+    falling = [k for k in seen[-1] if any(part in k.rpartition("/")[2] for part in FALLING)]
+    assert falling, list(seen[-1])
+    first = {k: np.mean([s[k] for s in seen if k in s][:5]) for k in falling}
+    last = {k: np.mean([s[k] for s in seen][-10:]) for k in falling}
+    assert sum(last.values()) < 0.75 * sum(first.values()), (first, last)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_resumes_bit_exactly(name: str, pictures: dict[str, Path], tmp_path: Path) -> None:
+    config = case(name, pictures)
+    loop.train(config, tmp_path / "whole")
+    loop.train(config, tmp_path / "halves", stop_after=2)
+    assert loop.resume(tmp_path / "halves").finished
+    one, other = (files.find(tmp_path / n) for n in ("whole", "halves"))
+    assert same(files.load_weights(one), files.load_weights(other))
+    assert same(files.load_state(one), files.load_state(other))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("less", [{"recompute": True}, {"accumulate": 2}])
+def test_every_method_trains_in_less_memory(
+    name: str, less: dict[str, object], pictures: dict[str, Path], tmp_path: Path
+) -> None:
+    config = case(name, pictures, steps=1, **less)
+    assert loop.train(config, tmp_path / "run").finished
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_serves_every_method(name: str, pictures: dict[str, Path], tmp_path: Path) -> None:
+    """Translation of any size, the same for the same seed; styles differ where there are styles."""
+    run = tmp_path / "run"
+    loop.train(case(name, pictures, steps=3), run)
+    translator = Translator.load(run)
+    capabilities = translator.method.capabilities
+    assert capabilities.multimodal == (capabilities.style_dim > 0) or not capabilities.directions
+    for to in capabilities.directions:
+        for size in ((16, 16), (17, 41), (50, 23)):
+            picture = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+            styles = 2 if capabilities.style_dim else 1
+            made = translator.translate(picture, to, styles, seed=3)
+            assert len(made) == styles and made[0].shape == picture.shape and made[0].dtype == np.uint8
+            again = Translator.load(run).translate(picture, to, styles, seed=3)
+            assert all(np.array_equal(x, y) for x, y in zip(made, again, strict=True))
+        if capabilities.exemplar:
+            assert translator.style(picture, to).shape == (1, capabilities.style_dim)
+            assert len(translator.translate(picture, to, style_from=[picture])) == 1
+    if capabilities.directions:
+        to = capabilities.directions[0]
+        folder = pictures[translator.source(to)]
+        assert cli.main(["translate", str(run), str(folder), "--to", to, "--out", str(tmp_path / "out")]) == 0
+        assert len(list((tmp_path / "out").glob("*.png"))) >= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_styles_are_rendered_k_major(name: str, pictures: dict[str, Path]) -> None:
+    """render of k styles for each of N pictures is that of each pair alone."""
+    method = built(case(name, pictures)).eval()
+    for to in method.capabilities.directions:
+        source = next(d for d in method.channels if d != to)
+        g = torch.Generator().manual_seed(0)
+        x = torch.rand(2, method.channels[source], 16, 16, generator=g) * 2 - 1
+        with torch.no_grad():
+            styles = method.sample_style(4, to, g)
+            whole = method.render(method.prepare(method.content(x, source), to), styles, to)
+            assert whole.shape == (4, method.channels[to], 16, 16) and float(whole.abs().max()) <= 1
+            for j in range(4):
+                content = method.content(x[j % 2 : j % 2 + 1], source)
+                alone = method.render(method.prepare(content, to), styles[j : j + 1], to)
+                assert torch.allclose(whole[j], alone[0], atol=1e-4), (to, j)
