@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from drit.precision import full, full_precision
 
@@ -114,6 +115,67 @@ def instance_norm(x: Tensor, relu: bool = False) -> Tensor:
     return _InstanceNorm.apply(x, relu)
 
 
+def _activated(x: Tensor, slope: float | None) -> Tensor:
+    if slope is None:
+        return x
+    return F.leaky_relu(x, slope) if slope else F.relu(x)
+
+
+class _PaddedConv(torch.autograd.Function):
+    """Convolution of the padded, activated input. For the gradients it keeps the input as it was given, and activates
+    and pads it again: a map that a normalisation keeps anyhow, in place of two more."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], amount: int, slope: float | None
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.amount, ctx.slope = stride, amount, slope
+        return F.conv2d(pad(_activated(x, slope), amount), weight, bias, stride)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
+        x, weight = ctx.saved_tensors
+        aten = torch.ops.aten
+        active = _activated(x, ctx.slope)
+        padded = pad(active, ctx.amount).to(grad.dtype)
+        needed = list(ctx.needs_input_grad[:3])
+        sizes = [grad.shape[1]], ctx.stride, (0, 0), (1, 1), False, (0, 0), 1, needed
+        dx, dw, db = aten.convolution_backward(grad, padded, weight.to(grad.dtype), *sizes)
+        if needed[0]:
+            if ctx.amount:
+                back = (
+                    aten.reflection_pad2d_backward
+                    if min(x.shape[-2:]) > ctx.amount
+                    else aten.replication_pad2d_backward
+                )
+                dx = back(dx, active.to(grad.dtype), [ctx.amount] * 4)
+            if ctx.slope:
+                dx = aten.leaky_relu_backward(dx, x.to(grad.dtype), ctx.slope, False)
+            elif ctx.slope is not None:
+                dx = aten.threshold_backward(dx, x.to(grad.dtype), 0)
+            dx = dx.to(x.dtype)
+        return (
+            dx,
+            None if dw is None else dw.to(weight.dtype),
+            None if db is None else db.to(weight.dtype),
+            None,
+            None,
+            None,
+        )
+
+
+def padded_conv(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int], amount: int, slope: float | None = None
+) -> Tensor:
+    """Convolution with bias of the activated input (leaky ReLU of `slope`, 0: ReLU, None: as it is), after padding
+    `amount` pixels by reflection. x: (N, C, H, W) at least as large as the kernel when padded."""
+    if torch.is_grad_enabled():
+        return _PaddedConv.apply(x, weight, bias, stride, amount, slope)
+    return F.conv2d(pad(_activated(x, slope), amount), weight, bias, stride)
+
+
 class Conv(nn.Conv2d):
     """Convolution with bias after padding by reflection; works on maps of any size."""
 
@@ -121,8 +183,16 @@ class Conv(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride)
         self.amount = padding
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(pad(x, self.amount, self.kernel_size[0]), self.weight, self.bias, self.stride)
+    def forward(self, x: Tensor, slope: float | None = None) -> Tensor:
+        """x: (N, C, H, W). slope: of a leaky ReLU before the padding (0: a ReLU); None: there is none.
+
+        An activation given here costs no memory in training; one of its own costs a map.
+        """
+        kernel = self.kernel_size[0]
+        if min(x.shape[-2:]) + 2 * self.amount < kernel:
+            return F.conv2d(pad(_activated(x, slope), self.amount, kernel), self.weight, self.bias, self.stride)
+        assert self.bias is not None
+        return padded_conv(x, self.weight, self.bias, self.stride, self.amount, slope)
 
 
 class ResidualBlock(nn.Module):
@@ -138,7 +208,7 @@ class ResidualBlock(nn.Module):
 
     def change(self, h: Tensor) -> Tensor:
         """What the block adds to its input, from the output `h` of its first convolution."""
-        return instance_norm(self.conv2(instance_norm(h, relu=True)))
+        return instance_norm(self.conv2(instance_norm(h), 0.0))
 
 
 class LayerNorm(nn.Module):

@@ -28,9 +28,10 @@ class PatchDiscriminator(nn.Module):
                 spectral_norm(layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        slope = None  # of the activation before a layer: none of the picture itself
         for layer in self.down:
-            x = F.leaky_relu(layer(x), SLOPE)
-        return self.logit(x)
+            x, slope = layer(x, slope), SLOPE
+        return self.logit(x, slope)
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -76,7 +77,7 @@ class ContentDiscriminator(nn.Module):
 
     def forward(self, content: Tensor) -> Tensor:
         """content: (N, C, h, w). Returns logits (N, 1, h', w'): 1 x 1 at the published size, a few at others."""
-        h = content
+        h, slope = content, None
         for layer in self.down:
-            h = F.leaky_relu(layer(h), SLOPE)
-        return self.logit(F.leaky_relu(self.last(h), SLOPE))
+            h, slope = layer(h, slope), SLOPE
+        return self.logit(self.last(h, slope), SLOPE)

@@ -27,9 +27,10 @@ class ContentTrunk(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(width << downsamplings) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.leaky_relu(self.first(x), CONTENT_SLOPE)
+        h, slope = self.first(x), CONTENT_SLOPE
         for layer in self.down:
-            h = instance_norm(layer(h), relu=True)
+            h, slope = instance_norm(layer(h, slope)), 0.0
+        h = F.leaky_relu(h, slope)
         for block in self.blocks:
             h = block(h)
         return h
@@ -72,7 +73,7 @@ class DownBlock(nn.Module):
         self.shortcut = Conv(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, ATTRIBUTE_SLOPE)), ATTRIBUTE_SLOPE))
+        h = self.conv2(self.conv1(x, ATTRIBUTE_SLOPE), ATTRIBUTE_SLOPE)
         return _halve(h) + self.shortcut(_halve(x))
 
 
@@ -123,9 +124,9 @@ class PlainAttributeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """x: (N, C, H, W) in [-1, 1]. Returns the attribute code (N, S), and None in place of a log variance."""
-        h = F.relu(self.first(x))
+        h = self.first(x)
         for layer in self.down:
-            h = F.relu(layer(h))
-        h = full(h).mean(dim=(2, 3), keepdim=True)
+            h = layer(h, 0.0)
+        h = full(F.relu(h)).mean(dim=(2, 3), keepdim=True)
         with full_precision(h):
             return self.mean(h).flatten(1), None

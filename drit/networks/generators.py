@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, LayerNorm, ResidualBlock, initialise, instance_norm, pad
+from drit.networks.blocks import Conv, LayerNorm, ResidualBlock, initialise, instance_norm, padded_conv
 from drit.precision import full, full_precision
 
 Prepared = tuple[Tensor, ...]
@@ -156,7 +156,7 @@ class ConcatDecoder(nn.Module):
         """h: (N, content, h, w) from the shared blocks. Returns the first upsampling before its code part."""
         for i, block in enumerate(self.blocks):
             if i == 0:  # the code planes are zero here: their half of the convolution is left out
-                first = F.conv2d(pad(h, 1), block.conv1.weight[:, : self.content], block.conv1.bias)
+                first = padded_conv(h, block.conv1.weight[:, : self.content], block.conv1.bias, (1, 1), 1)
                 h = F.pad(h, (0, 0, 0, 0, 0, self.style_dim)) + block.change(first)
             else:
                 h = block(h)
