@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 
 from drit.commands import INTERRUPTED
-from drit.config import TrainConfig
 from drit.data.decode import from_tensor, to_tensor
 from drit.data.demo import make_demo
 from drit.data.folders import PictureSet, open_domain
@@ -59,7 +57,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
             say(f"{run} is trained already; remove {out} to train anew.")
             finished = True
     else:
-        steps = affordable(config, seconds)
+        steps = min(config.steps, loop.affordable(config, seconds))
         finished = loop.train(replace(config, steps=steps), run).finished
     if not finished:
         raise KeyboardInterrupt
@@ -70,20 +68,6 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
         say(f"  {result['words'][name]}: {result['shown'][name]} (expected {EXPECTED[name]})")
     say(f"Gallery: {result['page']} and {result['png']}")
     return result
-
-
-def affordable(config: TrainConfig, seconds: float) -> int:
-    """Iterations of `config` that fit into `seconds` on this machine, from a few timed ones; at most its own."""
-    sets = setup.open_sets(config)
-    with tempfile.TemporaryDirectory() as folder, loop.Trainer(config, Path(folder), sets) as trainer:
-        trainer.start_stream()
-        for _ in range(3):
-            trainer.iterate()
-        began = time.monotonic()
-        for _ in range(5):
-            trainer.iterate()
-        each = (time.monotonic() - began) / 5
-    return max(50, min(config.steps, int(seconds / each)))
 
 
 def pictures(found: PictureSet, count: int) -> Tensor:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -39,6 +41,7 @@ from drit.train.step import Parts, gradients, make_optimizers
 # Settings that change nothing of the result, or that a resume is meant to change.
 FREE_TO_CHANGE = ("steps", "preset", "threads", "accumulate", "recompute", "log.", "data.workers", "data.cache")
 SAMPLE_PICTURES = 4
+TIMED = 3  # iterations, at each end
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,26 @@ def resume(
         write_json(run / "config.json", record(config))
         write_json(run / "data.json", told)
         return trainer.run(stop_after)
+
+
+def affordable(config: TrainConfig, seconds: float, clock: Callable[[], float] = time.monotonic) -> int:
+    """Iterations of `config` that fit into `seconds` of a clock on this machine, from a few timed ones; at least 50.
+
+    Those at the start and at the end of a run are timed, since a method may train in stages.
+    """
+    sets = open_sets(config)
+    config = settled(config, sets)
+    with tempfile.TemporaryDirectory() as folder, Trainer(config, Path(folder), sets) as trainer:
+        trainer.start_stream()
+        for _ in range(2):
+            trainer.iterate()
+        began = clock()
+        for step in (0, config.steps - TIMED):
+            trainer.step = step
+            for _ in range(TIMED):
+                trainer.iterate()
+        each = (clock() - began) / (2 * TIMED)
+    return max(50, int(seconds / each))
 
 
 def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -1,0 +1,119 @@
+"""Comparisons of docs/results.md: trains every member of a suite with equal compute, one after another, then compares.
+
+    python -m experiments.suite NAME --data DIR --out DIR [--seconds S | --steps N] [--seeds N] [--only MEMBER ...]
+
+Suites: `digits` and `photographs` (unpaired methods), `pairs` (methods that learn from pairs, and DRIT without using
+them), `ablation-digits` and `ablation-photographs` (DRIT without one of its parts). Equal compute is processor time of
+one thread (--seconds: a few timed iterations choose how many there are) or equal --steps. Goes on where it was stopped: a
+finished run is kept, an unfinished one resumed.
+
+DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roadscene/{train,test}{A,B}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from drit.commands import INTERRUPTED
+from drit.errors import DritError, UsageError, nearest
+from drit.flags import Parser, add_settings, fail, settings
+from drit.train import checkpoint as files
+from drit.train import loop
+from drit.train.setup import recorded_config
+
+DIGITS = ("mnist/mnist.npz:{part}_images", "mnist_m.npz:{part}_images")
+ROADS = ("roadscene/{part}A", "roadscene/{part}B")
+DIGIT_FLAGS = "--preset demo --data.resize 0 --data.crop 28"
+ROAD_FLAGS = "--preset quick --data.resize 112 --data.crop 96 --log.sample-every 100000"
+UNPAIRED = {
+    "drit": "",
+    "drit-no-dc": "--loss.content-adversarial 0",
+    "drit-ms": "--loss.mode-seeking 0.3",
+    "munit": "--method munit",
+    "cyclegan": "--method cyclegan",
+    "cyclegan-noise": "--method cyclegan-noise",
+    "unit": "--method unit",
+    "cycle-bicycle": "--method cycle-bicycle",
+    "drit++": "--method drit++",
+}
+ABLATION = {
+    "full": "",
+    "no-dc": "--loss.content-adversarial 0",
+    "no-regression": "--loss.latent-regression 0",
+    "no-kl": "--loss.kl 0",
+    "no-cross-cycle": "--loss.cross-cycle 0",
+    "mode-seeking": "--loss.mode-seeking 0.3",
+    "feature": "--network.generator feature",
+}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is trained on what. data: of a and b below the data folder, {part}: train or test. flags: of all members."""
+
+    data: tuple[str, str]
+    flags: str
+    members: dict[str, str]
+
+
+SUITES = {
+    "digits": Suite(DIGITS, DIGIT_FLAGS, UNPAIRED),
+    "photographs": Suite(ROADS, ROAD_FLAGS, UNPAIRED),
+    "pairs": Suite(ROADS, ROAD_FLAGS, {"drit": "", "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"}),
+    "ablation-digits": Suite(DIGITS, DIGIT_FLAGS, ABLATION),
+    "ablation-photographs": Suite(ROADS, ROAD_FLAGS, ABLATION),
+}
+
+
+def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: float, steps: int) -> bool:
+    """Train one member, or go on with it. Returns whether it is finished."""
+    run = out / f"{member}-{seed}"
+    if files.checkpoints(run):
+        if files.load_meta(files.find(run))["step"] >= recorded_config(run).steps:
+            return True
+        return loop.resume(run).finished
+    a, b = (str(data / path.format(part="train")) for path in suite.data)
+    parser = Parser()
+    add_settings(parser)
+    words = f"{suite.flags} {suite.members[member]} --seed {seed} --threads 1 --no-log.tensorboard".split()
+    config = settings(parser.parse_all([*words, "--data.a", a, "--data.b", b, "--steps", str(steps or 1000)]))
+    if not steps:
+        affordable = loop.affordable(config, seconds, time.process_time)
+        config = settings(parser.parse_all([*words, "--data.a", a, "--data.b", b, "--steps", str(affordable)]))
+    return loop.train(config, run).finished
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suite", metavar="NAME")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seconds", type=float, default=300.0, help="processor time of each member [300]")
+    parser.add_argument("--steps", type=int, default=0, help="equal iterations in place of equal time")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="+", default=[], metavar="MEMBER")
+    values = parser.parse_args()
+    try:
+        if values.suite not in SUITES:
+            raise UsageError(f"There is no suite '{values.suite}'.{nearest(values.suite, SUITES)}")
+        suite = SUITES[values.suite]
+        members = values.only or list(suite.members)
+        for seed in range(values.seeds):
+            for member in members:
+                if not train(suite, member, seed, values.data, values.out, values.seconds, values.steps):
+                    return INTERRUPTED
+        runs = [str(values.out / f"{member}-{seed}") for seed in range(values.seeds) for member in members]
+        test = [str(values.data / path.format(part="test")) for path in suite.data]
+        command = ["compare", *runs, "--data.a", test[0], "--data.b", test[1], "--out", str(values.out / "comparison")]
+        return subprocess.run([sys.executable, "-m", "drit.cli", *command], check=False).returncode
+    except DritError as error:
+        return fail(error, error.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
