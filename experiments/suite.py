@@ -4,8 +4,8 @@
 
 Suites: `digits` and `photographs` (unpaired methods), `pairs` (methods that learn from pairs, and DRIT without using
 them), `ablation-digits` and `ablation-photographs` (DRIT without one of its parts). Equal compute is processor time of
-one thread (--seconds: a few timed iterations choose how many there are) or equal --steps. Goes on where it was stopped: a
-finished run is kept, an unfinished one resumed.
+one thread (--seconds: a few timed iterations choose how many there are) or equal --steps. Goes on where it was
+stopped: a finished run is kept, an unfinished one resumed.
 
 DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roadscene/{train,test}{A,B}.
 """

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-import torch
-
 from drit.methods import METHODS, method_class
+from drit.methods.cost import cost
 from drit.presets import preset
 
-CHANNELS = {"a": 3, "b": 3}
+SIDE = 256  # pixels of the picture whose arithmetic is counted
 
 
 def table() -> list[dict[str, Any]]:
-    """One row for each method, at the published sizes for colour pictures; parameters in millions."""
+    """One row for each method, at the sizes of its paper, for colour pictures; parameters in millions."""
     rows = []
     for name in METHODS:
-        with torch.device("meta"):  # shapes alone: no memory, no time
-            method = method_class(name).build(replace(preset("paper"), method=name), CHANNELS)
+        config = preset("paper", name)
+        domains = "abc"[: method_class(name).domains[1]]
+        method, found = cost(config, dict.fromkeys(domains, 3), SIDE)
         c = method.capabilities
-        used = sum(p.numel() for n in method.inference for p in getattr(method, n).parameters())
         rows.append(
             {
                 "method": name,
-                "paired": "yes" if method.paired else "no",
+                "pairs": "needed" if method.paired else "no",
                 "outputs": "many" if c.multimodal else "one",
                 "exemplar": "yes" if c.exemplar else "no",
-                "to": ", ".join(c.directions),
+                "to": ", ".join(c.directions) or "draws pictures",
                 "style": c.style_dim,
-                "parameters": f"{used / 1e6:.1f} M",
-                "with discriminators": f"{sum(p.numel() for p in method.parameters()) / 1e6:.1f} M",
+                "parameters": f"{found.parameters / 1e6:.1f} M",
+                "with discriminators": f"{found.trained / 1e6:.1f} M",
+                "one output": "-" if found.flop is None else f"{found.flop / 1e9:.0f} GFLOP",
+                "ten outputs": "-" if found.flop_of_ten is None else f"{found.flop_of_ten / 1e9:.0f} GFLOP",
             }
         )
     return rows

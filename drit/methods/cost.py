@@ -1,0 +1,45 @@
+"""What a method costs: parameters, and arithmetic counted on tensors without numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from drit.config import TrainConfig
+from drit.methods import method_class
+from drit.methods.base import Method
+
+
+class Cost(NamedTuple):
+    """parameters: of what translation needs; `trained`: with discriminators. flop: multiply-adds x 2 of one output of a
+    square picture, and of ten (None where the method does not translate)."""
+
+    parameters: int
+    trained: int
+    flop: int | None
+    flop_of_ten: int | None
+
+
+def cost(config: TrainConfig, channels: dict[str, int], side: int) -> tuple[Method, Cost]:
+    """The method of a configuration, with shapes alone, and its cost for a picture of side x side pixels (rounded up to
+    its stride). Nothing of that size is allocated or computed."""
+    counts: list[int | None] = [None, None]
+    with FakeTensorMode(), torch.inference_mode():
+        method = method_class(config.method).build(config, channels).eval()
+        c = method.capabilities
+        if c.directions:
+            to = c.directions[-1]
+            source = next(d for d in channels if d != to)
+            side = max(method.least, -(-side // method.stride) * method.stride)
+            x = torch.empty(1, channels[source], side, side)
+            for i, outputs in enumerate((1, 10 if c.style_dim else 1)):
+                with FlopCounterMode(display=False) as counter:
+                    prepared = method.prepare(method.content(x, source), to)
+                    method.render(prepared, torch.empty(outputs, c.style_dim), to)
+                counts[i] = counter.get_total_flops()
+        used = sum(p.numel() for n in method.inference for p in getattr(method, n).parameters())
+        trained = sum(p.numel() for p in method.parameters())
+    return method, Cost(used, trained, counts[0], counts[1])
