@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from drit.config import TrainConfig
+from drit.config import LossWeights, TrainConfig
 from drit.errors import UsageError, nearest
 
 _PAPER = TrainConfig(preset="paper")
@@ -81,10 +81,58 @@ PRESETS: dict[str, TrainConfig] = {
     ),
 }
 
+# Only what a method names is switched on.
+_NO_TERMS = LossWeights(
+    content_adversarial=0.0, cross_cycle=0.0, self_reconstruction=0.0, kl=0.0, latent_regression=0.0
+)
+
+
+def _patch_layers(config: TrainConfig) -> int:
+    """Halvings of a patch discriminator: patches of 70 pixels, of 34 where the crop is not much larger than 70."""
+    return 3 if config.data.crop >= 128 else 2
+
+
+def _cyclegan(config: TrainConfig, style_dim: int = 0) -> TrainConfig:
+    network = replace(
+        config.network,
+        style_dim=style_dim,
+        # as deep as a content encoder and a generator of DRIT together
+        generator_blocks=config.network.content_blocks
+        + 2 * config.network.shared_blocks
+        + config.network.generator_blocks,
+        discriminator_norm="instance",
+        discriminator_layers=_patch_layers(config),
+    )
+    return replace(
+        config,
+        network=network,
+        loss=replace(_NO_TERMS, gan="least_squares", cross_cycle=10.0, identity=5.0),
+        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0, pool=50),
+    )
+
+
+def _cyclegan_noise(config: TrainConfig) -> TrainConfig:
+    return _cyclegan(config, config.network.style_dim)
+
+
+# Horses and zebras, 200 epochs of 1334 pictures (1703.10593, appendix 7.1); nine residual blocks at 256 pixels.
+_CYCLEGAN = replace(
+    _PAPER, steps=266_800, batch=1, data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256)
+)
+_NINE_BLOCKS = replace(_cyclegan(_CYCLEGAN).network, generator_blocks=9)
+
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
-OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"drit": lambda config: config}
+OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "drit": lambda config: config,
+    "cyclegan": _cyclegan,
+    "cyclegan-noise": _cyclegan_noise,
+}
 # What the paper of each method trains.
-PAPERS: dict[str, TrainConfig] = {"drit": _PAPER}
+PAPERS: dict[str, TrainConfig] = {
+    "drit": _PAPER,
+    "cyclegan": replace(_cyclegan(_CYCLEGAN), network=_NINE_BLOCKS),
+    "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
+}
 
 
 def preset(name: str, method: str = "drit") -> TrainConfig:

@@ -60,11 +60,29 @@ class Noise:
     def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
         """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
         count: pictures, of which every part has as many."""
-        generator = self._generators.get(like.device)
-        if generator is None:
-            generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
-        dtype = torch.promote_types(like.dtype, torch.float32)
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
         whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def uniform(self, count: int, *shape: int, like: Tensor) -> Tensor:
+        """Uniform numbers in [0, 1): (count, *shape), as `normal` gives them."""
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
+        whole = torch.rand((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def integers(self, count: int, end: int, like: Tensor) -> Tensor:
+        """Integers from 0 to end - 1: (count,), int64 on the device of `like`."""
+        generator = self._generator(like.device)
+        return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def _own(self, whole: Tensor) -> Tensor:
+        """The share of this part."""
+        count = len(whole) // self._parts
         return whole[self._part * count : (self._part + 1) * count]
 
     def copy(self) -> Noise:

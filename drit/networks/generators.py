@@ -22,7 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, LayerNorm, ResidualBlock, initialise, instance_norm, padded_conv
+from drit.networks.blocks import (
+    Conv,
+    LayerNorm,
+    ResidualBlock,
+    enlarge_smoothly,
+    initialise,
+    instance_norm,
+    padded_conv,
+)
 from drit.precision import full, full_precision
 
 Prepared = tuple[Tensor, ...]
@@ -123,18 +131,12 @@ class Last(nn.ConvTranspose2d):
 
 
 def _initialise(generator: nn.Module, smooth: bool) -> None:
-    """Initial weights of a generator. `smooth`: the transposed convolutions start as bilinear enlargements.
-
-    With independent numbers an even row is the sum of one tap and an odd row of two: a grid from the start. The kernel
-    (1/2, 1, 1/2) x (1/2, 1, 1/2) times one number for each pair of channels is bilinear interpolation.
-    """
+    """Initial weights of a generator. `smooth`: the transposed convolutions start as bilinear enlargements."""
     initialise(generator)
     if smooth:
-        ramp = torch.tensor([0.5, 1.0, 0.5])
         for layer in generator.modules():
             if isinstance(layer, Up):
-                with torch.no_grad():
-                    layer.conv.weight.copy_(layer.conv.weight[:, :, 1:2, 1:2] * torch.outer(ramp, ramp))
+                enlarge_smoothly(layer.conv)
 
 
 class ConcatDecoder(nn.Module):

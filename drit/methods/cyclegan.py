@@ -1,0 +1,120 @@
+"""CycleGAN: unpaired translation by cycle consistency (arXiv 1703.10593), and CycleGAN with noise.
+
+Read beside sections 3 and 4 of the paper. Two generators, two discriminators of 70 x 70 patches; one output for each
+picture. With `network.style_dim` a random code enters the generators and nothing asks them to use it: the ablation of
+DRIT's paper. One iteration: generators, then discriminators on outputs of now and before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from drit import losses
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
+from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.pool import ImagePool
+from drit.networks.discriminators import PatchGAN
+from drit.networks.resnet import ResNetGenerator
+
+OTHER = {"a": "b", "b": "a"}
+
+
+class CycleGAN(Method):
+    """generator[d] makes pictures of domain d from those of the other; discriminator[d] judges them."""
+
+    inference = ("generator",)
+
+    def __init__(self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int]) -> None:
+        super().__init__()
+        n, scaled = network, network.init == "scaled"
+        self.loss, self.optim = loss, optim
+        self.channels = channels
+        self.stride = 1 << n.downsamplings
+        self.least = max(16, self.stride)
+        self.capabilities = Capabilities(
+            multimodal=n.style_dim > 0, exemplar=False, directions=tuple(channels), style_dim=n.style_dim
+        )
+        sizes = n.width, n.downsamplings, n.generator_blocks, n.style_dim
+        self.generator = nn.ModuleDict(
+            {d: ResNetGenerator(channels[OTHER[d]], c, *sizes, smooth=scaled) for d, c in channels.items()}
+        )
+        self.discriminator = nn.ModuleDict(
+            {
+                d: PatchGAN(c, n.discriminator_width, n.discriminator_layers, n.discriminator_norm, scaled)
+                for d, c in channels.items()
+            }
+        )
+        self.pools = {d: ImagePool(optim.pool) for d in channels}
+
+    @classmethod
+    def build(cls, config: TrainConfig, channels: dict[str, int]) -> CycleGAN:
+        return cls(config.network, config.loss, config.optim, channels)
+
+    def training_state(self) -> dict[str, Tensor]:
+        return {f"pool_{d}": pool.state() for d, pool in self.pools.items()}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        for d, pool in self.pools.items():
+            pool.load(state[f"pool_{d}"])
+
+    # Use
+
+    def content(self, x: Tensor, domain: str) -> Tensor:
+        """Features of the generator that leaves `domain`: no code that domains share."""
+        return self.generator[OTHER[domain]].encode(x)
+
+    def style(self, x: Tensor, domain: str) -> Tensor:
+        raise NotImplementedError("CycleGAN takes no style from a picture.")
+
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        if self.capabilities.style_dim:
+            return (content,)
+        return (self.generator[domain].decode(content),)
+
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        (x,) = prepared
+        if self.capabilities.style_dim:
+            return self.generator[domain].decode(x, style)
+        return x if len(style) == len(x) else x.repeat(len(style) // len(x), 1, 1, 1)
+
+    # Training
+
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+        x = next(batches)
+        fake, terms = self._generate(x, noise)
+        weights = {name: float(getattr(self.loss, name[:-2])) for name in terms}
+        yield Update("generators", ("generator",), terms, weights, self.optim.clip or None)
+        del terms
+        shown = {d: self.pools[d].query(made.detach(), noise) for d, made in fake.items()}
+        judged = {}
+        for d in x:
+            real, made = self.run(self.discriminator[d], torch.cat([x[d], shown[d]])).split(len(x[d]))
+            judged[f"domain_adversarial_{d}"] = losses.discrimination(real, made, self.loss.gan)
+        # Half: "we divide the objective by 2 while optimizing D" (section 4)
+        yield Update("discriminators", ("discriminator",), judged, dict.fromkeys(judged, 0.5))
+
+    def _generate(self, x: Batch, noise: Noise) -> tuple[Batch, dict[str, Tensor]]:
+        """Outputs of both domains, and the generators' terms: adversarial, cycle and identity (sections 3 and 5.2)."""
+        w, fake = self.loss, {}
+        terms: dict[str, Tensor] = {}
+        # G(y) for y of its own domain needs pictures that both domains can have.
+        identity = bool(w.identity) and len(set(self.channels.values())) == 1
+        for d in x:
+            inputs = [x[OTHER[d]], x[d]] if identity else [x[OTHER[d]]]
+            fake[d], *same = self._translate(torch.cat(inputs), d, noise).split(len(x[d]))
+            if same:
+                terms[f"identity_{d}"] = losses.reconstruction(same[0], x[d])
+        for d in x:
+            logits = self.run(self.discriminator[d], fake[d])
+            terms[f"domain_adversarial_{d}"] = losses.gan(w.gan)(logits, 1.0)
+            back = self._translate(fake[OTHER[d]], d, noise)
+            terms[f"cross_cycle_{d}"] = losses.reconstruction(back, x[d])
+        return fake, terms
+
+    def _translate(self, x: Tensor, to: str, noise: Noise) -> Tensor:
+        size = self.capabilities.style_dim
+        style = noise.normal(len(x), size, like=x) if size else None
+        return self.run(self.generator[to], x, style)

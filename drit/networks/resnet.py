@@ -1,0 +1,67 @@
+"""The generator of CycleGAN (arXiv 1703.10593, appendix 7.2), after Johnson et al. (1603.08155).
+
+c7s1-64, d128, d256, residual blocks, u128, u64, c7s1-C, with instance normalisation and ReLUs; tanh at the end.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drit.networks.blocks import Conv, ResidualBlock, enlarge_smoothly, initialise, instance_norm
+from drit.precision import full, full_precision
+
+
+class ResNetGenerator(nn.Module):
+    """Halvings, residual blocks, doublings. With style_dim, a code is added before the ReLU that precedes the blocks.
+
+    Code planes that are concatenated to the picture or to the features, as noise usually is, would reach nothing: a
+    convolution makes constants of them, which the instance normalisation after it removes (docs/architecture.md).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        downsamplings: int,
+        blocks: int,
+        style_dim: int = 0,
+        smooth: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = [width << i for i in range(downsamplings + 1)]
+        self.first = Conv(inputs, width, 7, padding=3)
+        self.down = nn.ModuleList(Conv(w, 2 * w, 3, stride=2, padding=1) for w in widths[:-1])
+        self.code = nn.Linear(style_dim, widths[-1], bias=False) if style_dim else None
+        self.blocks = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(blocks)))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * w, w, 3, stride=2, padding=1, output_padding=1) for w in reversed(widths[:-1])
+        )
+        self.last = Conv(width, outputs, 7, padding=3)
+        initialise(self)
+        if smooth:
+            for layer in self.up:
+                enlarge_smoothly(layer)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns features before their ReLU: (N, width 2^d, H / 2^d, W / 2^d)."""
+        h = instance_norm(self.first(x))
+        for layer in self.down:
+            h = instance_norm(layer(h, 0.0))
+        return h
+
+    def decode(self, h: Tensor, style: Tensor | None = None) -> Tensor:
+        """Features (N, C, h, w), styles (k N, S), k-major, or None. Returns pictures in [-1, 1], float32 or wider."""
+        if self.code is not None and style is not None:
+            with full_precision(style):
+                moved = self.code(style.to(self.code.weight.dtype))[:, :, None, None].to(h.dtype)
+            h = h.repeat(len(style) // len(h), 1, 1, 1) + moved
+        h = self.blocks(F.relu(h))
+        for i, layer in enumerate(self.up):
+            h = instance_norm(layer(F.relu(h) if i else h))
+        return torch.tanh(full(self.last(h, 0.0)))
+
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        return self.decode(self.encode(x), style)
