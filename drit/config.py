@@ -106,6 +106,9 @@ class NetworkConfig:
         "initial weights: 'published' (deviation 0.02) or 'scaled' (He's deviation in attribute encoders and domain "
         "discriminators, which have no normalisation; generators that start by enlarging smoothly)",
     )
+    categories: int = setting(10, "values of the categorical code", only="infogan")
+    continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")
+    noise_dim: int = setting(62, "numbers of noise beside the codes", only="infogan")
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,10 @@ class LossWeights:
     mode_seeking: float = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
     )
+    mutual_information: float = setting(
+        0.0, "bound on the mutual information of pictures and the categorical code", only="infogan"
+    )
+    mutual_information_continuous: float = setting(0.0, "the same of the continuous codes", only="infogan")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from drit.config import TrainConfig
+from drit.config import LossWeights, TrainConfig
 from drit.errors import UsageError, nearest
 
 _PAPER = TrainConfig(preset="paper")
@@ -81,10 +81,39 @@ PRESETS: dict[str, TrainConfig] = {
     ),
 }
 
+
+def _infogan(config: TrainConfig) -> TrainConfig:
+    """InfoGAN's objective and optimizer; sizes above those of digits are the paper's: it draws small pictures."""
+    if config.data.crop > _INFOGAN.data.crop + 4:
+        return _INFOGAN
+    return replace(config, loss=_INFOGAN.loss, optim=_INFOGAN.optim)
+
+
+# InfoGAN on MNIST (1606.03657, appendix C.1; batch and iterations as in its program).
+_INFOGAN = replace(
+    _PAPER,
+    steps=5_000,
+    batch=128,
+    data=replace(_PAPER.data, resize=0, crop=28, flip=False),
+    loss=LossWeights(
+        content_adversarial=0.0,
+        cross_cycle=0.0,
+        self_reconstruction=0.0,
+        kl=0.0,
+        latent_regression=0.0,
+        mutual_information=1.0,
+        mutual_information_continuous=0.1,
+    ),
+    optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
+)
+
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
-OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"drit": lambda config: config}
+OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "drit": lambda config: config,
+    "infogan": _infogan,
+}
 # What the paper of each method trains.
-PAPERS: dict[str, TrainConfig] = {"drit": _PAPER}
+PAPERS: dict[str, TrainConfig] = {"drit": _PAPER, "infogan": _INFOGAN}
 
 
 def preset(name: str, method: str = "drit") -> TrainConfig:

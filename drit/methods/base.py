@@ -47,8 +47,16 @@ class Update(NamedTuple):
         return torch.stack([self.weights[name] * term for name, term in self.losses.items()]).sum()
 
 
+class Grid(NamedTuple):
+    """Pictures that a method draws from its codes, as a table: a row keeps all codes but the one that columns vary."""
+
+    name: str
+    columns: list[str]
+    pictures: Tensor  # (rows, columns, C, H, W) in [-1, 1], float32 on the CPU
+
+
 class Noise:
-    """Normal random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
+    """Random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
 
     def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
         """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
@@ -60,11 +68,29 @@ class Noise:
     def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
         """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
         count: pictures, of which every part has as many."""
-        generator = self._generators.get(like.device)
-        if generator is None:
-            generator = self._generators[like.device] = torch.Generator(like.device).manual_seed(self._seed)
-        dtype = torch.promote_types(like.dtype, torch.float32)
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
         whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def uniform(self, count: int, *shape: int, like: Tensor) -> Tensor:
+        """Uniform numbers in [0, 1): (count, *shape), as `normal` gives them."""
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
+        whole = torch.rand((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def integers(self, count: int, end: int, like: Tensor) -> Tensor:
+        """Integers from 0 to end - 1: (count,), int64 on the device of `like`."""
+        generator = self._generator(like.device)
+        return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def _own(self, whole: Tensor) -> Tensor:
+        """The share of this part."""
+        count = len(whole) // self._parts
         return whole[self._part * count : (self._part + 1) * count]
 
     def copy(self) -> Noise:
@@ -101,6 +127,10 @@ class Method(nn.Module, ABC):
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
         """The method with fresh weights for pictures of these channels."""
 
+    @classmethod
+    def check(cls, config: TrainConfig) -> None:
+        """Raises UsageError for settings that the method cannot be trained with."""
+
     @abstractmethod
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
@@ -135,6 +165,10 @@ class Method(nn.Module, ABC):
     def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
         return torch.randn(count, self.capabilities.style_dim, generator=generator)
+
+    def grids(self, rows: int, generator: torch.Generator) -> list[Grid]:
+        """What a method without directions draws of its codes, each grid with so many rows (`drit sample`)."""
+        return []
 
     @abstractmethod
     def prepare(self, content: Tensor, domain: str) -> Prepared:
