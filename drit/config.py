@@ -125,6 +125,9 @@ class LossWeights:
     mode_seeking: float = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
     )
+    domain_classification: float = setting(
+        0.0, "domain classification: made pictures are told to be of the domain that they are made for", only="drit++"
+    )
     mutual_information: float = setting(
         0.0, "bound on the mutual information of pictures and the categorical code", only="infogan"
     )

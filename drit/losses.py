@@ -99,6 +99,25 @@ def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Ten
     return 1 / (ratio + 1e-5)
 
 
+def classification(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the right class: domain classification, and what a content discriminator of several domains
+    minimises (DRIT++, 1905.01270, multi-domain translation).
+
+    L = -E[log P(d | x)].  logits: (N, K) or (N, K, h, w); target: (N,), 0 .. K - 1. Mean over N and pixels.
+    """
+    logits = full(logits)
+    return F.cross_entropy(logits, target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:]))
+
+
+def confusion(logits: Tensor) -> Tensor:
+    """Content adversarial loss of several domains: the encoder drives D^c to the same probability for each.
+
+    L = -E[1/K sum_k log P(k | E^c(x))], at least log K; for two domains it is `content_adversarial` of the difference
+    of their logits.  logits: (N, K) or (N, K, h, w); mean over N and pixels.
+    """
+    return -F.log_softmax(full(logits), dim=1).mean()
+
+
 def category_information(logits: Tensor, category: Tensor) -> Tensor:
     """What Q misses of a categorical code: -E[log Q(c|x)], the entropy H(c) less the bound L_I on mutual information.
 

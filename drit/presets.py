@@ -82,6 +82,11 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 
+def _dritpp(config: TrainConfig) -> TrainConfig:
+    """DRIT's objective and, as in DRIT++ (1905.01270), mode seeking and domain classification, both of weight 1."""
+    return replace(config, loss=replace(config.loss, mode_seeking=1.0, domain_classification=1.0))
+
+
 def _infogan(config: TrainConfig) -> TrainConfig:
     """InfoGAN's objective and optimizer; sizes above those of digits are the paper's: it draws small pictures."""
     if config.data.crop > _INFOGAN.data.crop + 4:
@@ -110,10 +115,11 @@ _INFOGAN = replace(
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
 OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit": lambda config: config,
+    "drit++": _dritpp,
     "infogan": _infogan,
 }
 # What the paper of each method trains.
-PAPERS: dict[str, TrainConfig] = {"drit": _PAPER, "infogan": _INFOGAN}
+PAPERS: dict[str, TrainConfig] = {"drit": _PAPER, "drit++": _dritpp(_PAPER), "infogan": _INFOGAN}
 
 
 def preset(name: str, method: str = "drit") -> TrainConfig:

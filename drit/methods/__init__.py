@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Named, not imported: `drit methods --help` and a wrong name answer without loading torch.
 METHODS: dict[str, str] = {
     "drit": "drit.methods.drit:DRIT",
+    "drit++": "drit.methods.dritpp:DRITPP",
     "infogan": "drit.methods.infogan:InfoGAN",
 }
 

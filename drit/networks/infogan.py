@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import initialise
+from drit.networks.blocks import INITIAL_DEVIATION, initialise
 from drit.precision import full, full_precision
 
 STRIDE = 4
@@ -31,7 +31,7 @@ class CodeGenerator(nn.Module):
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()
         )
         self.last = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)
-        initialise(self)
+        _initialise(self)
 
     def forward(self, codes: Tensor) -> Tensor:
         """codes: (N, inputs). Returns pictures (N, channels, side, side) in [-1, 1], float32 or wider."""
@@ -54,7 +54,7 @@ class CodeDiscriminator(nn.Module):
             nn.LeakyReLU(SLOPE),
         )
         self.logit = nn.Linear(16 * width, 1)
-        initialise(self)
+        _initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
         """x: (N, channels, side, side) in [-1, 1]. Returns (N, 16 width)."""
@@ -77,6 +77,7 @@ class Recogniser(nn.Module):
         self.sizes = [categories, continuous, continuous]
         self.hidden = nn.Sequential(nn.Linear(16 * width, 2 * width), nn.BatchNorm1d(2 * width), nn.LeakyReLU(SLOPE))
         self.codes = nn.Linear(2 * width, sum(self.sizes))
+        _initialise(self)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """features: (N, 16 width). Returns logits (N, K), mean (N, C) and log variance (N, C)."""
@@ -84,3 +85,13 @@ class Recogniser(nn.Module):
         with full_precision(h):
             logits, mean, log_variance = self.codes(h).split(self.sizes, dim=1)
         return logits, mean, log_variance
+
+
+def _initialise(module: nn.Module) -> None:
+    """Every weight normal(0, 0.02), as in the published program. With the library's larger numbers in G's first layer
+    and smaller ones in D's, the category stays a small detail of the picture that only Q sees."""
+    initialise(module)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
+            nn.init.zeros_(layer.bias)
