@@ -83,13 +83,13 @@ PRESETS: dict[str, TrainConfig] = {
 
 
 def _dritpp(config: TrainConfig) -> TrainConfig:
-    """DRIT's objective and, as in DRIT++ (1905.01270), mode seeking and domain classification, both of weight 1."""
+    """DRIT's objective, and what DRIT++ (1905.01270) adds: mode seeking of weight 1, and domain classification."""
     return replace(config, loss=replace(config.loss, mode_seeking=1.0, domain_classification=1.0))
 
 
 def _infogan(config: TrainConfig) -> TrainConfig:
     """InfoGAN's objective and optimizer; sizes above those of digits are the paper's: it draws small pictures."""
-    if config.data.crop > _INFOGAN.data.crop + 4:
+    if config.data.crop > _DIGITS.data.crop:
         return _INFOGAN
     return replace(config, loss=_INFOGAN.loss, optim=_INFOGAN.optim)
 

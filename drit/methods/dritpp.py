@@ -206,7 +206,7 @@ class DRITPP(Method):
         out: Outputs,
         noise: Noise,
     ) -> Terms:
-        """What encoders and generator minimise (equation 10 of the paper, with mode seeking)."""
+        """What encoders and generator minimise: DRIT's terms, mode seeking and domain classification."""
         w, (x, domain) = self.loss, pictures
         terms: Terms = {}
         if w.domain_adversarial or w.domain_classification:
