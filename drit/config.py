@@ -116,6 +116,9 @@ class NetworkConfig:
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
         only="pix2pix bicyclegan",
     )
+    categories: int = setting(10, "values of the categorical code", only="infogan")
+    continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")
+    noise_dim: int = setting(62, "numbers of noise beside the codes", only="infogan")
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,13 @@ class LossWeights:
     mode_seeking: float = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
     )
+    domain_classification: float = setting(
+        0.0, "domain classification: made pictures are told to be of the domain that they are made for", only="drit++"
+    )
+    mutual_information: float = setting(
+        0.0, "bound on the mutual information of pictures and the categorical code", only="infogan"
+    )
+    mutual_information_continuous: float = setting(0.0, "the same of the continuous codes", only="infogan")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ taken to float32 first; float64 stays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -117,3 +118,43 @@ def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Ten
     """
     ratio = (full(one) - full(other)).abs().mean() / (full(style_one) - full(style_other)).abs().mean()
     return 1 / (ratio + 1e-5)
+
+
+def classification(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the right class: domain classification, and what a content discriminator of several domains
+    minimises (DRIT++, 1905.01270, multi-domain translation).
+
+    L = -E[log P(d | x)].  logits: (N, K) or (N, K, h, w); target: (N,), 0 .. K - 1. Mean over N and pixels.
+    """
+    logits = full(logits)
+    return F.cross_entropy(logits, target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:]))
+
+
+def confusion(logits: Tensor) -> Tensor:
+    """Content adversarial loss of several domains: the encoder drives D^c to the same probability for each.
+
+    L = -E[1/K sum_k log P(k | E^c(x))], at least log K; for two domains it is `content_adversarial` of the difference
+    of their logits.  logits: (N, K) or (N, K, h, w); mean over N and pixels.
+    """
+    return -F.log_softmax(full(logits), dim=1).mean()
+
+
+def category_information(logits: Tensor, category: Tensor) -> Tensor:
+    """What Q misses of a categorical code: -E[log Q(c|x)], the entropy H(c) less the bound L_I on mutual information.
+
+    I(c; G(z, c)) >= L_I(G, Q) = E[log Q(c|x)] + H(c)   (InfoGAN, 1606.03657, equation 5)
+
+    logits: (N, K); category: (N,), 0 .. K - 1. Mean over N; log K when Q knows nothing, 0 when all.
+    """
+    return F.cross_entropy(full(logits), category)
+
+
+def continuous_information(mean: Tensor, log_variance: Tensor, code: Tensor) -> Tensor:
+    """The same of continuous codes, Q a Gaussian for each (1606.03657, section 6 and appendix C).
+
+    -E[log Q(c|x)] = E[ sum_c 1/2 (c - m)^2 / s^2 + 1/2 log s^2 + 1/2 log 2 pi ].
+    mean, log_variance, code: (N, C); sum over C, mean over N. Negative where s is small.
+    """
+    mean, log_variance = full(mean), full(log_variance)
+    square = (full(code) - mean).square() * (-log_variance).exp()
+    return 0.5 * (square + log_variance + math.log(2 * math.pi)).sum(dim=1).mean()

@@ -121,17 +121,52 @@ _CYCLEGAN = replace(
 )
 _NINE_BLOCKS = replace(_cyclegan(_CYCLEGAN).network, generator_blocks=9)
 
+
+def _dritpp(config: TrainConfig) -> TrainConfig:
+    """DRIT's objective, and what DRIT++ (1905.01270) adds: mode seeking of weight 1, and domain classification."""
+    return replace(config, loss=replace(config.loss, mode_seeking=1.0, domain_classification=1.0))
+
+
+def _infogan(config: TrainConfig) -> TrainConfig:
+    """InfoGAN's objective and optimizer; sizes above those of digits are the paper's: it draws small pictures."""
+    if config.data.crop > _DIGITS.data.crop:
+        return _INFOGAN
+    return replace(config, loss=_INFOGAN.loss, optim=_INFOGAN.optim)
+
+
+# InfoGAN on MNIST (1606.03657, appendix C.1; batch and iterations as in its program).
+_INFOGAN = replace(
+    _PAPER,
+    steps=5_000,
+    batch=128,
+    data=replace(_PAPER.data, resize=0, crop=28, flip=False),
+    loss=LossWeights(
+        content_adversarial=0.0,
+        cross_cycle=0.0,
+        self_reconstruction=0.0,
+        kl=0.0,
+        latent_regression=0.0,
+        mutual_information=1.0,
+        mutual_information_continuous=0.1,
+    ),
+    optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
+)
+
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
 OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit": lambda config: config,
+    "drit++": _dritpp,
     "cyclegan": _cyclegan,
     "cyclegan-noise": _cyclegan_noise,
+    "infogan": _infogan,
 }
 # What the paper of each method trains.
 PAPERS: dict[str, TrainConfig] = {
     "drit": _PAPER,
+    "drit++": _dritpp(_PAPER),
     "cyclegan": replace(_cyclegan(_CYCLEGAN), network=_NINE_BLOCKS),
     "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
+    "infogan": _INFOGAN,
 }
 
 

@@ -92,11 +92,11 @@ class Translator:
 
         Raises UsageError if the method does not go there.
         """
+        self._translates()
         target = self.domain(to)
         directions = self.method.capabilities.directions
         if target not in directions:
-            ways = f"only to {', '.join(directions)}" if directions else "nowhere: it draws pictures (drit sample)"
-            raise UsageError(f"This method does not translate to {target}: {ways}.")
+            raise UsageError(f"This method does not translate to {target}: only to {', '.join(directions)}.")
         return next(d for d in self.method.channels if d != target)
 
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
@@ -119,7 +119,14 @@ class Translator:
         with autocast(self.dtype, self.device):
             return self.method.style(self._padded(self._tensor(picture, d)), d).float().cpu()
 
+    def _translates(self) -> None:
+        if not self.method.capabilities.directions:
+            raise UsageError(
+                "This model draws pictures from codes and translates none: drit sample RUN --out DIR draws them."
+            )
+
     def _needs_styles(self) -> None:
+        self._translates()
         if not self.method.capabilities.style_dim:
             raise UsageError("This method gives one output for each picture: it has no styles.")
 
@@ -138,6 +145,7 @@ class Translator:
     @torch.inference_mode()
     def content(self, picture: Any, domain: str) -> Tensor:
         """Content code of one picture (1, C, h, w), of the picture as padded."""
+        self._translates()
         d = self.domain(domain)
         with autocast(self.dtype, self.device):
             return self.method.content(self._padded(self._tensor(picture, d)), d)

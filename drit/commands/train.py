@@ -54,9 +54,18 @@ def train(values: argparse.Namespace) -> int:
         outcome = loop.resume(run, config, values.allow_changes)
     words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
-        words += f"\nTranslate with it: drit translate {outcome.run} PICTURES --to b --out DIR --styles 5"
+        words += f"\n{_next(config.method, outcome.run)}"
     else:
         words += f"\nSaved. Go on: drit train --resume {outcome.run}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
     show(values, result, words)
     return 0 if outcome.finished else INTERRUPTED
+
+
+def _next(method: str, run: Path) -> str:
+    """What a finished run is for."""
+    from drit.methods import method_class
+
+    if method_class(method).domains[1] == 1:
+        return f"Draw pictures with it: drit sample {run} --out DIR"
+    return f"Translate with it: drit translate {run} PICTURES --to b --out DIR --styles 5"

@@ -49,6 +49,7 @@ def translate(values: argparse.Namespace) -> int:
 
     out = Path(values.out)
     translator = Translator.load(values.model, values.device, values.precision, threads=values.threads)
+    translator.source(values.to)  # says at once if the method does not go there
     to = translator.domain(values.to)
     inputs = files.find_inputs(values.inputs, out)
     styles = files.chosen_styles(

@@ -33,3 +33,9 @@ def random_crop_flip(array: np.ndarray, crop: int, flip: bool, rng: np.random.Ge
     left = int(rng.integers(array.shape[1] - crop + 1))
     part = array[top : top + crop, left : left + crop]
     return part[:, ::-1] if flip and rng.random() < 0.5 else part
+
+
+def centre_crop(array: np.ndarray, size: int) -> np.ndarray:
+    """The square of `size` pixels in the middle of (H, W, C)."""
+    top, left = (array.shape[0] - size) // 2, (array.shape[1] - size) // 2
+    return array[top : top + size, left : left + size]

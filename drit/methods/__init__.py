@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 # Named, not imported: `drit methods --help` and a wrong name answer without loading torch.
 METHODS: dict[str, str] = {
     "drit": "drit.methods.drit:DRIT",
+    "drit++": "drit.methods.dritpp:DRITPP",
     "cyclegan": "drit.methods.cyclegan:CycleGAN",
     "cyclegan-noise": "drit.methods.cyclegan:CycleGAN",
+    "infogan": "drit.methods.infogan:InfoGAN",
 }
 
 

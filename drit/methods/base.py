@@ -47,8 +47,16 @@ class Update(NamedTuple):
         return torch.stack([self.weights[name] * term for name, term in self.losses.items()]).sum()
 
 
+class Grid(NamedTuple):
+    """Pictures that a method draws from its codes, as a table: a row keeps all codes but the one that columns vary."""
+
+    name: str
+    columns: list[str]
+    pictures: Tensor  # (rows, columns, C, H, W) in [-1, 1], float32 on the CPU
+
+
 class Noise:
-    """Normal random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
+    """Random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
 
     def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
         """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
@@ -119,6 +127,10 @@ class Method(nn.Module, ABC):
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
         """The method with fresh weights for pictures of these channels."""
 
+    @classmethod
+    def check(cls, config: TrainConfig) -> None:
+        """Raises UsageError for settings that the method cannot be trained with."""
+
     @abstractmethod
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
@@ -153,6 +165,10 @@ class Method(nn.Module, ABC):
     def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
         return torch.randn(count, self.capabilities.style_dim, generator=generator)
+
+    def grids(self, rows: int, generator: torch.Generator) -> list[Grid]:
+        """What a method without directions draws of its codes, each grid with so many rows (`drit sample`)."""
+        return []
 
     @abstractmethod
     def prepare(self, content: Tensor, domain: str) -> Prepared:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from drit.networks.blocks import Conv, InstanceNorm, PictureBatchNorm, initialise, pad
+from drit.precision import full, full_precision
 
 SLOPE = 0.01  # of the leaky ReLUs
 MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the first layer's
@@ -28,11 +31,18 @@ class PatchDiscriminator(nn.Module):
             for layer in [*self.down, self.logit]:
                 spectral_norm(layer)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """What the last halving gives, before its activation: (N, features, h, w)."""
         slope = None  # of the activation before a layer: none of the picture itself
         for layer in self.down:
             x, slope = layer(x, slope), SLOPE
-        return self.logit(x, slope)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.judge(self.features(x))
+
+    def judge(self, features: Tensor) -> Tensor:
+        return self.logit(features, SLOPE)
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -48,12 +58,46 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns one map of logits (N, 1, h, w) for each scale, finest first."""
-        logits = []
-        for i, scale in enumerate(self.scales):
-            if i:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            logits.append(scale(x))
-        return logits
+        return [scale(part) for scale, part in zip(self.scales, halvings(x, len(self.scales)), strict=True)]
+
+
+class ClassifyingDiscriminator(MultiScaleDiscriminator):
+    """A multi-scale discriminator that also tells the domain of a picture (DRIT++, 1905.01270; the auxiliary classifier
+    of ACGAN, 1610.09585): of every scale, the mean of its features over the patches through one linear layer."""
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        layers: int,
+        scales: int,
+        classes: int,
+        spectral: bool = False,
+        scaled: bool = False,
+    ) -> None:
+        super().__init__(channels, width, layers, scales, spectral, scaled)
+        features = width * min(1 << (layers - 1), MAX_WIDENING)
+        self.classes = nn.ModuleList(nn.Linear(features, classes) for _ in range(scales))
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:  # type: ignore[override]
+        """x: (N, C, H, W) in [-1, 1]. Returns one map of logits for each scale, and those of the classes (N, K): the
+        sum over scales."""
+        logits, votes = [], []
+        for scale, head, part in zip(self.scales, self.classes, halvings(x, len(self.scales)), strict=True):
+            h = scale.features(part)
+            logits.append(scale.judge(h))
+            h = full(F.leaky_relu(h, SLOPE)).mean(dim=(2, 3))
+            with full_precision(h):
+                votes.append(head(h))
+        return logits, torch.stack(votes).sum(0)
+
+
+def halvings(x: Tensor, scales: int) -> Iterator[Tensor]:
+    """x and its successive halvings."""
+    for i in range(scales):
+        if i:
+            x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+        yield x
 
 
 PATCH_SLOPE = 0.2  # of the leaky ReLUs of a PatchGAN
@@ -122,7 +166,7 @@ class MultiScalePatchGAN(nn.Module):
 
 
 class ContentDiscriminator(nn.Module):
-    """D^c: one logit for a content code, low for domain a and high for domain b.
+    """D^c: one logit for a content code, low for domain a and high for domain b; or one for each of several domains.
 
     Published: three 7 x 7 convolutions of stride 2 take a map of 54 to 4, one 4 x 4 without padding to 1. `size`, the
     side of the content codes in training, chooses kernels that do the same for other sizes: below 11 pixels the next
@@ -130,7 +174,7 @@ class ContentDiscriminator(nn.Module):
     Larger maps give several logits, whose mean is taken by the loss; smaller ones are padded by their border.
     """
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, size: int, logits: int = 1) -> None:
         super().__init__()
         self.down = nn.ModuleList()
         while len(self.down) < 3 and size >= 8:
@@ -138,11 +182,11 @@ class ContentDiscriminator(nn.Module):
             self.down.append(Conv(channels, channels, kernel, stride=2, padding=padding))
             size = (size + 2 * padding - kernel) // 2 + 1
         self.last = Conv(channels, channels, min(4, size))
-        self.logit = Conv(channels, 1, 1)
+        self.logit = Conv(channels, logits, 1)
         initialise(self)
 
     def forward(self, content: Tensor) -> Tensor:
-        """content: (N, C, h, w). Returns logits (N, 1, h', w'): 1 x 1 at the published size, a few at others."""
+        """content: (N, C, h, w). Returns logits (N, 1 or K, h', w'): 1 x 1 at the published size, a few at others."""
         h, slope = content, None
         for layer in self.down:
             h, slope = layer(h, slope), SLOPE

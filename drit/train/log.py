@@ -19,6 +19,7 @@ from drit.methods.base import Method
 from drit.sheets import save_sheet, sheet
 
 QUIET_SECONDS = 15.0  # between lines where the console is a file
+GRID_ROWS = 5  # of each grid over codes
 
 
 class Metrics:
@@ -138,9 +139,16 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     """Write a sheet of what the model does now, both directions.
 
     pictures: (N, C, H, W) of each domain in [-1, 1]. Columns: input, reconstruction, its translation with the style of
-    each of the first pictures of the other domain, and with `randoms` random styles (the same ones for every row).
+    each of the first pictures of the other domain, and with `randoms` random styles (the same ones for every row). Of a
+    method that translates nothing: grids over its codes, one below the other.
     """
     generator = torch.Generator().manual_seed(seed)
+    if not method.capabilities.directions:
+        grids = method.grids(GRID_ROWS, generator)
+        tables = [[[_array(p) for p in row] for row in grid.pictures] for grid in grids]
+        names = [grid.name if i == 0 else "" for grid in grids for i in range(GRID_ROWS)]
+        save_sheet(sheet([row for table in tables for row in table], row_titles=names), path)
+        return
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities

@@ -27,6 +27,7 @@ from drit.config import TrainConfig, differences
 from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet
 from drit.data.stream import BatchStream, choose_workers
+from drit.data.transforms import centre_crop
 from drit.errors import CheckpointError, DivergedError, UsageError
 from drit.machine import cores, keep_freed_memory
 from drit.methods import method_class
@@ -338,7 +339,7 @@ class Trainer:
         pictures = {}
         for d, s in self.sets.items():
             chosen = np.linspace(0, len(s) - 1, min(SAMPLE_PICTURES, len(s))).astype(int)
-            crops = [to_tensor(_centre(s.get(int(i)), size)) for i in chosen]
+            crops = [to_tensor(centre_crop(s.get(int(i)), size)) for i in chosen]
             pictures[d] = torch.stack(crops).to(self.device, memory_format=torch.channels_last)
         path = self.path / "samples" / f"step_{self.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
@@ -394,8 +395,3 @@ class _Interrupt:
             raise KeyboardInterrupt
         print("\nStopping after this iteration (again: at once, without saving).", file=sys.stderr, flush=True)
         self._trainer.stop()
-
-
-def _centre(array: np.ndarray, size: int) -> np.ndarray:
-    top, left = (array.shape[0] - size) // 2, (array.shape[1] - size) // 2
-    return array[top : top + size, left : left + size]

@@ -37,8 +37,9 @@ def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
     _check_count(config, sources)
     halves: dict[str, Half] = {"a": "left", "b": "right"} if data.pairs and not data.domains else {}
     sets = {d: open_domain(path, data, d, halves.get(d, "")) for d, path in sources.items()}
-    if data.domains and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
-        data = replace(data, channels_a=max(s.channels for s in sets.values()))
+    if method.domains[1] > 2 and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
+        most = max(s.channels for s in sets.values())
+        data = replace(data, channels_a=most, channels_b=most)
         sets = {d: open_domain(path, data, d) for d, path in sources.items()}
     seen: dict[str, str] = {}
     for d, s in sets.items():
@@ -63,6 +64,11 @@ def _check_count(config: TrainConfig, sources: dict[str, str]) -> None:
         raise UsageError(f"{config.method} knows domains a and b alone: give --data.a and --data.b in their place.")
     if len(data.domains) > most:
         raise UsageError(f"--data.domains names {len(data.domains)} domains; at most {most} are possible.")
+    if data.domains and len(data.domains) < fewest:
+        raise UsageError(
+            f"--data.domains names {len(data.domains)} domain: {config.method} translates between at least {fewest}. "
+            "Give the folders or .npz files of all domains: --data.domains DIR DIR ..."
+        )
     for d in "ab"[:fewest]:
         if d not in sources:
             raise UsageError(f"No pictures of domain {d}: give a folder or .npz file with --data.{d}")
@@ -88,6 +94,7 @@ def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
         raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
     if not 1 <= config.network.downsamplings <= 5:
         raise UsageError("--network.downsamplings must be 1 to 5.")
+    method_class(config.method).check(config)
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
     return replace(config, data=replace(config.data, channels_a=channels_a, channels_b=channels_b))
 

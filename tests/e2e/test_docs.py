@@ -32,7 +32,7 @@ def commands(document: str) -> list[str]:
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md"])
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for seed, season in enumerate(("summer", "winter")):
+    for seed, season in enumerate(("summer", "winter", "autumn")):
         write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     ran = 0

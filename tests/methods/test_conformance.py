@@ -52,6 +52,8 @@ def case(name: str, pictures: dict[str, Path], **changes: object) -> TrainConfig
     method = method_class(name)
     most = method.domains[1]
     other = pictures["negative" if method.paired else "b"]
+    if most == 1:
+        changes = {"batch": 16} | changes  # methods that draw pictures normalise over a batch
     config = tiny(pictures["a"], other if most > 1 else "", name, **changes)
     if most > 2:
         domains = tuple(str(pictures[d]) for d in "abc")

@@ -1,0 +1,97 @@
+"""Networks of InfoGAN (arXiv 1606.03657, appendix C.1): small pictures drawn from codes, and codes read from pictures.
+
+Sides are multiples of 4: both networks change them twice by 2. The published widths are 64, 128, 1024 and 128 at 28
+pixels: w, 2 w, 16 w and 2 w here.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drit.networks.blocks import INITIAL_DEVIATION, initialise
+from drit.precision import full, full_precision
+
+STRIDE = 4
+SLOPE = 0.1  # of the leaky ReLUs (published value)
+
+
+class CodeGenerator(nn.Module):
+    """G: a vector of codes and noise to a picture; two fully connected layers, two transposed convolutions."""
+
+    def __init__(self, inputs: int, channels: int, width: int, side: int) -> None:
+        super().__init__()
+        self.side = side // STRIDE
+        self.width = 2 * width
+        flat = self.width * self.side**2
+        self.first = nn.Sequential(nn.Linear(inputs, 16 * width), nn.BatchNorm1d(16 * width), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(16 * width, flat), nn.BatchNorm1d(flat), nn.ReLU())
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.last = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)
+        _initialise(self)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """codes: (N, inputs). Returns pictures (N, channels, side, side) in [-1, 1], float32 or wider."""
+        h = self.second(self.first(codes)).view(-1, self.width, self.side, self.side)
+        return torch.tanh(full(self.last(self.up(h))))
+
+
+class CodeDiscriminator(nn.Module):
+    """D: one logit for a picture; what comes before its last layer also serves Q (`features`)."""
+
+    def __init__(self, channels: int, width: int, side: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, width, 4, stride=2, padding=1)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)
+        )
+        self.third = nn.Sequential(
+            nn.Linear(2 * width * (side // STRIDE) ** 2, 16 * width),
+            nn.BatchNorm1d(16 * width),
+            nn.LeakyReLU(SLOPE),
+        )
+        self.logit = nn.Linear(16 * width, 1)
+        _initialise(self)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: (N, channels, side, side) in [-1, 1]. Returns (N, 16 width)."""
+        h = self.second(F.leaky_relu(self.first(x), SLOPE))
+        return self.third(h.flatten(1))
+
+    def judge(self, features: Tensor) -> Tensor:
+        """Logits (N, 1) of features: high for real pictures."""
+        features = full(features)
+        with full_precision(features):
+            return self.logit(features)
+
+
+class Recogniser(nn.Module):
+    """Q: the codes that a picture was drawn from, read from D's features: logits of the category, and the Gaussian of
+    each continuous code."""
+
+    def __init__(self, width: int, categories: int, continuous: int) -> None:
+        super().__init__()
+        self.sizes = [categories, continuous, continuous]
+        self.hidden = nn.Sequential(nn.Linear(16 * width, 2 * width), nn.BatchNorm1d(2 * width), nn.LeakyReLU(SLOPE))
+        self.codes = nn.Linear(2 * width, sum(self.sizes))
+        _initialise(self)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """features: (N, 16 width). Returns logits (N, K), mean (N, C) and log variance (N, C)."""
+        h = full(self.hidden(features))
+        with full_precision(h):
+            logits, mean, log_variance = self.codes(h).split(self.sizes, dim=1)
+        return logits, mean, log_variance
+
+
+def _initialise(module: nn.Module) -> None:
+    """Every weight normal(0, 0.02), as in the published program. With the library's larger numbers in G's first layer
+    and smaller ones in D's, the category stays a small detail of the picture that only Q sees."""
+    initialise(module)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
+            nn.init.zeros_(layer.bias)

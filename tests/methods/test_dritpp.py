@@ -1,0 +1,215 @@
+"""DRIT++: pairs of domains, the objective by hand, the same networks for all domains, and several folders as a user
+gives them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from drit import cli, losses
+from drit.data.decode import decode
+from drit.methods.base import Noise
+from drit.methods.dritpp import ALL, DRITPP
+from drit.presets import preset
+from drit.train import loop
+from drit.translate import Translator
+from tests.conftest import tiny, write_pictures
+
+
+def build(domains: int = 3, **changes: object) -> DRITPP:
+    config = tiny("a", "b", "drit++")
+    config = dataclasses.replace(config, loss=dataclasses.replace(config.loss, **changes))  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    return DRITPP.build(config, dict.fromkeys("abcdefgh"[:domains], 3))
+
+
+def batch(method: DRITPP, count: int = 2) -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    return {d: torch.rand(count, 3, 16, 16, generator=g) * 2 - 1 for d in method.names}
+
+
+@pytest.fixture(scope="module")
+def seasons(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four folders: three of colour pictures, one of grey ones."""
+    root = tmp_path_factory.mktemp("seasons")
+    names = ("summer", "autumn", "winter", "etching")
+    return [write_pictures(root / name, 3, 1 if name == "etching" else 3, seed=i) for i, name in enumerate(names)]
+
+
+@pytest.fixture(scope="module")
+def trained(seasons: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny run on all four."""
+    run = tmp_path_factory.mktemp("runs") / "seasons"
+    config = tiny("", "", "drit++", steps=2)
+    loop.train(
+        dataclasses.replace(config, data=dataclasses.replace(config.data, domains=tuple(map(str, seasons)))), run
+    )
+    return run
+
+
+def test_losses_of_several_domains_by_hand() -> None:
+    logits = torch.tensor([[math.log(2.0), 0.0, 0.0], [0.0, 0.0, 0.0]])
+    expected = (-math.log(2 / 4) - math.log(1 / 3)) / 2
+    assert losses.classification(logits, torch.tensor([0, 2])).item() == pytest.approx(expected)
+    mean_log = (math.log(2 / 4) + 2 * math.log(1 / 4)) / 3
+    assert losses.confusion(logits).item() == pytest.approx((-mean_log + math.log(3)) / 2)
+
+
+def test_losses_of_two_domains_are_those_of_drit() -> None:
+    """For two domains, on maps of logits: the difference of the two logits is DRIT's one."""
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 2, 2, 3, generator=g)
+    single = logits[:, 1:] - logits[:, :1]
+    domain = torch.tensor([0, 0, 0, 1, 1, 1])
+    drit = losses.content_discrimination(single[:3], single[3:])
+    assert 2 * losses.classification(logits, domain).item() == pytest.approx(drit.item())
+    assert losses.confusion(logits).item() == pytest.approx(losses.content_adversarial(single).item())
+
+
+def test_pairs_are_of_two_domains_each_equally_often() -> None:
+    method = build(3)
+    count = 1200
+    marked = {d: torch.full((count, 1, 1, 1), float(i)) for i, d in enumerate("abc")}
+    pictures = method._pairs(marked, Noise(0, 4))
+    assert torch.equal(pictures.x.flatten(), pictures.domain.float())  # the picture is of the domain that is said
+    first, second = pictures.domain.split(count)
+    table = torch.bincount(3 * first + second, minlength=9).view(3, 3)
+    assert table.diagonal().eq(0).all()
+    assert all(150 < int(table[i, j]) < 250 for i in range(3) for j in range(3) if i != j)  # 200 expected
+    again = method._pairs(marked, Noise(0, 4))
+    assert torch.equal(again.domain, pictures.domain)
+    assert not torch.equal(method._pairs(marked, Noise(0, 5)).domain, pictures.domain)
+
+
+def test_perfect_networks_have_no_reconstruction_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Content: a picture less its mean; style: the mean. With these, self-reconstruction, cross-cycle and latent
+    regression are 0, and a fake is the partner's content with its own mean."""
+    method = build(3, domain_adversarial=0.0, domain_classification=0.0, content_adversarial=0.0, kl=0.0)
+    mean = lambda x: x.mean(dim=(1, 2, 3))  # noqa: E731
+    spread = lambda s: s.mean(1)[:, None, None, None]  # noqa: E731
+    monkeypatch.setattr(method, "_content", lambda x, noise: x - mean(x)[:, None, None, None])
+    monkeypatch.setattr(method, "_attribute", lambda x, domain: (mean(x)[:, None].expand(-1, 3), None))
+    monkeypatch.setattr(method, "prepare", lambda content, domain: (content,))
+    monkeypatch.setattr(
+        method,
+        "_render",
+        lambda prepared, style, domain: prepared[0].repeat(len(style) // len(prepared[0]), 1, 1, 1) + spread(style),
+    )
+    pictures = method._pairs(batch(method), Noise(0, 0))
+    content, posterior, randoms, out = method._forward(pictures, Noise(0, 0))
+    assert torch.allclose(out.fake[0], pictures.x[2] - mean(pictures.x)[2] + mean(pictures.x)[0], atol=1e-6)
+    terms = method._terms(
+        pictures, content, posterior, [r.mean(1, keepdim=True).expand(-1, 3) for r in randoms], out, Noise(0, 1)
+    )
+    assert set(terms) == {"self_reconstruction", "cross_cycle", "latent_regression", "mode_seeking"}
+    for name in ("self_reconstruction", "cross_cycle", "latent_regression"):
+        assert terms[name].item() == pytest.approx(0, abs=1e-6), name
+    assert terms["mode_seeking"].item() == pytest.approx(1, rel=1e-3)  # pictures differ as much as styles do
+    assert not torch.allclose(out.fake, pictures.x, atol=0.1)
+
+
+def test_the_domain_enters_as_a_code_beside_the_style() -> None:
+    method = build(3).eval()
+    x = batch(method)["a"]
+    with torch.no_grad():
+        prepared = method.prepare(method.content(x, "a"), "c")
+        assert torch.equal(prepared[0], method.prepare(method.content(x, "b"), "a")[0])  # nothing before sees a domain
+        styles = method.sample_style(4, "c", torch.Generator().manual_seed(0))
+        assert styles.shape == (4, method.capabilities.style_dim) == (4, 3)
+        code = torch.tensor([[0.0, 0.0, 1.0]]).expand(4, -1)
+        expected = method.generator.render(prepared, torch.cat([styles, code], 1), ALL)
+        assert torch.equal(method.render(prepared, styles, "c"), expected)
+        assert not torch.allclose(method.render(prepared, styles, "b"), expected)
+        assert not torch.allclose(method.style(x, "a"), method.style(x, "b"))
+
+
+def test_what_a_domain_more_costs() -> None:
+    """One content encoder for any number; elsewhere an input plane, a logit, a class. Published sizes, by hand."""
+    config = preset("paper", "drit++")
+    with torch.device("meta"):
+        two, three = (DRITPP.build(config, dict.fromkeys("abc"[:n], 3)) for n in (2, 3))
+    size = lambda m, name: sum(p.numel() for p in getattr(m, name).parameters())  # noqa: E731
+    grown = {n: size(three, n) - size(two, n) for n, _ in two.named_children()}
+    trunk = (3 * 49 + 1) * 64 + (64 * 9 + 1) * 128 + (128 * 9 + 1) * 256 + 4 * 2 * (256 * 9 + 1) * 256
+    assert size(two, "content_encoder") == trunk and grown["content_encoder"] == 0
+    assert grown["attribute_encoder"] == 64 * 16  # one input plane more into its 4 x 4 layer
+    assert grown["content_discriminator"] == 256 + 1
+    assert grown["discriminator"] == 3 * (512 + 1)
+    assert (config.loss.mode_seeking, config.loss.domain_classification) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_of_a_batch_have_the_gradients_of_the_whole(parts: int) -> None:
+    """Pairs and noise are shared out: --accumulate changes nothing (but mode seeking, a ratio over the batch)."""
+    method = build(3, mode_seeking=0.0).double()
+    drawn = [{d: x.double() for d, x in batch(method, 4).items()} for _ in range(2)]
+
+    def gradients(parts: int) -> list[Tensor]:
+        batches = [iter([{d: x.chunk(parts)[k] for d, x in b.items()} for b in drawn]) for k in range(parts)]
+        turns = [method.updates(batches[k], 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
+        found = []
+        for updates in zip(*turns, strict=True):
+            parameters = [p for name in updates[0].networks for p in getattr(method, name).parameters()]
+            for p in parameters:
+                p.grad = None
+            for update in updates:
+                torch.autograd.backward(update.total() / parts, inputs=parameters)
+            found += [p.grad for p in parameters if p.grad is not None]
+        return found
+
+    expected, found = gradients(1), gradients(parts)
+    scale = max(float(e.abs().max()) for e in expected)
+    assert len(found) == len(expected)
+    assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) / scale < 1e-12
+
+
+def test_translation_to_any_folder_by_name(
+    trained: Path, seasons: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = next(seasons[0].iterdir())
+    made = {}
+    for folder in seasons[1:]:
+        out = tmp_path / folder.name
+        words = ["translate", str(trained), str(picture), "--to", folder.name, "--out", str(out), "--styles", "2"]
+        assert cli.main([*words, "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        made[folder.name] = [decode(Path(f))[0] for f in result["files"]]
+        assert [m.shape for m in made[folder.name]] == [(24, 30, 3)] * 2
+    assert not np.array_equal(made["winter"][0], made["autumn"][0])
+    translator = Translator.load(trained)
+    assert translator.names == {"a": "summer", "b": "autumn", "c": "winter", "d": "etching"}
+    assert set(translator.method.channels.values()) == {3}  # the grey folder was widened
+    assert translator.domain(translator.source("summer")) != "a"
+    assert cli.main(["translate", str(trained), str(picture), "--to", "spring", "--out", str(tmp_path / "x")]) == 2
+    error = capsys.readouterr().err
+    assert "There is no domain 'spring'" in error and "c (winter)" in error
+
+
+def test_two_domains_may_be_given_as_a_and_b(seasons: list[Path], tmp_path: Path) -> None:
+    """Of different channels too: both get as many as the wider."""
+    config = tiny(seasons[3], seasons[0], "drit++", steps=1)
+    loop.train(config, tmp_path / "run")
+    assert Translator.load(tmp_path / "run").method.channels == {"a": 3, "b": 3}
+
+
+def test_wrong_domains(seasons: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["train", "--method", "drit++", "--out", str(tmp_path / "run"), "--preset", "digits"]
+    summer, autumn = str(seasons[0]), str(seasons[1])
+    for words, expected in (
+        (["--data.domains", summer], "names 1 domain: drit++ translates between at least 2"),
+        (["--data.domains", *[summer] * 27], "names 27 domains; at most 26"),
+        (["--data.domains", summer, autumn, summer], "Domains a and c are the same pictures"),
+        (["--data.domains", summer, str(tmp_path / "none")], "There is no folder"),
+        (["--data.a", summer], "No pictures of domain b"),
+        (["--method", "drit", "--data.domains", summer, autumn], "drit knows domains a and b alone"),
+    ):
+        assert cli.main([*base, *words, "--data.resize", "24", "--data.crop", "16"]) == 2
+        assert expected in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
