@@ -106,6 +106,16 @@ class NetworkConfig:
         "initial weights: 'published' (deviation 0.02) or 'scaled' (He's deviation in attribute encoders and domain "
         "discriminators, which have no normalisation; generators that start by enlarging smoothly)",
     )
+    discriminator_norm: Literal["none", "instance", "batch"] = setting(
+        "none",
+        "normalisation of patch discriminators; 'batch': of each picture, with gain and bias, as in a batch of one",
+    )
+    dropout: float = setting(0.0, "dropout rate in the generator, in training only", only="pix2pix")
+    unet_levels: int = setting(
+        0,
+        "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
+        only="pix2pix bicyclegan",
+    )
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,8 @@ class LossWeights:
     self_reconstruction: float = setting(10.0, "self-reconstruction, L1")
     kl: float = setting(0.01, "KL divergence of the attribute posterior from N(0, I)")
     latent_regression: float = setting(10.0, "L1 between a random attribute and the one recovered from its output")
+    gan: Literal["logistic", "least_squares"] = setting("logistic", "kind of the domain adversarial loss")
+    paired: float = setting(0.0, "L1 to the true picture, of methods that learn from pairs", only="pix2pix bicyclegan")
     content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)")
     mode_seeking: float = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"

@@ -7,7 +7,8 @@ taken to float32 first; float64 stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,12 +32,32 @@ def adversarial(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def discrimination(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+def least_squares(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
+    """Mean square of discriminator logits less one target, summed over scales (LSGAN, 1611.04076, equation 9).
+
+    L = sum_scales mean[ (D - t)^2 ], without the half of that equation, as CycleGAN and BicycleGAN write it.
+    logits: one map (N, 1, h, w) or one for each scale. target: 1 real, 0 fake; the generators ask for 1.
+    """
+    maps = [logits] if isinstance(logits, Tensor) else list(logits)
+    return torch.stack([(full(m) - target).square().mean() for m in maps]).sum()
+
+
+def gan(kind: Literal["logistic", "least_squares"]) -> Callable[[Tensor | Sequence[Tensor], float], Tensor]:
+    """The loss of discriminator logits against a target that the setting `loss.gan` names."""
+    return least_squares if kind == "least_squares" else adversarial
+
+
+def discrimination(
+    real: Tensor | Sequence[Tensor],
+    fake: Tensor | Sequence[Tensor],
+    kind: Literal["logistic", "least_squares"] = "logistic",
+) -> Tensor:
     """Domain adversarial loss as a domain discriminator sees it: real to 1, fake to 0 (Goodfellow et al., 1406.2661).
 
-    L = -E_x[log D(x)] - E[log(1 - D(G(E^c(y), z)))], summed over scales; each term a mean over its own logits.
+    L = -E_x[log D(x)] - E[log(1 - D(G(E^c(y), z)))], summed over scales; each term a mean over its own logits. `kind`:
+    that, or least squares.
     """
-    return adversarial(real, 1.0) + adversarial(fake, 0.0)
+    return gan(kind)(real, 1.0) + gan(kind)(fake, 0.0)
 
 
 def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:

@@ -155,9 +155,10 @@ def test_settings_survive_json() -> None:
 
 def test_methods_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert drit("methods", "--json") == 0
-    (row,) = json.loads(capsys.readouterr().out)["methods"]
+    rows = {row["method"]: row for row in json.loads(capsys.readouterr().out)["methods"]}
     # the published networks: 9.02 + 2.69 + 9.56 million used, 65.0 with the discriminators
-    assert (row["method"], row["parameters"], row["with discriminators"]) == ("drit", "21.3 M", "65.0 M")
+    assert (rows["drit"]["parameters"], rows["drit"]["with discriminators"]) == ("21.3 M", "65.0 M")
+    assert (rows["pix2pix"]["paired"], rows["pix2pix"]["parameters"], rows["pix2pix"]["to"]) == ("yes", "54.4 M", "b")
     for command in (
         ["--help"],
         ["train", "--help"],

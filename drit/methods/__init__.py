@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from drit.methods.base import Method
 
 # Named, not imported: `drit methods --help` and a wrong name answer without loading torch.
-METHODS: dict[str, str] = {"drit": "drit.methods.drit:DRIT"}
+METHODS: dict[str, str] = {
+    "drit": "drit.methods.drit:DRIT",
+    "pix2pix": "drit.methods.pix2pix:Pix2Pix",
+}
 
 
 def method_class(name: str) -> type[Method]:

@@ -101,6 +101,10 @@ class Method(nn.Module, ABC):
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
         """The method with fresh weights for pictures of these channels."""
 
+    @classmethod
+    def check(cls, config: TrainConfig) -> None:
+        """Raises UsageError for settings that the method cannot be trained with."""
+
     @abstractmethod
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ def table() -> list[dict[str, Any]]:
     rows = []
     for name in METHODS:
         with torch.device("meta"):  # shapes alone: no memory, no time
-            method = method_class(name).build(replace(preset("paper"), method=name), CHANNELS)
+            method = method_class(name).build(preset("paper", name), CHANNELS)
         c = method.capabilities
         used = sum(p.numel() for n in method.inference for p in getattr(method, n).parameters())
         rows.append(

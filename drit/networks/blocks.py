@@ -195,6 +195,33 @@ class Conv(nn.Conv2d):
         return padded_conv(x, self.weight, self.bias, self.stride, self.amount, slope)
 
 
+class InstanceNorm(nn.Module):
+    """`instance_norm` as a layer, where a list of layers is wanted."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return instance_norm(x)
+
+
+class PictureBatchNorm(nn.Module):
+    """Batch normalisation of single pictures: instance normalisation, then gain and bias for each channel.
+
+    What batch normalisation is with a batch of one, in training and (with the batch's own statistics) in use: the way
+    of Pix2Pix (1611.07004, section 3.3). So a picture's result never depends on what it is computed together with.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (p.to(x.dtype)[:, None, None] for p in (self.weight, self.bias))
+        return torch.addcmul(bias, instance_norm(x), weight)
+
+
 class ResidualBlock(nn.Module):
     """x + IN(conv(ReLU(IN(conv(x))))), 3 x 3 convolutions, no activation after the sum."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from drit.networks.blocks import Conv, initialise
+from drit.networks.blocks import Conv, InstanceNorm, PictureBatchNorm, initialise, pad
 
 SLOPE = 0.01  # of the leaky ReLUs
 MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the first layer's
@@ -47,6 +48,71 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns one map of logits (N, 1, h, w) for each scale, finest first."""
+        logits = []
+        for i, scale in enumerate(self.scales):
+            if i:
+                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(x))
+        return logits
+
+
+PATCH_SLOPE = 0.2  # of the leaky ReLUs of a PatchGAN
+NORMS = {"none": nn.Identity, "instance": InstanceNorm, "batch": PictureBatchNorm}
+
+
+class PatchGAN(nn.Module):
+    """The discriminator of Pix2Pix (1611.07004, appendix 6.1.2): C64-C128-C256-C512, one logit for each 70 x 70 patch.
+
+    4 x 4 convolutions with zero padding: `layers` of stride 2, one of stride 1, and one to the logits; normalisation
+    after all but the first and the last. A logit sees 70 pixels of a side with three halvings, 34 with two.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        layers: int = 3,
+        norm: Literal["none", "instance", "batch"] = "batch",
+        scaled: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = [channels] + [width * min(1 << i, MAX_WIDENING) for i in range(layers + 1)]
+        self.convs = nn.ModuleList(
+            # a normalisation with a bias of its own needs none before it
+            nn.Conv2d(a, b, 4, stride=2 if i < layers else 1, padding=1, bias=not i or norm != "batch")
+            for i, (a, b) in enumerate(itertools.pairwise(widths))
+        )
+        self.norms = nn.ModuleList([nn.Identity(), *map(NORMS[norm], widths[2:])])
+        self.logit = nn.Conv2d(widths[-1], 1, 4, padding=1)
+        self.least = 3 << layers  # of a side: less would leave no logit
+        initialise(self, scaled)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, H / 2^layers - 2, W / 2^layers - 2)."""
+        x = pad(x, 0, self.least)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = F.leaky_relu(norm(conv(x)), PATCH_SLOPE)
+        return self.logit(x)
+
+
+class MultiScalePatchGAN(nn.Module):
+    """PatchGANs on the picture and on its halvings, each half as wide as the one before (BicycleGAN's program): with
+    two scales, logits for 70 x 70 and 140 x 140 patches."""
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        layers: int,
+        scales: int,
+        norm: Literal["none", "instance", "batch"],
+        scaled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(PatchGAN(channels, max(1, width >> i), layers, norm, scaled) for i in range(scales))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (N, C, H, W) in [-1, 1]. Returns a map of logits (N, 1, h, w) for each scale, finest first."""
         logits = []
         for i, scale in enumerate(self.scales):
             if i:

@@ -88,6 +88,7 @@ def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
         raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
     if not 1 <= config.network.downsamplings <= 5:
         raise UsageError("--network.downsamplings must be 1 to 5.")
+    method_class(config.method).check(config)
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
     return replace(config, data=replace(config.data, channels_a=channels_a, channels_b=channels_b))
 
