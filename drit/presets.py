@@ -87,6 +87,17 @@ _NO_TERMS = LossWeights(
 )
 
 
+def _pix2pix(config: TrainConfig) -> TrainConfig:
+    return replace(
+        config,
+        network=replace(
+            config.network, dropout=0.5, discriminator_norm="batch", discriminator_layers=_patch_layers(config)
+        ),
+        loss=replace(_NO_TERMS, paired=100.0),
+        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
+    )
+
+
 def _patch_layers(config: TrainConfig) -> int:
     """Halvings of a patch discriminator: patches of 70 pixels, of 34 where the crop is not much larger than 70."""
     return 3 if config.data.crop >= 128 else 2
@@ -152,6 +163,17 @@ _INFOGAN = replace(
     optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
 )
 
+# On 400 facades, 200 epochs (1611.07004, appendix 6.2).
+_PIX2PIX = _pix2pix(
+    replace(
+        _PAPER,
+        steps=80_000,
+        batch=1,
+        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
+        optim=replace(_PAPER.optim, decay_from=1.0),
+    )
+)
+
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
 OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit": lambda config: config,
@@ -159,6 +181,7 @@ OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "cyclegan": _cyclegan,
     "cyclegan-noise": _cyclegan_noise,
     "infogan": _infogan,
+    "pix2pix": _pix2pix,
 }
 # What the paper of each method trains.
 PAPERS: dict[str, TrainConfig] = {
@@ -167,6 +190,7 @@ PAPERS: dict[str, TrainConfig] = {
     "cyclegan": replace(_cyclegan(_CYCLEGAN), network=_NINE_BLOCKS),
     "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
     "infogan": _INFOGAN,
+    "pix2pix": _PIX2PIX,
 }
 
 

@@ -160,6 +160,7 @@ def test_methods_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert (rows["drit"]["parameters"], rows["drit"]["with discriminators"]) == ("21.3 M", "65.0 M")
     # content encoder 44.7 and generator 46.3 GFLOP at 256 pixels, of which 40.5 are shared by all styles, and more
     assert rows["drit"]["one output"] == "91 GFLOP" and rows["drit"]["ten outputs"] == "117 GFLOP"
+    assert (rows["pix2pix"]["pairs"], rows["pix2pix"]["parameters"], rows["pix2pix"]["to"]) == ("needed", "54.4 M", "b")
     for command in (
         ["--help"],
         ["train", "--help"],

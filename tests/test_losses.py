@@ -52,3 +52,14 @@ def test_low_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
     x = torch.linspace(-1, 1, 999).to(dtype).reshape(1, 1, 27, 37)
     assert losses.reconstruction(x, -x).dtype == torch.float32
     assert float(losses.reconstruction(x, -x)) == pytest.approx(float((2 * x.double()).abs().mean()), rel=1e-6)
+
+
+def test_least_squares_by_hand() -> None:
+    """Logits 2 and 0 against 1: (1 + 1) / 2; a second scale of 3: 4. Real 2, fake 3: 1 + 9."""
+    maps = [torch.tensor([[[[2.0, 0.0]]]]), torch.full((1, 1, 1, 1), 3.0)]
+    assert float(losses.least_squares(maps, 1.0)) == pytest.approx(5.0)
+    assert float(losses.least_squares(maps[0], 0.0)) == pytest.approx(2.0)
+    assert float(losses.discrimination(torch.tensor([2.0]), torch.tensor([3.0]), "least_squares")) == pytest.approx(
+        10.0
+    )
+    assert losses.gan("least_squares") is losses.least_squares and losses.gan("logistic") is losses.adversarial

@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "cyclegan": "drit.methods.cyclegan:CycleGAN",
     "cyclegan-noise": "drit.methods.cyclegan:CycleGAN",
     "infogan": "drit.methods.infogan:InfoGAN",
+    "pix2pix": "drit.methods.pix2pix:Pix2Pix",
 }
 
 

@@ -136,11 +136,12 @@ def duration(seconds: float) -> str:
 
 @torch.no_grad()
 def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, seed: int, randoms: int = 4) -> None:
-    """Write a sheet of what the model does now, both directions.
+    """Write a sheet of what the model does now, in every direction.
 
-    pictures: (N, C, H, W) of each domain in [-1, 1]. Columns: input, reconstruction, its translation with the style of
-    each of the first pictures of the other domain, and with `randoms` random styles (the same ones for every row). Of a
-    method that translates nothing: grids over its codes, one below the other.
+    pictures: (N, C, H, W) of each domain in [-1, 1]. Columns: input, its true translation where domains are paired, its
+    reconstruction, its translation with the style of each of the first pictures of the other domain, and with
+    `randoms` random styles (the same ones for every row); one translation where there are no styles. Of a method that
+    translates nothing: grids over its codes, one below the other.
     """
     generator = torch.Generator().manual_seed(seed)
     if not method.capabilities.directions:
@@ -152,14 +153,16 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities
-    columns = ["input"] + (["self"] if capabilities.exemplar else [])
+    both = capabilities.exemplar and len(capabilities.directions) > 1  # a one-way method reconstructs nothing
+    columns = ["input"] + (["true"] if method.paired else []) + (["self"] if both else [])
     exemplars = min(2, *(len(x) for x in pictures.values())) if capabilities.exemplar else 0
-    columns += [f"exemplar {i + 1}" for i in range(exemplars)] + [f"random {i + 1}" for i in range(randoms)]
+    randoms = randoms if capabilities.multimodal else 1
+    columns += [f"exemplar {i + 1}" for i in range(exemplars)]
+    columns += [f"random {i + 1}" for i in range(randoms)] if capabilities.multimodal else ["translation"]
     if exemplars:
-        for d, x in pictures.items():
-            rows.append(
-                [None] * (len(columns) - exemplars - randoms) + [_array(p) for p in x[:exemplars]] + [None] * randoms
-            )
+        for d in capabilities.directions:
+            shown = [_array(p) for p in pictures[d][:exemplars]]
+            rows.append([None] * (len(columns) - exemplars - randoms) + shown + [None] * randoms)
             titles.append(f"exemplars {d}")
     domains = list(pictures)
     for target in reversed(capabilities.directions):  # first the way from a to b
@@ -169,8 +172,11 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
         content = method.content(x, source)
         prepared = method.prepare(content, target)
         made: list[torch.Tensor] = []
-        if capabilities.exemplar:
+        if method.paired:
+            made.append(pictures[target])
+        if both:
             made.append(method.render(method.prepare(content, source), method.style(x, source), source))
+        if exemplars:
             exemplar_styles = method.style(pictures[target][:exemplars], target)
             made += list(method.render(prepared, exemplar_styles.repeat_interleave(n, 0), target).split(n))
         styles = method.sample_style(randoms, target, generator).to(x.device)

@@ -344,8 +344,10 @@ class Trainer:
         path = self.path / "samples" / f"step_{self.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         kept = self._swap_average()
+        self.method.eval()  # as translation runs it: without dropout
         with autocast(self.dtype, self.device):
             sample_sheet(self.method, pictures, path, self.config.seed)
+        self.method.train()
         self._swap_back(kept)
 
     def _swap_average(self) -> dict[str, Tensor]:

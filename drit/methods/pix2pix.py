@@ -1,0 +1,109 @@
+"""Pix2Pix: image-to-image translation with conditional adversarial networks (arXiv 1611.07004).
+
+Read beside section 3 of the paper. Learns from pairs, from a to b: a U-Net, a discriminator of pairs (input, output)
+that judges patches of 70 x 70 pixels, and the L1 distance to the true picture. One iteration: discriminator, generator.
+
+The paper's noise is dropout, which it leaves on in use; its outputs hardly vary by that (section 5, "minor
+stochasticity"). Here dropout acts in training only, so that a picture has one translation, the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from drit import losses
+from drit.config import LossWeights, NetworkConfig, TrainConfig
+from drit.errors import UsageError
+from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.networks.discriminators import PatchGAN
+from drit.networks.unet import MOST_LEVELS, UNet, fitting_levels
+
+
+class Pix2Pix(Method):
+    """Networks and objective of Pix2Pix."""
+
+    paired = True
+    inference = ("generator",)
+
+    def __init__(self, network: NetworkConfig, loss: LossWeights, channels: dict[str, int], crop: int) -> None:
+        super().__init__()
+        self.loss = loss
+        self.channels = channels
+        self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0)
+        n = network
+        levels = n.unet_levels or fitting_levels(crop)
+        self.stride, self.least = 1, 1 << levels
+        self.generator = UNet(channels["a"], channels["b"], n.width, levels, gain=True, dropout=n.dropout)
+        self.discriminator = PatchGAN(
+            channels["a"] + channels["b"],
+            n.discriminator_width,
+            n.discriminator_layers,
+            n.discriminator_norm,
+            n.init == "scaled",
+        )
+
+    @classmethod
+    def build(cls, config: TrainConfig, channels: dict[str, int]) -> Pix2Pix:
+        return cls(config.network, config.loss, channels, config.data.crop)
+
+    @classmethod
+    def check(cls, config: TrainConfig) -> None:
+        check_levels(config)
+
+    # Use
+
+    def content(self, x: Tensor, domain: str) -> Tensor:
+        return x  # skip connections leave nothing that a code would stand for
+
+    def style(self, x: Tensor, domain: str) -> Tensor:
+        return x.new_zeros(len(x), 0)
+
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        return (self.generator(content),)
+
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        (made,) = prepared
+        return made.repeat(len(style) // len(made), 1, 1, 1)
+
+    # Training
+
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+        w, x = self.loss, next(batches)
+        fake = None
+        if w.domain_adversarial:
+            with torch.set_grad_enabled(not frugal):
+                fake = self.run(self.generator, x["a"])
+            yield self._discriminator_update(x, fake.detach())
+        if fake is None or frugal:  # again, with a graph (and other dropout, which is random in either)
+            fake = self.run(self.generator, x["a"])
+        yield self._generator_update(x, fake)
+
+    def _discriminator_update(self, x: Batch, fake: Tensor) -> Update:
+        """L_cGAN = E_{x,y}[log D(x, y)] + E_x[log(1 - D(x, G(x)))], equation 1; both halves as one batch."""
+        pairs = torch.cat([torch.cat([x["a"], x["a"]]), torch.cat([x["b"], fake])], dim=1)
+        real, made = self.run(self.discriminator, pairs).chunk(2)
+        terms = {"domain_adversarial": losses.discrimination(real, made, self.loss.gan)}
+        return Update("discriminator", ("discriminator",), terms, {"domain_adversarial": 1.0})
+
+    def _generator_update(self, x: Batch, fake: Tensor) -> Update:
+        """G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G), equation 4 (in the form -log D(x, G(x)), section 3.3)."""
+        w, terms = self.loss, {}
+        if w.domain_adversarial:
+            logits = self.run(self.discriminator, torch.cat([x["a"], fake], dim=1))
+            terms["domain_adversarial"] = losses.gan(w.gan)(logits, 1.0)
+        if w.paired:
+            terms["paired"] = losses.reconstruction(fake, x["b"])
+        return Update("generator", ("generator",), terms, {name: float(getattr(w, name)) for name in terms})
+
+
+def check_levels(config: TrainConfig) -> None:
+    """Raises UsageError for a U-Net that halves more often than a crop allows."""
+    levels, crop = config.network.unet_levels, config.data.crop
+    if levels and not 2 <= levels <= fitting_levels(crop):
+        raise UsageError(
+            f"--network.unet-levels {levels} does not fit crops of {crop} pixels: 2 to {fitting_levels(crop)} do "
+            f"(at most {MOST_LEVELS}). Leave it out to let the crop choose, or set a larger --data.crop."
+        )

@@ -1,0 +1,104 @@
+"""The U-Net of Pix2Pix (arXiv 1611.07004, appendix 6.1) and of BicycleGAN (1711.11586, section 4), for any size.
+
+Halvings down to a few pixels, as many doublings back, and from each map on the way down a skip connection to the one
+of its size on the way up. U-Net-256 halves eight times, U-Net-64 six times.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drit.networks.blocks import InstanceNorm, PictureBatchNorm, initialise
+from drit.precision import full, full_precision
+
+SLOPE = 0.2  # of the leaky ReLUs on the way down
+MAX_WIDENING = 8  # channels grow to at most eight times the first layer's
+MOST_LEVELS = 9  # U-Net-512
+
+
+def fitting_levels(crop: int) -> int:
+    """The most halvings that leave a pixel of a crop's side: 8 for 256, 5 for 32, 4 for 28."""
+    return min(MOST_LEVELS, crop.bit_length() - 1)
+
+
+class UNet(nn.Module):
+    """Halving and doubling convolutions, 4 x 4 with zero padding, with skip connections between maps of a size.
+
+    Pictures of any size: a map with an odd side gets one row or column more (a copy of the last) before it is halved,
+    and what comes back to its size is cut. Multiples of 2^levels are as published.
+
+    style_dim: numbers of a code that is laid out as planes beside the input of the first layer, or with `everywhere`
+    beside the input of every layer on the way down (1711.11586, figure 3). `gain`: normalisation with gain and bias, as
+    batch normalisation of single pictures. dropout: rate, in the first layers on the way up (three from U-Net-128 on).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        width: int,
+        levels: int,
+        gain: bool,
+        dropout: float = 0.0,
+        style_dim: int = 0,
+        everywhere: bool = False,
+    ) -> None:
+        super().__init__()
+        self.style_dim, self.everywhere = style_dim, everywhere
+        norm: Callable[[int], nn.Module] = PictureBatchNorm if gain else InstanceNorm
+        widths = [width * min(1 << i, MAX_WIDENING) for i in range(levels)]
+        down, inner = [channels, *widths], widths[1:-1]
+        planes = [style_dim if everywhere or not i else 0 for i in range(levels)]
+        # A convolution before a normalisation with a bias of its own needs none; the innermost one has neither, as
+        # published: one pixel would be normalised to 0.
+        self.down = nn.ModuleList(
+            nn.Conv2d(i + s, o, 4, stride=2, padding=1, bias=not gain)
+            for s, (i, o) in zip(planes, itertools.pairwise(down), strict=True)
+        )
+        self.down_norm = nn.ModuleList([nn.Identity(), *map(norm, inner), nn.Identity()])
+        up = [widths[-1], *[2 * w for w in reversed(widths[:-1])]]
+        to = widths[-2::-1]
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=not gain) for i, o in zip(up, to, strict=False)
+        )
+        self.up_norm = nn.ModuleList(map(norm, to))
+        self.last = nn.ConvTranspose2d(up[-1], outputs, 4, stride=2, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        self.dropped = max(1, min(3, levels - 4)) if dropout else 0  # layers with dropout
+        initialise(self)
+
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1], style (N, S). Returns (N, outputs, H, W) in [-1, 1], float32 or wider."""
+        h, maps = x, []
+        for i, (layer, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            maps.append(h)
+            if style is not None and self.style_dim and (self.everywhere or not i):
+                planes = style.to(h.dtype)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+                h = torch.cat([h, planes], dim=1)
+            h = norm(layer(_even(F.leaky_relu(h, SLOPE) if i else h)))
+        for i, (layer, norm) in enumerate(zip(self.up, self.up_norm, strict=True)):
+            skip = maps.pop()
+            h = _cut(norm(layer(F.relu(h))), skip)
+            if i < self.dropped:
+                h = self.dropout(h)
+            h = torch.cat([h, skip], dim=1)
+        return torch.tanh(full(_cut(self.last(F.relu(h)), x)))
+
+
+def _even(x: Tensor) -> Tensor:
+    """x with its last row and column repeated where a side is odd."""
+    odd_h, odd_w = (side % 2 for side in x.shape[-2:])
+    if not odd_h and not odd_w:
+        return x
+    with full_precision(x):  # autocast would widen the map
+        return F.pad(x, (0, odd_w, 0, odd_h), mode="replicate")
+
+
+def _cut(x: Tensor, to: Tensor) -> Tensor:
+    """x without what `to` has no place for."""
+    return x[:, :, : to.shape[-2], : to.shape[-1]]

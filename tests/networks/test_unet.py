@@ -1,0 +1,123 @@
+"""The U-Net and the patch discriminators: published sizes, any size of picture, what a logit sees."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from drit.networks.blocks import EPS, PictureBatchNorm
+from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN
+from drit.networks.unet import UNet, fitting_levels
+
+
+def count(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(8, 54_413_955), (7, 41_828_995)])
+def test_published_size_of_the_u_net(levels: int, expected: int) -> None:
+    """U-Net-256: 54.414 M, U-Net-128: 41.829 M."""
+    with torch.device("meta"):
+        net = UNet(3, 3, 64, levels, gain=True, dropout=0.5)
+    assert count(net) == expected
+    assert [tuple(c.weight.shape[:2]) for c in net.down][:4] == [(64, 3), (128, 64), (256, 128), (512, 256)]
+    assert net.down[-1].weight.shape == (512, 512, 4, 4) and net.last.weight.shape == (128, 3, 4, 4)
+    assert net.dropped == 3  # CD512-CD1024-CD1024 of the paper
+
+
+@pytest.mark.parametrize(
+    ("channels", "norm", "expected"), [(6, "batch", 2_768_705), (3, "instance", 2_764_737), (3, "none", 2_764_737)]
+)
+def test_published_size_of_the_patch_discriminator(channels: int, norm: str, expected: int) -> None:
+    assert count(PatchGAN(channels, 64, norm=norm)) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70)])
+def test_a_logit_sees_a_patch(layers: int, field: int) -> None:
+    """The gradient of one logit of the middle covers `field` x `field` pixels."""
+    torch.manual_seed(0)
+    net = PatchGAN(1, 2, layers, "none").double()
+    x = torch.randn(1, 1, 128, 128, dtype=torch.float64, requires_grad=True)
+    logits = net(x)
+    assert logits.shape[-2:] == (128 // 2**layers - 2,) * 2
+    logits[0, 0, 5 * 8 >> layers, 5 * 8 >> layers].backward()
+    assert x.grad is not None
+    rows, columns = (x.grad[0, 0] != 0).any(1), (x.grad[0, 0] != 0).any(0)
+    assert int(rows.sum()) == int(columns.sum()) == field
+
+
+def test_scales_halve_the_width_and_judge_small_pictures() -> None:
+    net = MultiScalePatchGAN(3, 8, 2, 2, "instance")
+    assert [s.convs[0].out_channels for s in net.scales] == [8, 4]  # type: ignore[union-attr, index]
+    assert [m.shape for m in net(torch.zeros(2, 3, 16, 16))] == [(2, 1, 2, 2), (2, 1, 1, 1)]
+    assert [m.shape for m in net(torch.zeros(2, 3, 3, 5))] == [(2, 1, 1, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("crop", "levels"), [(16, 4), (28, 4), (32, 5), (64, 6), (216, 7), (256, 8), (512, 9), (2048, 9)]
+)
+def test_the_crop_chooses_the_levels(crop: int, levels: int) -> None:
+    assert fitting_levels(crop) == levels
+
+
+@pytest.mark.parametrize("size", [(32, 32), (17, 23), (40, 33)])
+@pytest.mark.parametrize("style_dim", [0, 3])
+@torch.no_grad()
+def test_pictures_of_any_size(size: tuple[int, int], style_dim: int) -> None:
+    net = UNet(2, 3, 4, 4, gain=style_dim == 0, style_dim=style_dim, everywhere=True)
+    made = net(torch.randn(2, 2, *size), torch.randn(2, style_dim))
+    assert made.shape == (2, 3, *size) and float(made.abs().max()) <= 1
+
+
+@torch.no_grad()
+def test_the_u_net_is_the_published_one() -> None:
+    """Three levels written out, at a size that halves without a rest."""
+    torch.manual_seed(0)
+    net = UNet(2, 3, 4, 3, gain=False).double()
+    x = torch.randn(2, 2, 16, 16, dtype=torch.float64)
+
+    def down(i: int, h: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(h, net.down[i].weight, net.down[i].bias, 2, 1)
+
+    def up(layer: torch.nn.ConvTranspose2d, h: torch.Tensor) -> torch.Tensor:
+        return F.conv_transpose2d(F.relu(h), layer.weight, layer.bias, 2, 1)
+
+    one = down(0, x)
+    two = F.instance_norm(down(1, F.leaky_relu(one, 0.2)))
+    three = down(2, F.leaky_relu(two, 0.2))
+    four = F.instance_norm(up(net.up[0], three))
+    five = F.instance_norm(up(net.up[1], torch.cat([four, two], 1)))
+    six = torch.tanh(up(net.last, torch.cat([five, one], 1)))
+    assert torch.allclose(net(x), six, atol=1e-12)
+
+
+@torch.no_grad()
+def test_a_code_everywhere_is_planes_beside_each_input() -> None:
+    torch.manual_seed(0)
+    inside, everywhere = (UNet(2, 3, 4, 3, False, style_dim=5, everywhere=e) for e in (False, True))
+    assert [c.in_channels for c in inside.down] == [7, 4, 8]  # type: ignore[union-attr]
+    assert [c.in_channels for c in everywhere.down] == [7, 9, 13]  # type: ignore[union-attr]
+    x, z = torch.randn(1, 2, 16, 16), torch.randn(1, 5)
+    for net in (inside, everywhere):
+        assert not torch.allclose(net(x, z), net(x, -z), atol=1e-4)
+
+
+def test_picture_batch_norm_is_batch_norm_of_one() -> None:
+    torch.manual_seed(0)
+    ours, library = PictureBatchNorm(4).double(), torch.nn.BatchNorm2d(4, eps=EPS).double()
+    with torch.no_grad():
+        for own, its in zip(ours.parameters(), library.parameters(), strict=True):
+            its.copy_(own.copy_(torch.rand(4)))
+    x = torch.randn(3, 4, 6, 5, dtype=torch.float64)
+    together = ours(x)
+    for i in range(3):
+        assert torch.allclose(together[i : i + 1], library(x[i : i + 1]), atol=1e-12)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    net = UNet(1, 1, 4, 4, gain=True, dropout=0.5)
+    x = torch.randn(1, 1, 16, 16)
+    assert not torch.equal(net(x), net(x))
+    net.eval()
+    assert torch.equal(net(x), net(x))
