@@ -62,7 +62,8 @@ _STYLE = """
 code { font-size: .88rem; background: #8882; border-radius: 4px; padding: .1rem .35rem; overflow-wrap: anywhere; }
 .film img { display: none; } .film img.shown { display: block; } .film input { width: min(100%, 40rem); }
 .film img { box-sizing: border-box; } .note code { white-space: nowrap; } svg { overflow: visible; }
-td { overflow-wrap: anywhere; vertical-align: top; } .wide { overflow-x: auto; }
+td { overflow-wrap: anywhere; vertical-align: top; }
+td.number { overflow-wrap: normal; } .wide { overflow-x: auto; }
 """
 _FILM = """<script>
 document.querySelectorAll(".film").forEach(film => {
