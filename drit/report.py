@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +17,10 @@ from typing import Any
 
 from PIL import Image
 
-from drit.config import PRESETS, preset, to_dict
-from drit.errors import DritError
+from drit.config import to_dict
+from drit.errors import DritError, UsageError
 from drit.gallery import curves_svg, write_page
+from drit.presets import preset
 from drit.runs import Run, read_run
 from drit.train.watch import active
 
@@ -312,10 +314,13 @@ def _evaluations(run: Run) -> str:
 def _settings(run: Run) -> str:
     chosen = flat(run.settings)
     name = str(chosen.get("preset", ""))
-    known = name in PRESETS
-    base = flat(to_dict(preset(name if known else "default")))
-    rows = [(path, base.get(path, ""), value) for path, value in chosen.items() if base.get(path) != value]
-    words = f"What differs from the preset {name}" if known else f"The preset {name} is not known here; from default"
+    words = f"What differs from the preset {name}"
+    try:
+        base = preset(name, str(chosen.get("method")))
+    except UsageError:
+        base, words = preset("default"), f"The preset {name} of this method is not known here; from default"
+    values = flat(json.loads(json.dumps(to_dict(base))))  # as they are recorded: lists for tuples
+    rows = [(path, values.get(path, ""), value) for path, value in chosen.items() if values.get(path) != value]
     return f"<p>{_e(words)}; all of them are in config.json.</p>{_table(('setting', 'preset', 'this run'), rows)}"
 
 

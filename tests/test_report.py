@@ -37,12 +37,14 @@ def test_a_whole_report(copy: Path) -> None:
     assert result["checkpoints"] == ["step_00000003", "step_00000006"]
     assert "<h1>copy: drit (digits), 6 of 6 iterations</h1>" in page
     titles = re.findall(r"<h2>(.*?)</h2>", page)
-    assert titles[:3] == ["Warnings", "Samples", "Reconstruction"] and titles[-1] == "What next"
+    assert titles[:4] == ["Warnings", "Samples", "Watch", "Reconstruction"] and titles[-1] == "What next"
     assert page.count("data:image/png") == 2  # sheets of iterations 3 and 6
     assert "http" not in page and not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is fetched
     for row in ("<td>data.crop</td>", "<td>count</td>", "<td>torch</td>", "<td>precision</td><td>float32</td>"):
         assert row in page
-    assert "<td>network.width</td>" in page and "<td>loss.kl</td>" not in page  # only what differs from the preset
+    assert (
+        "<td>network.width</td>" in page and "<td>data.domains</td>" not in page and "<td>loss.kl</td>" not in page
+    )  # only what differs from the preset
     assert f"drit train --resume {copy} --steps 12" in page and f"drit translate {copy} PICTURES" in page
 
 
@@ -149,7 +151,7 @@ def test_runs_of_other_versions(copy: Path) -> None:
     (copy / "data.json").unlink()
     write_report(copy)
     page = (copy / "report.html").read_text(encoding="utf-8")
-    assert "The preset future is not known here" in page and "<td>colour.depth</td>" in page
+    assert "The preset future of this method is not known here" in page and "<td>colour.depth</td>" in page
     assert "Not read:" in page and "data.json" in page
 
 

@@ -278,12 +278,16 @@ def _styles_ignored(seen: Sequence[Line], name: str, config: TrainConfig) -> lis
         return []
     difference = seen[-1][f"watch/diversity_{target}"]
     real = difference / max(seen[-1][name], 1e-9)
-    seeking = config.loss.mode_seeking
-    advice = [f"--loss.mode-seeking {2 * seeking if seeking else 0.3:g}"]
-    if config.network.init == "published":
-        advice.insert(0, "--network.init scaled (a new run)")
-    if config.network.generator == "concat":
-        advice.append("--network.generator feature (a new run)")
+    latent = config.loss.latent_regression or 5.0
+    if config.method.startswith("drit"):
+        seeking = config.loss.mode_seeking
+        advice = [f"--loss.mode-seeking {2 * seeking if seeking else 0.3:g}"]
+        if config.network.init == "published":
+            advice.insert(0, "--network.init scaled (a new run)")
+        if config.network.generator == "concat":
+            advice.append("--network.generator feature (a new run)")
+    else:
+        advice = [f"a larger weight of what ties outputs to styles: --loss.latent-regression {2 * latent:g}"]
     return [
         Warned(
             f"styles_ignored_{target}",
@@ -299,13 +303,14 @@ def _content_tells(seen: Sequence[Line], config: TrainConfig) -> list[Warned]:
     if not iterations or seen[-1]["step"] < EARLY * config.steps:
         return []
     weight = config.loss.content_adversarial
+    hidden = config.method.startswith("drit") or any("/content_adversarial" in name for name in seen[-1])
+    advice = f"--loss.content-adversarial {2 * weight or 1:g}, or " if hidden else ""
     return [
         Warned(
             "content_tells_domain",
             f"the content code tells the domains apart: a linear probe is right for "
             f"{seen[-1]['watch/content_probe']:.0%} of held-out pictures for {iterations} iterations (chance is the "
-            f"goal), so styles carry less. Try --loss.content-adversarial {2 * weight or 1:g}, or pictures of the "
-            "two domains that are closer in what they show",
+            f"goal), so styles carry less. Try {advice}pictures of the domains that are closer in what they show",
         )
     ]
 

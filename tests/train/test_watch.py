@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from drit.config import TrainConfig, preset
-from drit.methods.base import Capabilities, Method, Noise, Pair, Prepared, Update
+from drit.config import TrainConfig
+from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.drit import DRIT
+from drit.presets import preset
 from drit.train import checkpoint as files
 from drit.train import loop, watch
 from drit.train.log import read_lines, read_metrics
@@ -38,14 +39,14 @@ class Painter(Method):
         self.dropout = nn.Dropout(0.5)
         self.norm = nn.BatchNorm2d(1)
         self.capabilities = Capabilities(
-            paired=False, multimodal=True, exemplar=style_dim > 0, directions=directions, style_dim=style_dim
+            multimodal=True, exemplar=style_dim > 0, directions=directions, style_dim=style_dim
         )
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Painter:
         return cls(1.0)
 
-    def updates(self, batches: Iterator[Pair], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         raise NotImplementedError
 
     def content(self, x: Tensor, domain: str) -> Tensor:
@@ -84,6 +85,7 @@ def test_methods_without_styles_or_with_one_direction() -> None:
     assert watch.measure(Painter(1.0, style_dim=0), PICTURES, seed=0) == {}
     one = watch.measure(Painter(1.0, directions=("b",)), PICTURES, seed=0)
     assert {name[-2:] for name in one} == {"_b"}
+    assert watch.measure(Painter(1.0, directions=()), {"a": PICTURES["a"]}, seed=0) == {}  # draws, translates nothing
     many = {d: torch.rand(8, 1, 4, 4) for d in "abc"}
     three = Painter(1.0, directions=("a", "b", "c"))
     assert {"watch/diversity_c", "watch/content_probe"} <= set(watch.measure(three, many, seed=0))
@@ -142,7 +144,7 @@ def test_balance_of_guessing_discriminators_is_one() -> None:
         for network in (method.discriminator, method.random_discriminator, method.content_discriminator):
             for p in network.parameters():
                 nn.init.zeros_(p)
-        batches = iter(lambda: Pair(torch.rand(2, 1, 16, 16), torch.rand(2, 3, 16, 16)), None)
+        batches = iter(lambda: {"a": torch.rand(2, 1, 16, 16), "b": torch.rand(2, 3, 16, 16)}, None)
         losses = {
             f"{update.name}/{name}": float(value.detach())
             for update in method.updates(batches, 0, Noise(0, 0))
@@ -192,16 +194,20 @@ def test_ignored_styles() -> None:
     config = replace(config, loss=replace(config.loss, mode_seeking=0.5))
     (message,) = told(series(6, **bad), config).values()
     assert message.endswith("try --network.init scaled (a new run), or --loss.mode-seeking 1")
+    (message,) = told(series(6, **bad), replace(CONFIG, method="other")).values()
+    assert "mode-seeking" not in message and message.endswith("--loss.latent-regression 20")
 
 
 def test_content_that_tells_the_domains_apart() -> None:
-    bad = {"watch__content_probe": 1.0}
+    bad = {"watch__content_probe": 1.0, "generators__content_adversarial_a": 1.0}
     assert told(series(9, **bad)) == {}  # the first quarter of 8000 iterations: every code does
     found = told(series(10, **bad))
     assert list(found) == ["content_tells_domain"]
     assert "right for 100% of held-out pictures" in found["content_tells_domain"]
     assert "--loss.content-adversarial 2" in found["content_tells_domain"]
     assert told(series(40, watch__content_probe=0.9)) == {}
+    other = told(series(10, watch__content_probe=1.0), replace(CONFIG, method="other"))["content_tells_domain"]
+    assert other.endswith("Try pictures of the domains that are closer in what they show")
 
 
 def test_discriminators_that_win() -> None:
