@@ -52,3 +52,10 @@ def test_low_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
     x = torch.linspace(-1, 1, 999).to(dtype).reshape(1, 1, 27, 37)
     assert losses.reconstruction(x, -x).dtype == torch.float32
     assert float(losses.reconstruction(x, -x)) == pytest.approx(float((2 * x.double()).abs().mean()), rel=1e-6)
+
+
+def test_a_discriminator_that_cannot_tell_is_at_chance() -> None:
+    half = {"logistic": torch.zeros(2, 1, 3, 3), "least_squares": torch.full((2, 1, 3, 3), 0.5)}
+    for kind, logits in half.items():
+        assert float(losses.discrimination(logits, logits, kind)) == pytest.approx(losses.at_chance(kind))  # type: ignore[arg-type]
+        assert float(losses.gan(kind)(logits, 1.0)) == pytest.approx(losses.at_chance(kind) / 2)  # type: ignore[arg-type]

@@ -7,7 +7,6 @@ discriminator. One iteration: content discriminator (several batches), domain di
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -90,7 +89,7 @@ class DRIT(Method):
 
     def at_chance(self) -> dict[str, float]:
         """Two binary cross-entropies of log 2 at each scale (for each random style); one pair for content codes."""
-        pair = 2 * math.log(2)
+        pair = losses.at_chance()
         domain = self.network.discriminator_scales * pair
         found = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
         randoms = 2 if self.loss.mode_seeking else 1

@@ -326,12 +326,13 @@ def _discriminators(seen: Sequence[Line], config: TrainConfig) -> list[Warned]:
         if iterations := lasting(seen, partial(_guesses, name=name)):
             guessing.append(f"{term} for {iterations} iterations")
     if winning:
+        advice = "--network.spectral-norm or " if config.method.startswith("drit") else ""
         found.append(
             Warned(
                 "discriminators_win",
-                f"the discriminators win: {'; '.join(winning)}. The generators learn little from that: try "
-                f"--network.spectral-norm or a smaller --network.discriminator-width (a new run), --optim.lr "
-                f"{config.optim.lr / 2:g}, or more pictures",
+                f"the discriminators win: {'; '.join(winning)}. The generators learn little from that: try {advice}a "
+                f"smaller --network.discriminator-width (a new run), --optim.lr {config.optim.lr / 2:g}, or more "
+                "pictures",
             )
         )
     if guessing:
