@@ -187,6 +187,9 @@ class LogConfig:
 
     metrics_every: int = setting(10, "iterations between lines of metrics.jsonl and TensorBoard")
     sample_every: int = setting(1000, "iterations between sample sheets; 0: none")
+    watch_every: int = setting(
+        200, "iterations between looks at a few fixed pictures: diversity, content probe, warnings; 0: none"
+    )
     checkpoint_every: int = setting(1000, "iterations between checkpoints")
     keep: int = setting(3, "newest checkpoints kept")
     keep_every: int = setting(0, "checkpoints at multiples of this many iterations are kept for good; 0: none")

@@ -67,11 +67,19 @@ def write_gallery(
         if s.image is not None:
             picture = f'<div class="picture"><img alt="{e(s.title)}" src="{_data_uri(s.image)}"></div>'
         parts.append(f'<section id="s{i}"><h2>{e(s.title)}</h2><p>{e(s.text)}</p>{picture}{s.svg}</section>')
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{e(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
+    body = (
         f"<h1>{e(title)}</h1><p>{e(summary)}</p>{table}<nav>{links}</nav>{''.join(parts)}"
-        f'<p class="soft">{e(footer)}</p></body></html>\n'
+        f'<p class="soft">{e(footer)}</p>'
+    )
+    write_page(path, title, body)
+
+
+def write_page(path: Path, title: str, body: str, style: str = "") -> None:
+    """Write a page in the gallery's style, whole or not at all. title: plain text. body: HTML. style: more CSS."""
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}{style}</style></head>'
+        f"<body>{body}</body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())
@@ -84,12 +92,18 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def curves_svg(
-    series: Mapping[str, Sequence[tuple[float, float]]], title: str, width: int = 760, height: int = 260
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    title: str,
+    width: int = 760,
+    height: int = 260,
+    level: float | None = None,
 ) -> str:
-    """Curves (x, y) with axes, round ticks and a legend, as SVG. Points that are not finite are left out."""
+    """Curves (x, y) with axes, round ticks and a legend, as SVG. Points that are not finite are left out.
+
+    A series without a name has no legend. level: a height to compare with, drawn as a dashed line."""
     finite = {n: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for n, points in series.items()}
     xs = [x for points in finite.values() for x, _ in points]
-    ys = [y for points in finite.values() for _, y in points]
+    ys = [y for points in finite.values() for _, y in points] + ([] if level is None else [level])
     if not xs:
         return (
             f'<svg viewBox="0 0 {width} 40" role="img"><text x="8" y="24">{html.escape(title)}: no points</text></svg>'
@@ -110,10 +124,16 @@ def curves_svg(
     for t in x_ticks:
         x, _ = place(t, y0)
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{t:g}</text>')
+    if level is not None:
+        _, y = place(x0, level)
+        dashes = 'stroke="currentColor" stroke-opacity=".55" stroke-dasharray="5 4"'
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" {dashes}/>')
     legend = right
     for (name, points), colour in reversed(list(zip(finite.items(), _cycled(len(finite)), strict=True))):
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*p) for p in points))
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+        if not name:
+            continue
         legend -= 7 * len(name) + 26
         parts.append(f'<rect x="{legend}" y="6" width="12" height="8" fill="{colour}"/>')
         parts.append(f'<text x="{legend + 16}" y="14">{html.escape(name)}</text>')

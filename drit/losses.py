@@ -61,6 +61,14 @@ def discrimination(
     return gan(kind)(real, 1.0) + gan(kind)(fake, 0.0)
 
 
+def at_chance(kind: Literal["logistic", "least_squares"] = "logistic") -> float:
+    """`discrimination` of one scale by a discriminator that cannot tell, D = 1/2; the generators' loss is half of it.
+
+    logistic: 2 log 2 = 1.386. least squares: 2 (1/2)^2 = 0.5.
+    """
+    return 0.5 if kind == "least_squares" else 2 * math.log(2)
+
+
 def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """What the content discriminator minimises: tell the content codes of domain a (0) from those of b (1).
 

@@ -49,7 +49,7 @@ def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) 
             discriminator_layers=2,
         ),
         optim=replace(config.optim, ema=0.9, content_discriminator_steps=2),
-        log=replace(config.log, metrics_every=1, sample_every=3, checkpoint_every=3, tensorboard=False),
+        log=replace(config.log, metrics_every=1, sample_every=3, watch_every=6, checkpoint_every=3, tensorboard=False),
     )
     return replace(config, **changes)  # type: ignore[arg-type]
 

@@ -63,3 +63,10 @@ def test_least_squares_by_hand() -> None:
         10.0
     )
     assert losses.gan("least_squares") is losses.least_squares and losses.gan("logistic") is losses.adversarial
+
+
+def test_a_discriminator_that_cannot_tell_is_at_chance() -> None:
+    half = {"logistic": torch.zeros(2, 1, 3, 3), "least_squares": torch.full((2, 1, 3, 3), 0.5)}
+    for kind, logits in half.items():
+        assert float(losses.discrimination(logits, logits, kind)) == pytest.approx(losses.at_chance(kind))  # type: ignore[arg-type]
+        assert float(losses.gan(kind)(logits, 1.0)) == pytest.approx(losses.at_chance(kind) / 2)  # type: ignore[arg-type]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from drit.commands import INTERRUPTED, command, show
-from drit.errors import UsageError
+from drit.errors import DritError, UsageError
 from drit.flags import add_settings, settings
 
 
@@ -57,7 +58,11 @@ def train(values: argparse.Namespace) -> int:
         words += f"\n{_next(config.method, outcome.run)}"
     else:
         words += f"\nSaved. Go on: drit train --resume {outcome.run}"
+    report = _report(outcome.run)
+    if report:
+        words += f"\nReport: {report}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
+    result["report"] = report
     show(values, result, words)
     return 0 if outcome.finished else INTERRUPTED
 
@@ -69,3 +74,14 @@ def _next(method: str, run: Path) -> str:
     if method_class(method).domains[1] == 1:
         return f"Draw pictures with it: drit sample {run} --out DIR"
     return f"Translate with it: drit translate {run} PICTURES --to b --out DIR --styles 5"
+
+
+def _report(run: Path) -> str:
+    """The run's report, written; empty, and the reason told, where that fails: the training is saved all the same."""
+    from drit.report import write_report
+
+    try:
+        return str(write_report(run)["report"])
+    except DritError as error:
+        print(f"No report: {error}", file=sys.stderr)
+        return ""

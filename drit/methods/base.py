@@ -154,6 +154,11 @@ class Method(nn.Module, ABC):
         """Learning rate of each network."""
         return {name: optim.lr for name, _ in self.named_children()}
 
+    def at_chance(self) -> dict[str, float]:
+        """Losses of discriminators that only guess, by their names in the metrics (`update/term`); the watch compares
+        with them. None known: no comparison."""
+        return {}
+
     @abstractmethod
     def content(self, x: Tensor, domain: str) -> Tensor:
         """Content code of pictures of `domain`."""

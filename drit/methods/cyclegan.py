@@ -60,6 +60,9 @@ class CycleGAN(Method):
         for d, pool in self.pools.items():
             pool.load(state[f"pool_{d}"])
 
+    def at_chance(self) -> dict[str, float]:
+        return {f"discriminators/domain_adversarial_{d}": losses.at_chance(self.loss.gan) for d in self.channels}
+
     # Use
 
     def content(self, x: Tensor, domain: str) -> Tensor:

@@ -87,6 +87,15 @@ class DRIT(Method):
     def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
         return super().learning_rates(optim) | {"content_discriminator": optim.content_discriminator_lr}
 
+    def at_chance(self) -> dict[str, float]:
+        """Two binary cross-entropies of log 2 at each scale (for each random style); one pair for content codes."""
+        pair = losses.at_chance()
+        domain = self.network.discriminator_scales * pair
+        found = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
+        randoms = 2 if self.loss.mode_seeking else 1
+        found |= {f"discriminators/domain_adversarial_random_{d}": randoms * domain for d in DOMAINS}
+        return found | {"content_discriminator/content_adversarial": pair}
+
     # Use
 
     def content(self, x: Tensor, domain: str) -> Tensor:

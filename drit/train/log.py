@@ -27,26 +27,13 @@ class Metrics:
 
     def __init__(self, run: Path, config: LogConfig, start: int) -> None:
         self._path = run / "metrics.jsonl"
-        self._truncate(start)
+        truncate(self._path, start)
         self._file = open(self._path, "a", encoding="utf-8")
         self._board: Any = None
         if config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
 
             self._board = SummaryWriter(str(run), purge_step=start or None)
-
-    def _truncate(self, start: int) -> None:
-        """Drop lines after iteration `start` (they will be computed again) and a half-written last line."""
-        if not self._path.exists():
-            return
-        kept = []
-        for line in self._path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= start:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
-                continue
-        self._path.write_text("".join(kept), encoding="utf-8")
 
     def write(self, step: int, values: dict[str, float]) -> None:
         self._file.write(json.dumps({"step": step, **{k: round_significant(v) for k, v in values.items()}}) + "\n")
@@ -61,14 +48,39 @@ class Metrics:
             self._board.close()
 
 
-def read_metrics(run: Path) -> list[dict[str, float]]:
-    """All whole lines of a run's metrics.jsonl."""
-    lines = []
-    for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+def truncate(path: Path, start: int) -> None:
+    """Drop the lines of a file of JSON lines after iteration `start`, and half-written ones; no file is no error."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            lines.append(json.loads(line))
+            if json.loads(line)["step"] <= start:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """All whole lines of a run's metrics.jsonl. Raises OSError where there is none."""
+    return _whole((run / "metrics.jsonl").read_text(encoding="utf-8"))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole objects of a file of JSON lines (metrics.jsonl, warnings.jsonl); of a file that is not there, none."""
+    return _whole(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _whole(text: str) -> list[dict[str, Any]]:
+    lines = []
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
         except ValueError:
             continue
+        if isinstance(found, dict) and "step" in found:
+            lines.append(found)
     return lines
 
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -38,6 +39,7 @@ from drit.train.log import Bar, Metrics, sample_sheet
 from drit.train.schedule import rate_factor
 from drit.train.setup import choose_device, describe, open_sets, record, recorded_config, settled
 from drit.train.step import Parts, gradients, make_optimizers
+from drit.train.watch import Watch
 
 # Settings that change nothing of the result, or that a resume is meant to change.
 FREE_TO_CHANGE = ("steps", "preset", "threads", "accumulate", "recompute", "log.", "data.workers", "data.cache")
@@ -70,10 +72,10 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
     sets = open_sets(config)
     config = settled(config, sets)
     method_class(config.method), choose_device(config.device)  # raise before anything is written
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", record(config))
-    write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
     with Trainer(config, out, sets) as trainer:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "config.json", record(config, trainer.chosen()))
+        write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
         return trainer.run(stop_after)
 
 
@@ -107,7 +109,7 @@ def resume(
         )
     with Trainer(config, run, sets) as trainer:
         trainer.restore(found)
-        write_json(run / "config.json", record(config))
+        write_json(run / "config.json", record(config, trainer.chosen()))
         write_json(run / "data.json", told)
         return trainer.run(stop_after)
 
@@ -166,6 +168,7 @@ class Trainer:
         self.step = 0  # iterations done
         self.stream: BatchStream | None = None
         self.position = 0  # batches drawn
+        self.seconds = 0.0  # of training, by the clock on the wall, over all calls
         self.last: dict[str, float] = {}
         self._stopping = False
 
@@ -206,6 +209,7 @@ class Trainer:
                 group.update(own)  # settings come from the configuration, moments from the checkpoint
                 group["lr"] = rate
         self.method.load_training_state(state.get("method", {}))
+        self.seconds = meta.get("seconds", 0.0)
         self.step, self.position = state["step"], state["position"]
 
     def run(self, stop_after: int | None = None) -> Outcome:
@@ -220,21 +224,27 @@ class Trainer:
         workers = self.start_stream()
         metrics, bar = Metrics(self.path, config.log, self.step), Bar(config.steps, self.step)
         bar.say(self._introduction(workers))
+        watch = Watch(self.path, config, self.method.at_chance(), self.fixed_pictures, self.step)
         saved = self.step
         sums: dict[str, Tensor] = {}
         counted = 0
         told = {name for s in self.sets.values() for name in s.skipped}
+        began = time.monotonic() - self.seconds
         try:
             with _Interrupt(self):
                 while self.step < end and not self._stopping:
                     for name, value in self.iterate().items():
                         sums[name] = sums[name] + value if name in sums else value
                     counted += 1
+                    self.seconds = time.monotonic() - began
                     for name, why in [item for s in self.sets.values() for item in s.skipped.items()]:
                         if name not in told:
                             told.add(name)
                             bar.say(f"skipped: {why}")
-                    log_now = self.step % config.log.metrics_every == 0 or self.step == end or self._stopping
+                    watch_now = bool(config.log.watch_every) and self.step % config.log.watch_every == 0
+                    log_now = (
+                        self.step % config.log.metrics_every == 0 or self.step == end or self._stopping or watch_now
+                    )
                     save_now = self.step % config.log.checkpoint_every == 0 or self.step == end or self._stopping
                     if log_now or save_now or self.device.type == "cpu":
                         self.last = {name: float(v) / counted for name, v in sums.items()}
@@ -242,8 +252,13 @@ class Trainer:
                         bar.update(self.step, {n: v for n, v in self.last.items() if n.startswith("total/")})
                     if log_now:
                         rates = {f"rate/{n}": o.param_groups[0]["lr"] for n, o in self.optimizers.items()}
-                        metrics.write(self.step, self.last | {"rate/generator": max(rates.values())})
+                        values = self.last | {"rate/generator": max(rates.values())}
+                        if watch_now:
+                            values |= self.look(watch)
+                        metrics.write(self.step, values)
                         sums, counted = {}, 0
+                        for words in watch.judge(self.step, values) if watch_now else ():
+                            bar.say(words)
                     if config.log.sample_every and (self.step % config.log.sample_every == 0 or self.step == end):
                         self.write_samples()
                     if save_now:
@@ -330,25 +345,44 @@ class Trainer:
             self._check_finite(self.step)
         depth = {d: s.depth for d, s in self.sets.items()}
         meta = describe(self.config, self.channels, depth, {k: v for k, v in self.last.items() if math.isfinite(v)})
+        meta["seconds"] = round(self.seconds, 1)
         files.save(self.path, self.step, weights, self.average, state, meta)
         files.prune(self.path, self.config.log.keep, self.config.log.keep_every)
 
     def write_samples(self) -> None:
         """A sample sheet of the first pictures of each domain, by the averaged weights if there are any."""
-        size = self.config.data.crop
-        pictures = {}
-        for d, s in self.sets.items():
-            chosen = np.linspace(0, len(s) - 1, min(SAMPLE_PICTURES, len(s))).astype(int)
-            crops = [to_tensor(centre_crop(s.get(int(i)), size)) for i in chosen]
-            pictures[d] = torch.stack(crops).to(self.device, memory_format=torch.channels_last)
         path = self.path / "samples" / f"step_{self.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        kept = self._swap_average()
-        self.method.eval()  # as translation runs it: without dropout
-        with autocast(self.dtype, self.device):
+        pictures = self.fixed_pictures(SAMPLE_PICTURES)
+        with self.averaged():
             sample_sheet(self.method, pictures, path, self.config.seed)
-        self.method.train()
-        self._swap_back(kept)
+
+    def look(self, watch: Watch) -> dict[str, float]:
+        """The watch's numbers, by the averaged weights if there are any."""
+        with self.averaged():
+            return watch.look(self.method, self.last)
+
+    def fixed_pictures(self, count: int) -> dict[str, Tensor]:
+        """Up to `count` pictures of each domain, spread evenly over it, cut in the middle: (N, C, H, W) in [-1, 1]."""
+        pictures = {}
+        for d, s in self.sets.items():
+            chosen = np.linspace(0, len(s) - 1, min(count, len(s))).astype(int)
+            crops = [to_tensor(centre_crop(s.get(int(i)), self.config.data.crop)) for i in chosen]
+            pictures[d] = torch.stack(crops).to(self.device, memory_format=torch.channels_last)
+        return pictures
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While open, the method computes as translation does: averaged weights if there are any, no dropout, the run's
+        precision."""
+        kept = self._swap_average()
+        self.method.eval()
+        try:
+            with autocast(self.dtype, self.device):
+                yield
+        finally:
+            self.method.train()
+            self._swap_back(kept)
 
     def _swap_average(self) -> dict[str, Tensor]:
         kept = {}
@@ -365,13 +399,22 @@ class Trainer:
         """Finish the iteration at hand, save and return."""
         self._stopping = True
 
+    def chosen(self) -> dict[str, Any]:
+        """What the settings left to the program: arithmetic, device, threads, as they are."""
+        device = str(self.device)
+        if self.device.type == "cuda":
+            device += f" ({torch.cuda.get_device_name(self.device)})"
+        threads = torch.get_num_threads()
+        return {"precision": str(self.dtype).removeprefix("torch."), "device": device, "threads": threads}
+
     def _introduction(self, workers: int) -> str:
         counts = ", ".join(f"{d} {len(s)} pictures of {s.channels} channels" for d, s in self.sets.items())
         skipped = "".join(f"\nskipped: {why}" for s in self.sets.values() for why in s.skipped.values())
+        chosen = self.chosen()
         millions = sum(p.numel() for p in self.method.parameters()) / 1e6
         return (
             f"{self.config.method} ({self.config.preset}): {counts}; {millions:.1f} M weights; "
-            f"{str(self.dtype).removeprefix('torch.')} on {self.device}, {torch.get_num_threads()} threads, "
+            f"{chosen['precision']} on {chosen['device']}, {chosen['threads']} threads, "
             f"{workers} loader processes; iterations {self.step} to {self.config.steps} into {self.path}{skipped}"
         )
 

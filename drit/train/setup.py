@@ -14,6 +14,7 @@ from drit.config import TrainConfig, from_dict, to_dict
 from drit.data.folders import Half, PictureSet, open_domain
 from drit.data.pairs import align
 from drit.errors import CheckpointError, UsageError
+from drit.machine import processor
 from drit.methods import method_class
 from drit.train import checkpoint as files
 
@@ -108,9 +109,10 @@ def recorded_config(run: Path) -> TrainConfig:
         raise CheckpointError(f"{run}/config.json does not hold this version's settings: {error}") from error
 
 
-def record(config: TrainConfig) -> dict[str, Any]:
-    """What config.json of a run holds."""
-    return {"settings": to_dict(config), "versions": _versions()}
+def record(config: TrainConfig, chosen: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What config.json of a run holds. chosen: what `auto` and 0 among the settings became (`Trainer.chosen`)."""
+    found = {"settings": to_dict(config), "versions": _versions(), "machine": processor()}
+    return found | ({"chosen": chosen} if chosen else {})
 
 
 def describe(

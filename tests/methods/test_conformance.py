@@ -80,6 +80,7 @@ def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, 
     names = {n for n, child in method.named_children() if any(True for _ in child.parameters())}
     assert set(method.inference) <= names
     moved: set[str] = set()
+    terms: set[str] = set()
     for step in (0, config.steps - 1):  # methods in stages move other networks later
         for update in method.updates(batches(method), step, Noise(0, step)):
             assert set(update.networks) <= names
@@ -93,7 +94,9 @@ def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, 
                 )
                 assert any(g is not None and bool(g.any()) for g in grads), network
             moved |= set(update.networks)
+            terms |= {f"{update.name}/{term}" for term in update.losses}
     assert moved == names
+    assert set(method.at_chance()) <= terms  # what the watch compares
     assert names <= set(method.learning_rates(config.optim))
 
 

@@ -89,6 +89,19 @@ def test_more_steps_go_on(run: Path, folders: tuple[Path, Path], tmp_path: Path)
     assert (outcome.step, outcome.finished) == (8, True)
 
 
+def test_a_run_records_what_the_settings_left_open(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    config = tiny(*folders, precision="bfloat16")
+    loop.train(config, tmp_path / "run", stop_after=1)
+    record = files.read_json(tmp_path / "run" / "config.json")
+    assert record["chosen"] == {"precision": "bfloat16", "device": "cpu", "threads": 1}
+    assert (record["settings"]["device"], record["settings"]["precision"]) == ("auto", "bfloat16")  # as they were given
+    assert record["machine"].endswith("Linux") if sys.platform == "linux" else record["machine"]
+    del record["chosen"], record["machine"]  # a run of an earlier version has neither
+    (tmp_path / "run" / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    assert loop.resume(tmp_path / "run").finished
+    assert files.read_json(tmp_path / "run" / "config.json")["chosen"]["threads"] == 1
+
+
 def test_ctrl_c_saves_and_tells_how_to_go_on(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """A real process, a real signal: exit code 130, a whole checkpoint, the command to resume, no traceback."""
     out, settings = tmp_path / "run", tmp_path / "settings.json"
