@@ -124,6 +124,8 @@ def test_intervals() -> None:
     held = [low < 3 < high for low, high in (bootstrap.mean_interval(rng.normal(3, 2, 60), 200, 1) for _ in range(200))]
     assert 0.88 < np.mean(held) < 0.99
     assert all(w.sum() == 7 for w in bootstrap.draws(7, 5, 0))
+    assert [sorted(w) for w in bootstrap.draws(2, 20, 0)] == [[1, 1]] * 20
+    assert bootstrap.mean_interval(np.array([4.0]), 5, 0) == (4, 4)
     assert bootstrap.normal_interval(5.0, [1.0, 3.0]) == pytest.approx((5 - 1.96 * 2**0.5, 5 + 1.96 * 2**0.5), abs=1e-4)
 
 

@@ -111,7 +111,7 @@ def test_wrong_files(alexnet: dict[str, Tensor], tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "ran",))
 
-    path.write_bytes(pickle.dumps({"features.0.weight": Hostile()}))
+    path.write_bytes(pickle.dumps({"features.0.weight": Hostile()}, protocol=2))
     with pytest.raises(DataError, match="cannot be read as weights"):
         features.load_published("alexnet", path)
     assert not (tmp_path / "ran").exists()
