@@ -51,15 +51,22 @@ class Number:
 
 
 def write_gallery(
-    path: Path, title: str, summary: str, numbers: Sequence[Number], sections: Sequence[Section], footer: str = ""
+    path: Path,
+    title: str,
+    summary: str,
+    numbers: Sequence[Number],
+    sections: Sequence[Section],
+    footer: str = "",
+    heads: tuple[str, str, str] = ("measured", "", "to expect"),
 ) -> None:
-    """Write the page, whole or not at all. All texts are plain and are escaped."""
+    """Write the page, whole or not at all. All texts are plain and are escaped. heads: of the table of numbers."""
     e = html.escape
     rows = "".join(
         f'<tr><td>{e(n.name)}</td><td class="number">{e(n.value)}</td><td class="soft">{e(n.expected)}</td></tr>'
         for n in numbers
     )
-    table = f"<table><tr><th>measured</th><th></th><th>to expect</th></tr>{rows}</table>" if numbers else ""
+    head = "".join(f"<th>{e(h)}</th>" for h in heads)
+    table = f"<table><tr>{head}</tr>{rows}</table>" if numbers else ""
     links = "".join(f'<a href="#s{i}">{e(s.title)}</a>' for i, s in enumerate(sections))
     parts = []
     for i, s in enumerate(sections):

@@ -160,6 +160,32 @@ class Translator:
             for part in styles.to(self.device).split(chunk):
                 yield self.method.render(prepared, part, target).float().cpu()
 
+    @torch.inference_mode()
+    def encode_batch(self, x: Tensor, domain: str) -> Tensor:
+        """Content codes (N, C, h, w) of pictures (N, C, H, W) in [-1, 1], as padded."""
+        with autocast(self.dtype, self.device):
+            return self.method.content(self._padded(x.to(self.device)), domain)
+
+    @torch.inference_mode()
+    def style_batch(self, x: Tensor, domain: str) -> Tensor:
+        """Styles (N, S) of exemplar pictures (N, C, H, W) in [-1, 1]; float32, on the device."""
+        with autocast(self.dtype, self.device):
+            return self.method.style(self._padded(x.to(self.device)), domain).float()
+
+    @torch.inference_mode()
+    def decode_batch(self, content: Tensor, styles: Tensor, to: str, size: tuple[int, int]) -> Tensor:
+        """Pictures of domain `to` (N, K, C, H, W), float32 on the device, from the content codes of N pictures and K
+        styles of each (N, K, S), cropped to `size`."""
+        n = len(styles)
+        chunk = max(1, CHUNK_PIXELS // (n * self.method.stride**2 * content.shape[-2] * content.shape[-1]))
+        made = []
+        with autocast(self.dtype, self.device):
+            prepared: Prepared = self.method.prepare(content, to)
+            for part in styles.to(self.device).transpose(0, 1).split(chunk):  # style j belongs to picture j mod N
+                rendered = self.method.render(prepared, part.flatten(0, 1), to).float()
+                made.append(rendered[:, :, : size[0], : size[1]].unflatten(0, (len(part), n)))
+        return torch.cat(made).transpose(0, 1)
+
     def outputs(self, picture: Any, styles: Tensor, to: str) -> Iterator[Tensor]:
         """Translations of one picture, one tensor (C, H, W) in [-1, 1] for each style, of the picture's own size."""
         source = self.source(to)

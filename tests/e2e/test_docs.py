@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from drit import cli
+from drit.evaluate import protocol
 from tests import recipe
 from tests.conftest import write_pictures
 
@@ -35,6 +37,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for seed, season in enumerate(("summer", "winter", "autumn")):
         write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
+    short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
+    monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)
     ran = 0
     for command in commands(document):
         program, *words = shlex.split(command)
@@ -46,6 +50,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             words += ["--steps", "3"]
         elif words[0] == "train":
             words += SMALL
+        elif words[0] == "evaluate":
+            words += ["--threads", "1"]
         assert cli.main(words) == 0, command
         ran += 1
     assert ran >= 1

@@ -164,6 +164,10 @@ def test_every_command_serves_every_method(name: str, pictures: dict[str, Path],
         folder = pictures[translator.source(to)]
         assert cli.main(["translate", str(run), str(folder), "--to", to, "--out", str(tmp_path / "out")]) == 0
         assert len(list((tmp_path / "out").glob("*.png"))) >= 5
+        protocol = tmp_path / "protocol.json"
+        protocol.write_text('{"count": 4, "styles": 2, "learn_steps": 2, "resamples": 2}')
+        data = ["--data.a", str(pictures["a"]), "--data.b", str(pictures["b"])]
+        assert cli.main(["evaluate", str(run), *data, "--protocol", str(protocol), "--threads", "1"]) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

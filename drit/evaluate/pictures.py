@@ -1,0 +1,110 @@
+"""The real pictures of an evaluation: chosen, cropped and read in batches; their features, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.config import DataConfig
+from drit.data.decode import to_tensor
+from drit.data.folders import Half, PictureSet, open_domain
+from drit.evaluate import perceptual
+from drit.evaluate.features import FeatureNetwork, at_most
+
+_AT_ONCE = 64
+
+
+class Pictures:
+    """`count` pictures of a set, chosen by the seed (0: all), as squares cut from the middle, each by its place 0 ..
+    len - 1."""
+
+    def __init__(self, found: PictureSet, crop: int, count: int, seed: int) -> None:
+        self.set = found
+        self.crop = crop
+        n = len(found)
+        wanted = min(count or n, n)
+        self.indices = np.sort(np.random.default_rng(seed).permutation(n)[:wanted])
+        self.labels = None if found.labels is None else found.labels[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, begin: int, end: int) -> Tensor:
+        """Pictures begin .. end - 1: (N, C, crop, crop) in [-1, 1]."""
+        squares = []
+        for i in self.indices[begin:end]:
+            array = self.set.get(int(i))
+            top, left = (array.shape[0] - self.crop) // 2, (array.shape[1] - self.crop) // 2
+            squares.append(to_tensor(array[top : top + self.crop, left : left + self.crop]))
+        return torch.stack(squares)
+
+    def batches(self, size: int) -> Iterator[Tensor]:
+        for begin in range(0, len(self), size):
+            yield self.batch(begin, min(begin + size, len(self)))
+
+    def shrunk(self, side: int) -> Tensor:
+        """All of them, with at most `side` pixels: (N, C, h, w)."""
+        return torch.cat([at_most(x, side) for x in self.batches(_AT_ONCE)])
+
+    def key(self) -> tuple[str, int, str]:
+        """What identifies the pictures: their hash, the crop, and which of them."""
+        return self.set.fingerprint()["sha256"], self.crop, self.indices.tobytes().hex()
+
+
+def open_pictures(path: str, domain: str, config: DataConfig, size: int, half: Half = "") -> PictureSet:
+    """A domain's pictures, resized as a run was trained, or (size not 0) to the short side `size`.
+
+    Raises DataError for what training would refuse too: missing, too small, other channels.
+    """
+    if size:
+        config = replace(config, resize=size, resize_mode="short_side", crop=size)
+    return open_domain(path, config, domain, half)
+
+
+class Real(NamedTuple):
+    """Features of real pictures: vectors (n, D) float64, and the perceptual distance of each to the next one (n,)."""
+
+    vectors: np.ndarray
+    pairs: np.ndarray
+
+
+class RealFeatures:
+    """Features of real pictures, computed when first asked for and kept: hand one to several evaluations, and each
+    real picture is encoded once for all runs."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Any, Any] = {}
+
+    def vectors(self, network: FeatureNetwork, pictures: Pictures, device: torch.device) -> np.ndarray:
+        """(n, D) float64."""
+        return self._features(network, pictures, device).vectors
+
+    def pairs(self, network: FeatureNetwork, pictures: Pictures, device: torch.device) -> np.ndarray:
+        """Perceptual distances (n,) of each picture to the next, the last to the first."""
+        return self._features(network, pictures, device).pairs
+
+    def _features(self, network: FeatureNetwork, pictures: Pictures, device: torch.device) -> Real:
+        key = (network.record["sha256"], *pictures.key())
+        if key not in self._kept:
+            vectors, pairs = [], []
+            first = last = None
+            for x in pictures.batches(_AT_ONCE):
+                found = network(x.to(device))
+                points = perceptual.unit(found.maps, network.heads)
+                vectors.append(found.vectors.double().cpu().numpy())
+                if last is not None:
+                    pairs.append(perceptual.between(last, points[:1]))
+                else:
+                    first = points[:1].clone()
+                pairs.append(perceptual.between(points[:-1], points[1:]))
+                last = points[-1:].clone()
+            assert first is not None and last is not None  # a domain has at least two pictures
+            pairs.append(perceptual.between(last, first))
+            self._kept[key] = Real(np.concatenate(vectors), torch.cat(pairs).double().cpu().numpy())
+        kept: Real = self._kept[key]
+        return kept
