@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from drit import __version__
-from drit.commands import INTERRUPTED, data, evaluate, import_, methods, report, sample, train, translate
+from drit.commands import INTERRUPTED, compare, data, evaluate, import_, methods, report, sample, train, translate
 from drit.errors import DritError
 from drit.flags import Parser, fail
 
-COMMANDS = (train, report, translate, sample, evaluate, methods, import_, data)  # in the order of --help
+COMMANDS = (train, report, translate, sample, evaluate, compare, methods, import_, data)  # in the order of --help
 
 
 def main(arguments: list[str] | None = None) -> int:

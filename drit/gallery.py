@@ -160,3 +160,38 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(m * power for m in (1, 2, 5, 10) if raw <= m * power * (1 + 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def scatter_svg(points: Mapping[str, tuple[float, float]], x_title: str, y_title: str, size: int = 460) -> str:
+    """Named points (x, y) with axes and round ticks, as SVG; each point has its name beside it."""
+    xs, ys = zip(*points.values(), strict=True)
+    x_ticks, y_ticks = ticks(min(0.0, *xs), max(xs)), ticks(min(0.0, *ys), max(ys))
+    left, right, top, bottom = 60, size + 160, 16, size - 40
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across, up = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0]), (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+        return left + across * (right - 140 - left), bottom - up * (bottom - top)
+
+    e = html.escape
+    parts = [f'<svg viewBox="0 0 {right} {size}" role="img" aria-label="{e(y_title)} against {e(x_title)}">']
+    for t in y_ticks:
+        x, y = place(x_ticks[0], t)
+        parts.append(f'<line x1="{left}" x2="{right - 140}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{t:g}</text>')
+    for t in x_ticks:
+        x, _ = place(t, y_ticks[0])
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{t:g}</text>')
+    parts.append(f'<text x="{(left + right - 140) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">{e(x_title)}</text>')
+    middle = (top + bottom) / 2
+    turned = f'x="14" y="{middle:.0f}" text-anchor="middle" transform="rotate(-90 14 {middle:.0f})"'
+    parts.append(f"<text {turned}>{e(y_title)}</text>")
+    taken: list[tuple[float, float]] = []  # places of names, which must not lie on each other
+    for (name, point), colour in zip(points.items(), _cycled(len(points)), strict=True):
+        x, y = place(*point)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
+        line = y + 4
+        while any(abs(line - other) < 12 and abs(x - beside) < 110 for beside, other in taken):
+            line += 12
+        taken.append((x, line))
+        parts.append(f'<text x="{x + 9:.1f}" y="{line:.1f}">{e(name)}</text>')
+    return "".join([*parts, "</svg>"])

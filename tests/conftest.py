@@ -39,7 +39,7 @@ def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) 
         data=replace(config.data, a=str(a), b=str(b), resize=20, crop=16, flip=True),
         network=replace(
             config.network,
-            style_dim=3,
+            style_dim=min(3, config.network.style_dim),
             width=4,
             content_blocks=1,
             generator_blocks=1,

@@ -87,7 +87,7 @@ def evaluate(values: argparse.Namespace) -> int:
     if (out / "config.json").exists():
         raise UsageError(f"--out {out} is a run folder. Choose another.")
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
-    with _Progress() as progress:
+    with Progress() as progress:
         try:
             found = measure.evaluate(
                 model,
@@ -116,7 +116,7 @@ def evaluate(values: argparse.Namespace) -> int:
     return 0
 
 
-class _Progress:
+class Progress:
     """Bars and words on standard error; only words where it is no terminal."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class _Progress:
             disable=not sys.stderr.isatty(),
         )
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Progress:
         self._bars.start()
         return self
 

@@ -72,6 +72,7 @@ class Direction:
     cycle: list[np.ndarray] = field(default_factory=list)
     style: list[np.ndarray] = field(default_factory=list)
     codes: list[np.ndarray] = field(default_factory=list)  # pooled content codes of the inputs
+    truth: list[np.ndarray] = field(default_factory=list)  # of the output that is nearest to the true picture
     by_realism: Shown = field(default_factory=Shown)
     by_diversity: Shown = field(default_factory=Shown)
 
@@ -220,6 +221,7 @@ class _Session:
         self.device = translator.device
         self.capabilities = translator.method.capabilities
         self.styles = protocol.styles if self.capabilities.style_dim else 1
+        self.aligned = chosen["a"].shows_what(chosen["b"])
         self.compared = min(protocol.distribution_styles, self.styles)
         self.used: dict[str, FeatureNetwork] = {}  # by use, as in the result
         self._features: dict[str, FeatureNetwork] = {}
@@ -273,6 +275,9 @@ class _Session:
             outputs = self.translator.decode_batch(codes, styles[begin:end], target, (x.shape[2], x.shape[3]))
             if self.wants("disentanglement"):
                 found.codes.append(_pooled(codes))
+            if self.wants("truth") and self.aligned:
+                true = self.chosen[target].batch(begin, end).to(outputs)
+                found.truth.append(_levels(outputs, true[:, None]).min(1))
             for part in range(0, end - begin, max(1, _ENCODED // self.styles)):
                 rows = slice(part, part + max(1, _ENCODED // self.styles))
                 self._compare(target, x[rows], outputs[rows], reals, found)
@@ -362,6 +367,8 @@ class _Session:
             results["style_error"] = self._mean(found.style)
         if self.wants("content"):
             results["content_kept"] = self._content(target, found)
+        if self.wants("truth"):
+            results["truth"] = self._mean(found.truth)
         return results
 
     def _mean(self, parts: list[np.ndarray], network: FeatureNetwork | None = None) -> dict[str, Any] | None:
@@ -436,5 +443,5 @@ def _pooled(codes: Tensor) -> np.ndarray:
 
 
 def _levels(made: Tensor, x: Tensor) -> np.ndarray:
-    """Mean absolute difference of each picture, in levels of 255: (N,)."""
-    return (127.5 * (made - x).abs().mean((1, 2, 3))).double().cpu().numpy()
+    """Mean absolute difference of each picture (..., C, H, W), in levels of 255."""
+    return (127.5 * (made - x).abs().mean((-3, -2, -1))).double().cpu().numpy()

@@ -30,6 +30,13 @@ _NUMBERS: dict[str, tuple[str, float, str, int, str]] = {
     "cross_cycle": ("there and back", 1, " of 255", 2, "mean difference of input and output translated back"),
     "style_error": ("style regression", 1, "", 3, "0: the output shows its style; 0.80: it shows none"),
     "content_kept": ("content kept", 100, " %", 1, "outputs that a classifier of real pictures reads rightly"),
+    "truth": (
+        "best output to the true picture",
+        1,
+        " of 255",
+        2,
+        "mean difference of the nearest output from the picture of the same name",
+    ),
     "domain_guessed": ("domain guessed from content", 100, " %", 1, "50: the content tells nothing of the domain"),
 }
 

@@ -34,6 +34,15 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def shows_what(self, other: Pictures) -> bool:
+        """Whether picture n of both shows the same scene: files of the same names, as paired sets have them."""
+        folders = all(p.set.fingerprint()["kind"] == "folder" for p in (self, other))
+        if not folders or len(self) != len(other):
+            return False
+        return [self.set.key(int(i)) for i in self.indices] == [other.set.key(int(i)) for i in other.indices] and all(
+            self.set.size(int(i)) == other.set.size(int(i)) for i in self.indices
+        )
+
     def batch(self, begin: int, end: int) -> Tensor:
         """Pictures begin .. end - 1: (N, C, crop, crop) in [-1, 1]."""
         squares = []

@@ -11,7 +11,7 @@ from drit.config import from_dict, setting, to_dict
 from drit.errors import UsageError, nearest
 
 VERSION = 1  # raised when a number computed by the same settings would be another one
-METRICS = ("fid", "kid", "ndb", "jsd", "lpips", "reconstruction", "style", "content", "disentanglement")
+METRICS = ("fid", "kid", "ndb", "jsd", "lpips", "reconstruction", "style", "content", "disentanglement", "truth")
 
 
 @dataclass(frozen=True)

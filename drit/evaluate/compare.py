@@ -1,0 +1,186 @@
+"""Several runs under one protocol: the same inputs, the same real pictures (encoded once), one table.
+
+A result that is there already, of the same weights, protocol and pictures, is kept: an interrupted comparison goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drit.atomic import write_json
+from drit.config import TrainConfig, from_dict
+from drit.errors import UsageError
+from drit.evaluate.measure import Step, evaluate
+from drit.evaluate.pictures import Pictures, RealFeatures, open_pictures
+from drit.evaluate.protocol import Protocol, comparable, to_json
+from drit.methods.cost import cost
+from drit.train import checkpoint as files
+from drit.translate import Translator
+
+INPUTS = 4  # shown of each direction
+STYLES = 6
+TIMED_OUTPUTS = 10
+TIMES = 3
+
+
+@dataclass
+class Compared:
+    """One run of a comparison. shown: of each target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W)."""
+
+    name: str
+    result: dict[str, Any]
+    cost: dict[str, float | None]
+    shown: dict[str, tuple[Tensor, Tensor]]
+
+
+def compare(
+    runs: Sequence[Path],
+    data: Mapping[str, str],
+    protocol: Protocol,
+    out: Path,
+    networks: Mapping[str, str],
+    training: Mapping[str, str] | None = None,
+    threads: int = 0,
+    say: Callable[[str], None] = lambda words: None,
+    step: Callable[[str, int], Step] = lambda title, total: lambda done: None,
+) -> list[Compared]:
+    """Measure every run by the protocol; results are kept in OUT/results.
+
+    training: what feature networks learn from; the training pictures of the first run without. Raises UsageError when
+    the runs cannot stand in one table: other channels, other training crops, other pictures.
+    """
+    metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
+    configs = {name: from_dict(TrainConfig, meta["config"]) for name, meta in metas.items()}
+    _check(metas, configs, protocol)
+    first = next(iter(configs.values()))
+    training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
+    real = RealFeatures()
+    found: list[Compared] = []
+    for (name, meta), run in zip(metas.items(), runs, strict=True):
+        translator = Translator.load(run, threads=threads)
+        path = out / "results" / f"{name}.json"
+        result = _kept(path, run, protocol, found[0].result if found else None)
+        if result is None:
+            say(f"Measuring {name}.")
+            result = evaluate(
+                run,
+                data,
+                protocol,
+                out / "features",
+                networks=networks,
+                training=training,
+                real=real,
+                translator=translator,
+                say=say,
+                step=step,
+            ).result
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, result)
+        if found and (reasons := comparable(found[0].result, result)):
+            raise UsageError(f"{found[0].name} and {name} cannot be compared: {'; '.join(reasons)}.")
+        shown = _outputs(translator, configs[name], data, protocol)
+        found.append(Compared(name, result, _cost(translator, configs[name], meta, shown), shown))
+    return found
+
+
+def names(runs: Sequence[Path]) -> list[str]:
+    """A name for each run: its folder's, with those above it where that is not enough. Raises UsageError for one that
+    is given twice."""
+    paths = [run.resolve() for run in runs]
+    if len(set(paths)) < len(paths):
+        raise UsageError("A run is given twice.")
+    for depth in range(1, 1 + max(len(p.parts) for p in paths)):
+        found = ["-".join(p.parts[-depth:]) for p in paths]
+        if len(set(found)) == len(found):
+            break
+    return found
+
+
+def _check(metas: Mapping[str, dict[str, Any]], configs: Mapping[str, TrainConfig], protocol: Protocol) -> None:
+    """Raises UsageError for runs that cannot stand in one table, before anything is measured."""
+    (first, meta), *others = metas.items()
+    for name, other in others:
+        for domain in ("a", "b"):
+            left, right = meta["channels"].get(domain), other["channels"].get(domain)
+            if left != right:
+                raise UsageError(
+                    f"{first} and {name} cannot be compared: domain {domain} has {left} channels in one and {right} in "
+                    "the other."
+                )
+        one, two = configs[first].data, configs[name].data
+        if not protocol.size and (one.resize, one.crop) != (two.resize, two.crop):
+            raise UsageError(
+                f"{first} and {name} were trained on pictures of other sizes (resize {one.resize}, crop {one.crop}; "
+                f"resize {two.resize}, crop {two.crop}): choose one for both with --size."
+            )
+    for name, other in metas.items():
+        if "b" not in other["channels"]:
+            raise UsageError(f"{name} ({other['method']}) does not translate: it cannot be compared with runs that do.")
+
+
+def _kept(path: Path, run: Path, protocol: Protocol, first: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The result of an earlier call, if it is of these weights and this protocol and fits the first run's."""
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    with open(files.find(run) / "weights.safetensors", "rb") as file:
+        same = result["run"]["weights_sha256"] == hashlib.file_digest(file, "sha256").hexdigest()
+    if not same or result["protocol"] != to_json(protocol) or (first and comparable(first, result)):
+        return None
+    return result
+
+
+def _outputs(
+    translator: Translator, config: TrainConfig, data: Mapping[str, str], protocol: Protocol
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same inputs for every run, in the same styles where it has styles."""
+    shown = {}
+    for target in translator.method.capabilities.directions:
+        if target not in ("a", "b"):
+            continue
+        source = "a" if target == "b" else "b"
+        channels = translator.method.channels
+        settings = replace(config.data, domains=(), channels_a=channels["a"], channels_b=channels["b"])
+        found = open_pictures(data[source], source, settings, protocol.size)
+        pictures = Pictures(found, protocol.size or config.data.crop, INPUTS, protocol.seed)
+        x = pictures.batch(0, len(pictures)).to(translator.device)
+        size = translator.method.capabilities.style_dim
+        styles = translator.sample(STYLES, target, protocol.seed) if size else torch.zeros(1, 0)
+        codes = translator.encode_batch(x, source)
+        made = translator.decode_batch(codes, styles.expand(len(x), *styles.shape), target, (x.shape[2], x.shape[3]))
+        shown[target] = x.cpu(), made.float().cpu()
+    return shown
+
+
+def _cost(
+    translator: Translator, config: TrainConfig, meta: dict[str, Any], shown: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, float | None]:
+    """Parameters (M), GFLOP of one and of ten outputs, seconds of training and of ten outputs of one picture."""
+    target, (x, _) = list(shown.items())[-1]
+    _, counted = cost(config, meta["channels"], x.shape[-1])
+    size = translator.method.capabilities.style_dim
+    styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
+    seconds = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        list(translator.outputs(x[0], styles, target))
+        seconds.append(time.perf_counter() - began)
+    return {
+        "parameters_million": round(counted.parameters / 1e6, 2),
+        "trained_million": round(counted.trained / 1e6, 2),
+        "gflop": None if counted.flop is None else round(counted.flop / 1e9, 2),
+        "gflop_of_ten": None if counted.flop_of_ten is None or not size else round(counted.flop_of_ten / 1e9, 2),
+        "iterations": meta["step"],
+        "training_seconds": meta.get("seconds"),
+        "seconds_of_ten": round(statistics.median(seconds), 4),
+    }

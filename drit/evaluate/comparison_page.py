@@ -1,0 +1,125 @@
+"""A comparison in words and pictures: a table in Markdown, and a page with plots and outputs side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drit.data.decode import from_tensor
+from drit.evaluate.compare import Compared
+from drit.gallery import Section, scatter_svg, write_gallery
+from drit.sheets import sheet
+
+# name, title, factor, digits
+_COLUMNS = (
+    ("fid", "Frechet distance", 1, 3),
+    ("kid", "KID x 1000", 1000, 2),
+    ("ndb", "NDB", 1, 0),
+    ("jsd", "JSD", 1, 4),
+    ("lpips_diversity", "diversity", 1, 4),
+    ("lpips_to_input", "distance to input", 1, 4),
+    ("content_kept", "content kept, %", 100, 1),
+    ("truth", "best to the true picture", 1, 2),
+    ("cross_cycle", "there and back", 1, 2),
+    ("style_error", "style regression", 1, 3),
+)
+_COSTS = (
+    ("parameters_million", "parameters, M"),
+    ("gflop", "GFLOP, one output"),
+    ("gflop_of_ten", "GFLOP, ten"),
+    ("iterations", "iterations"),
+    ("training_seconds", "training, s"),
+    ("seconds_of_ten", "ten outputs, s"),
+)
+Row = list[str]
+
+
+def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
+    """Title, heads and rows of each table: one for each direction, then the costs. Values carry their interval."""
+    for target in ("b", "a"):
+        numbers = {c.name: c.result["to"].get(target, {}) for c in found}
+        columns = [c for c in _COLUMNS if any(n.get(c[0]) for n in numbers.values())]
+        if columns:
+            rows = [[name, *(_shown(n.get(key), f, d) for key, _, f, d in columns)] for name, n in numbers.items() if n]
+            yield f"To {target}", ["run", *(title for _, title, _, _ in columns)], rows
+    guessed = {c.name: c.result["both"].get("domain_guessed") for c in found}
+    if any(guessed.values()):
+        rows = [[name, _shown(value, 100, 1)] for name, value in guessed.items()]
+        yield "Content", ["run", "domain guessed from content, % (50: hidden)"], rows
+    costs = [[c.name, *("-" if c.cost[key] is None else f"{c.cost[key]:g}" for key, _ in _COSTS)] for c in found]
+    yield "Cost", ["run", *(title for _, title in _COSTS)], costs
+
+
+def _shown(found: dict[str, Any] | None, factor: float, digits: int) -> str:
+    if not found or found["value"] is None:
+        return "-"
+    value, (low, high) = found["value"], found["interval"]
+    if low is None or high is None:
+        return f"{factor * value:.{digits}f}"
+    return f"{factor * value:.{digits}f} ({factor * low:.{digits}f} to {factor * high:.{digits}f})"
+
+
+def markdown(found: Sequence[Compared]) -> str:
+    parts = []
+    for title, heads, rows in tables(found):
+        lines = [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+        parts.append("\n".join([f"**{title}**", "", *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def write_page(path: Path, found: Sequence[Compared]) -> None:
+    """index.html: tables, realism against diversity, and the same inputs through every run."""
+    first = found[0].result
+    protocol = first["protocol"]
+    network = ", ".join(dict.fromkeys(n["name"] for n in first["networks"].values())) or "none"
+    counts = " and ".join(f"{d['used']} of {d['source']}" for d in first["data"].values())
+    summary = (
+        f"{len(found)} runs, protocol '{protocol['name']}' version {protocol['version']}: {counts}; features: "
+        f"{network}. In brackets 95 % intervals of the bootstrap over pictures; the chance of training again is not in "
+        "them."
+    )
+    sections = [Section(title, "", svg=_html_table(heads, rows)) for title, heads, rows in tables(found)]
+    sections += list(_plots(found))
+    sections += list(_pictures(found))
+    write_gallery(path, "Comparison of runs", summary, [], sections)
+
+
+def _html_table(heads: Row, rows: list[Row]) -> str:
+    e = html.escape
+    body = "".join(f"<tr>{''.join(f'<td>{e(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="picture"><table><tr>{"".join(f"<th>{e(h)}</th>" for h in heads)}</tr>{body}</table></div>'
+
+
+def _plots(found: Sequence[Compared]) -> Iterator[Section]:
+    for target in ("b", "a"):
+        for measure, title in (("fid", "Frechet distance"), ("kid", "KID")):
+            points = {}
+            for c in found:
+                numbers = c.result["to"].get(target, {})
+                realism, diversity = numbers.get(measure), numbers.get("lpips_diversity")
+                if realism and realism["value"] is not None:
+                    points[c.name] = (diversity["value"] if diversity else 0.0, realism["value"])
+            if points:
+                svg = scatter_svg(points, "diversity of the outputs of one input", title)
+                words = "Lower is more like the real pictures, further right more diverse: the lower right is best."
+                yield Section(f"Realism and diversity, to {target}", words, svg=svg)
+                break
+
+
+def _pictures(found: Sequence[Compared]) -> Iterator[Section]:
+    for target in ("b", "a"):
+        runs = [c for c in found if target in c.shown]
+        if not runs:
+            continue
+        for i, x in enumerate(runs[0].shown[target][0]):
+            cells: list[list[np.ndarray | None]] = [
+                [from_tensor(x), *(from_tensor(made) for made in c.shown[target][1][i])] for c in runs
+            ]
+            width = max(map(len, cells))
+            cells = [row + [None] * (width - len(row)) for row in cells]
+            picture = sheet(cells, row_titles=[c.name for c in runs], cell=max(64, min(128, x.shape[-1])))
+            yield Section(f"Input {i + 1}, to {target}", "Left the input; each run in its random styles.", picture)

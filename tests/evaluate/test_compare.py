@@ -1,0 +1,124 @@
+"""Runs under one protocol: one table, results kept, and what cannot stand beside each other is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from drit import cli
+from drit.data.decode import decode, encode
+from drit.errors import UsageError
+from drit.evaluate import compare, measure
+from drit.gallery import scatter_svg
+from drit.train import loop
+from drit.translate import Translator
+from tests.conftest import tiny, write_pictures
+from tests.evaluate.test_evaluate import SMALL
+
+PROTOCOL = replace(SMALL, count=6, learn=20)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Three runs of two methods on the same pictures; test pictures of b are the negatives of those of a."""
+    root = tmp_path_factory.mktemp("compare")
+    train = [str(write_pictures(root / d, 6, 3, seed=i)) for i, d in enumerate(("trainA", "trainB"))]
+    test = {"a": str(write_pictures(root / "testA", 6, 3, seed=5)), "b": str(root / "testB")}
+    (root / "testB").mkdir()
+    for path in (root / "testA").iterdir():
+        encode(255 - decode(path)[0], root / "testB" / path.name)
+    runs = {}
+    for name, method, seed in (("drit", "drit", 0), ("other", "drit", 1), ("cyclegan", "cyclegan", 0)):
+        config = tiny(*train, method, seed=seed, steps=2)
+        loop.train(config, root / name)
+        runs[name] = root / name
+    protocol = root / "small.json"
+    from drit.evaluate.protocol import to_json
+
+    protocol.write_text(json.dumps(to_json(PROTOCOL)))
+    return {"root": root, "train": train, "test": test, "runs": runs, "protocol": str(protocol)}
+
+
+def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "comparison"
+    words = ["compare", *map(str, world["runs"].values()), "--data.a", world["test"]["a"], "--data.b"]
+    words += [world["test"]["b"], "--protocol", world["protocol"], "--out", str(out), "--threads", "1"]
+    assert cli.main(words) == 0
+    table = (out / "table.md").read_text()
+    assert [f"| {name} |" in table for name in world["runs"]] == [True] * 3
+    assert "**To b**" in table and "**To a**" in table and "**Cost**" in table
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == 2 * compare.INPUTS and "Realism and diversity, to b" in page
+    found = json.loads((out / "comparison.json").read_text())["runs"]
+    assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
+    cost = found["drit"]["cost"]
+    assert cost["gflop"] < cost["gflop_of_ten"] < 10 * cost["gflop"] and cost["training_seconds"] > 0
+    assert found["cyclegan"]["cost"]["gflop_of_ten"] is None
+    # again: nothing is measured anew
+    monkeypatch.setattr(compare, "evaluate", lambda *a, **k: pytest.fail("measured again"))
+    assert cli.main(words) == 0
+    assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
+
+
+def test_the_best_answer_to_an_aligned_picture(world: dict[str, Any], tmp_path: Path) -> None:
+    """By hand: of the styles of the protocol, the output nearest to the picture of the same name."""
+    protocol = replace(PROTOCOL, metrics=("truth",))
+    result = measure.evaluate(world["runs"]["drit"], world["test"], protocol, tmp_path).result
+    translator = Translator.load(world["runs"]["drit"])
+    styles = translator.method.sample_style(6 * 3, "b", torch.Generator().manual_seed(0)).unflatten(0, (6, 3))
+    expected = []
+    for i in range(6):
+        pair = [torch.from_numpy(decode(Path(world["test"][d]) / f"{i:03d}.png")[0]).float() for d in "ab"]
+        from drit.data.transforms import centre_crop, resize
+
+        # 24 x 30 pixels are resized to 20 x 25 and cut to 16 x 16
+        x, true = (
+            torch.from_numpy(centre_crop(resize(p.to(torch.uint8).numpy(), 20, 25), 16).copy()).permute(2, 0, 1) / 127.5
+            - 1
+            for p in pair
+        )
+        made = torch.stack(list(translator.outputs(x, styles[i], "b")))
+        expected.append(float((made - true).abs().mean((1, 2, 3)).min()) * 127.5)
+    assert result["to"]["b"]["truth"]["value"] == pytest.approx(sum(expected) / 6, rel=2e-3)
+    loose = {"a": world["test"]["a"], "b": world["train"][1]}
+    for path in Path(world["train"][1]).iterdir():  # other names: nothing is aligned
+        path.rename(path.with_name(f"x{path.name}"))
+    assert measure.evaluate(world["runs"]["drit"], loose, protocol, tmp_path).result["to"]["b"]["truth"] is None
+
+
+def test_what_cannot_be_compared(world: dict[str, Any], folders: tuple[Path, Path], tmp_path: Path) -> None:
+    grey, crop, sampler = tmp_path / "grey", tmp_path / "crop", tmp_path / "infogan"
+    loop.train(tiny(*folders, steps=1), grey)
+    config = tiny(*world["train"], steps=1)
+    loop.train(replace(config, data=replace(config.data, crop=18)), crop)
+    loop.train(tiny(world["train"][0], "", "infogan", steps=1), sampler)
+
+    def run(*runs: Path) -> None:
+        compare.compare(runs, world["test"], PROTOCOL, tmp_path / "out", {})
+
+    drit = world["runs"]["drit"]
+    with pytest.raises(UsageError, match="drit and grey cannot be compared: domain a has 3 channels in one and 1"):
+        run(drit, grey)
+    with pytest.raises(UsageError, match=r"other sizes \(resize 20, crop 16; resize 20, crop 18\).*--size"):
+        run(drit, crop)
+    with pytest.raises(UsageError, match="infogan .* does not translate"):
+        run(sampler)
+    with pytest.raises(UsageError, match="given twice"):
+        run(drit, drit)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_tell_runs_apart(tmp_path: Path) -> None:
+    assert compare.names([tmp_path / "x" / "one", tmp_path / "y" / "two"]) == ["one", "two"]
+    assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]
+
+
+def test_points_of_a_plot_lie_where_they_should() -> None:
+    svg = scatter_svg({"one": (0.0, 0.0), "two": (10.0, 5.0)}, "x", "y", size=460)
+    assert 'cx="60.0" cy="420.0"' in svg and 'cx="480.0" cy="16.0"' in svg
+    assert svg.count("<circle") == 2 and ">one</text>" in svg
