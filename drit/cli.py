@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from drit import __version__
-from drit.commands import INTERRUPTED, data, import_, methods, sample, train, translate
+from drit.commands import INTERRUPTED, augment, data, import_, methods, probe, sample, train, translate
 from drit.errors import DritError
 from drit.flags import Parser, fail
 
-COMMANDS = (train, translate, sample, methods, import_, data)  # in the order of --help
+COMMANDS = (train, translate, sample, augment, probe, methods, import_, data)  # in the order of --help
 
 
 def main(arguments: list[str] | None = None) -> int:
