@@ -169,13 +169,12 @@ class _Work:
         x = torch.stack([to_tensor(convert_channels(s, own)) for s in sources])
         styles = torch.stack([styles_of(self.translator, self.to, i, self.times, self.seed) for i in places], 1)
         made = self.translator.batch(x, styles.flatten(0, 1), self.to).unflatten(0, (self.times, len(places)))
-        depth = 8 * max(s.dtype.itemsize for s in sources)
-        images = [[*from_tensor(made[:, j], 8 * s.dtype.itemsize)] for j, s in enumerate(sources)]
+        pixels = {depth: from_tensor(made, depth) for depth in {8 * s.dtype.itemsize for s in sources}}
+        images = [list(pixels[8 * s.dtype.itemsize][:, j]) for j, s in enumerate(sources)]
         if self.repetitions[0] == 0:
             images = [[convert_channels(s, wanted), *row] for s, row in zip(sources, images, strict=True)]
             styles = torch.cat([torch.zeros_like(styles[:1]), styles])
         if self.data.array is not None:
-            assert depth == 8 * self.data.array.dtype.itemsize
             self._write_shard(unit, np.stack([m for row in images for m in row]), styles.transpose(0, 1).flatten(0, 1))
         else:
             for i, row in zip(places, images, strict=True):

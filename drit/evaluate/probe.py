@@ -209,11 +209,12 @@ def worth(
     """Train probes on one set with seeds 0 .. seeds - 1 and test them on another.
 
     Returns accuracy (mean) and deviation (of the seeds, n - 1), those of each class, and the confusion counts over all
-    seeds: row true, column read. validation: as in `train_probe`. unlabelled: as in `adapt_statistics`.
+    seeds: row true, column read. validation: as in `train_probe`. unlabelled: as in `adapt_statistics`; what the same
+    probes read before goes into accuracies_without_unlabelled.
     """
     count = len(classes)
     channels = max(channels_of(train.images), channels_of(test.images))
-    shares, by_class = [], []
+    shares, plain, by_class = [], [], []
     confusion = np.zeros((count, count), np.int64)
     for seed in range(seeds):
         probe = train_probe(
@@ -227,6 +228,7 @@ def worth(
             after_epoch=after_epoch,
         )
         if unlabelled is not None:
+            plain.append(accuracy(probe, *test))
             probe = adapt_statistics(probe, unlabelled)
         read = predict(probe, test.images)
         table = np.bincount(test.labels * count + read, minlength=count * count).reshape(count, count)
@@ -237,6 +239,7 @@ def worth(
         "accuracy": float(np.mean(shares)),
         "deviation": _deviation(shares),
         "accuracies": shares,
+        "accuracies_without_unlabelled": plain,
         "classes": {name: float(share) for name, share in zip(classes, np.mean(by_class, axis=0), strict=True)},
         "confusion": confusion.tolist(),
     }
