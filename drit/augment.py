@@ -76,6 +76,7 @@ def augment(
         "run": str(checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint),
         "step": files.load_meta(checkpoint)["step"],
         "weights_sha256": _sha256(checkpoint / "weights.safetensors"),
+        "device": translator.device.type,
         "precision": str(translator.dtype).removeprefix("torch."),
         "to": target,
         "times": times,
@@ -101,6 +102,7 @@ def augment(
         return found | {"part": f"{part[0]}/{part[1]}", "skipped": work.skipped} | rate
     joined = work.join(drop)
     write_json(out / "augment.json", settings | joined)
+    shutil.rmtree(out / "parts", ignore_errors=True)  # of no more use, now that the joined set is noted
     return settings | joined | rate
 
 
@@ -243,7 +245,6 @@ class _Work:
             raise DritError(
                 f"Could not write {final}: {error.strerror}. Make room and give the command again."
             ) from error
-        shutil.rmtree(self.out / "parts")
         counts = {"outputs": int(kept.sum()), "augmented": str(final)}
         return counts | ({"dropped": self._dropped(kept, labels)} if drop else {})
 
