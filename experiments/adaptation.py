@@ -31,12 +31,12 @@ from torch import Tensor
 from drit.atomic import write_atomically, write_json
 from drit.augment import augment
 from drit.commands import INTERRUPTED
-from drit.config import preset
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError, UsageError
 from drit.evaluate.probe import Labelled, worth
 from drit.flags import fail
 from drit.machine import cores, keep_freed_memory
+from drit.presets import preset
 from drit.train import checkpoint as files
 from drit.train import loop
 from drit.train.setup import recorded_config
