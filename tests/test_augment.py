@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from drit.data.decode import decode, encode
 from drit.data.labelled import open_labelled
 from drit.errors import UsageError
 from drit.train import checkpoint as files
+from drit.train import loop
 from drit.translate import Translator
+from tests.conftest import tiny
 
 LABELS = [3, 1, 3, 1, 1, 3, 1]
 
@@ -180,9 +182,7 @@ def test_sixteen_bits(translator: Translator, run: Path, tmp_path: Path) -> None
     assert made["repetition"].tolist() == [0, 1, 2] * 3 and (made["styles"][3] == 0).all()
 
 
-def test_what_is_refused(
-    translator: Translator, run: Path, array: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_refused(translator: Translator, run: Path, array: str, folder: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     work(translator, run, array, out)
     with pytest.raises(UsageError, match=r"other settings: times \(2 before, 3 now\), seed \(4 before, 0 now\). Give"):
@@ -199,11 +199,20 @@ def test_what_is_refused(
     (out / "augment.json").write_text("{")
     with pytest.raises(UsageError, match="augment.json cannot be read"):
         work(translator, run, array, out)
-    plain = dataclasses.replace(translator.method.capabilities, style_dim=0)
-    monkeypatch.setattr(translator.method, "capabilities", plain)
-    with pytest.raises(UsageError, match="it has no styles. Use --times 1"):
-        work(translator, run, array, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_method_without_styles_gives_one_translation(folders: tuple[Path, Path], array: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = tiny(*folders, method="cyclegan", steps=1)
+    loop.train(replace(config, network=replace(config.network, style_dim=0)), run)
+    translator = drit.load(run, device="cpu", precision="float32", threads=1)
+    with pytest.raises(UsageError, match="it has no styles. Use --times 1"):
+        work(translator, run, array, tmp_path / "out")
+    made = np.load(work(translator, run, array, tmp_path / "out", times=1)["augmented"])
+    assert made["images"].shape == (7, 16, 20, 3) and made["styles"].shape == (7, 0)
+    alone = translator.translate(np.load(array)["images"][5], "b")[0]
+    assert np.abs(made["images"][5].astype(int) - alone).max() <= 1
 
 
 def test_the_filter_drops_what_is_not_read_as_its_label(
