@@ -3,13 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all bench format clean
+.PHONY: help demo test test-all bench experiment format clean
 
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
 	@echo "make test      formatter, linter, type check and the fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make bench     speed and memory against the straightforward formulation"
+	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
 	@echo "make format    format the code"
 	@echo "make clean     remove the virtual environment and caches"
 
@@ -39,6 +40,9 @@ test-all: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.run
+
+experiment: .venv/.installed
+	$(BIN)/python -m experiments.$(NAME) $(ARGS)
 
 format: .venv/.installed
 	$(BIN)/ruff format .

@@ -9,11 +9,36 @@ from __future__ import annotations
 import sys
 
 from drit import __version__
-from drit.commands import INTERRUPTED, compare, data, evaluate, import_, methods, report, sample, train, translate
+from drit.commands import (
+    INTERRUPTED,
+    augment,
+    compare,
+    data,
+    evaluate,
+    import_,
+    methods,
+    probe,
+    report,
+    sample,
+    train,
+    translate,
+)
 from drit.errors import DritError
 from drit.flags import Parser, fail
 
-COMMANDS = (train, report, translate, sample, evaluate, compare, methods, import_, data)  # in the order of --help
+COMMANDS = (
+    train,
+    report,
+    translate,
+    sample,
+    evaluate,
+    compare,
+    augment,
+    probe,
+    methods,
+    import_,
+    data,
+)  # in the order of --help
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -196,6 +196,25 @@ class Translator:
         for chunk in self.render(content, styles, to):
             yield from chunk[:, :, :h, :w]
 
+    def batch(self, x: Tensor, styles: Tensor, to: str) -> Tensor:
+        """Translations of pictures of one size together: many times faster than one by one where they are small.
+
+        x: (N, C, H, W) in [-1, 1]; styles: (K * N, S), of which style j belongs to picture j mod N. Returns
+        (K * N, C', H, W) in [-1, 1] on the CPU, in the order of the styles. Best for up to `batch_size` pictures.
+        """
+        source, target = self.source(to), self.domain(to)
+        n, (h, w) = len(x), x.shape[-2:]
+        at_once = n * max(1, self.batch_size(h, w) // n)
+        with torch.inference_mode(), autocast(self.dtype, self.device):
+            x = self._padded(x.to(self.device, memory_format=torch.channels_last))
+            prepared = self.method.prepare(self.method.content(x, source), target)
+            parts = styles.to(self.device).split(at_once)
+            return torch.cat([self.method.render(prepared, s, target)[:, :, :h, :w].float().cpu() for s in parts])
+
+    def batch_size(self, height: int, width: int) -> int:
+        """How many pictures of this size fit into what is rendered at once."""
+        return max(1, CHUNK_PIXELS // (height * width))
+
     def translate(
         self,
         picture: Any,

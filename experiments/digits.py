@@ -22,10 +22,9 @@ from drit.demo import pairwise_difference
 from drit.errors import DritError
 from drit.evaluate.probe import accuracy, train_probe
 from drit.flags import fail
-from drit.precision import autocast
 from drit.translate import Translator
 
-INPUTS, STYLES, BATCH = 1000, 5, 200
+INPUTS, STYLES = 1000, 5
 
 
 def tensors(images: np.ndarray) -> Tensor:
@@ -36,17 +35,14 @@ def tensors(images: np.ndarray) -> Tensor:
 
 def translated(translator: Translator, x: Tensor, to: str, styles: int, seed: int, shared: bool) -> Tensor:
     """(N, C, H, W) to (N, styles, C', H, W) in [-1, 1]. shared: the same styles for all, else each picture its own."""
-    source = translator.source(to)
     generator = torch.Generator().manual_seed(seed)
     size = translator.method.capabilities.style_dim
     fixed = torch.randn(styles, size, generator=generator)
     made = []
-    with torch.inference_mode(), autocast(translator.dtype, translator.device):
-        for part in x.split(BATCH):
-            prepared = translator.method.prepare(translator.method.content(part, source), to)
-            n = len(part)
-            codes = fixed.repeat_interleave(n, 0) if shared else torch.randn(styles * n, size, generator=generator)
-            made.append(translator.method.render(prepared, codes, to).float().unflatten(0, (styles, n)).transpose(0, 1))
+    for part in x.split(translator.batch_size(*x.shape[-2:])):
+        n = len(part)
+        codes = fixed.repeat_interleave(n, 0) if shared else torch.randn(styles * n, size, generator=generator)
+        made.append(translator.batch(part, codes, to).unflatten(0, (styles, n)).transpose(0, 1))
     return torch.cat(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from drit.data.decode import encode
 from drit.errors import DataError
-from experiments import digits, mnist_m
+from experiments import adaptation, digits, mnist_m
 
 
 @pytest.fixture
@@ -58,3 +59,25 @@ def test_measuring_a_run(run: Path, data: Path) -> None:
     assert set(shares) == {"real_a", "real_b", "read_a", "read_b", "source_only", "adapted_x2"}
     assert all(0 <= value <= 1 for value in shares.values())
     assert found["spread_b"] >= 0
+
+
+def test_domain_adaptation(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows, each with as many iterations; a second call keeps the rows that are there."""
+    out = data / "out"
+    words = ["--data", str(data), "--run", str(run), "--out", str(out), "--seeds", "2", "--passes", "6", "--width", "4"]
+    assert adaptation.main([*words, "--threads", "1", "--rows", "x1", "source"]) == 0
+    first = json.loads((out / "adaptation.json").read_text())["rows"]
+    assert list(first) == ["source", "x1"]
+    monkeypatch.setattr(adaptation, "ROWS", ("source", "x1", "x2", "x3", "target"))
+    assert adaptation.main([*words, "--threads", "1", "--rows", "x1", "x2", "x3", "target"]) == 0
+    rows = json.loads((out / "adaptation.json").read_text())["rows"]
+    assert {name: (row["train"], row["epochs"]) for name, row in rows.items()} == {
+        "source": (6, 6), "x1": (6, 6), "x2": (12, 3), "x3": (18, 2), "target": (6, 6)
+    }  # fmt: skip
+    assert rows["x1"] == first["x1"]
+    assert all(len(row["accuracies"]) == len(row["accuracies_without_unlabelled"]) == 2 for row in rows.values())
+    assert (out / "table.md").read_text() in capsys.readouterr().out
+    assert adaptation.main([*words, "--passes", "5"]) == 2
+    assert "has rows with other settings" in capsys.readouterr().err

@@ -263,8 +263,8 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
 
 def from_tensor(tensor: Tensor, depth: int = 8) -> np.ndarray:
-    """(C, H, W) in [-1, 1] (more is clipped) to (H, W, C) of uint8 (depth 8) or uint16 (depth 16), rounded."""
+    """(..., C, H, W) in [-1, 1] (more is clipped) to (..., H, W, C) of uint8 (depth 8) or uint16 (16), rounded."""
     top = (1 << depth) - 1
     values = (tensor.detach().cpu().double() + 1) * (top / 2)
-    array = values.clamp_(0, top).round_().permute(1, 2, 0).numpy()
+    array = values.clamp_(0, top).round_().movedim(-3, -1).numpy()
     return np.ascontiguousarray(array.astype(np.uint8 if depth == 8 else np.uint16))

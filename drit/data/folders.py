@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -232,6 +232,31 @@ def _open_folder(folder: Path, config: DataConfig, domain: str, half: Half) -> P
 def _open_array(path: Path, key: str, config: DataConfig, domain: str) -> PictureSet:
     if not path.is_file():
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
+    found = read_arrays(path, key)
+    array, where = found.pictures, f"{path}:{found.key}"
+    if len(array):
+        _check_size(where, array.shape[1], array.shape[2], config)
+    channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, where)
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    sizes = [array.shape[1:3]] * len(array)
+    return PictureSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, found.labels, digest)
+
+
+class Arrays(NamedTuple):
+    """Pictures of an .npz file and what lies beside them."""
+
+    key: str  # the array's name
+    pictures: np.ndarray  # (N, H, W, C) of uint8 or uint16
+    labels: np.ndarray | None  # (N,)
+    beside: dict[str, np.ndarray]  # other arrays with a row for each picture
+
+
+def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
+    """Pictures (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
+
+    Labels of `images` are `labels`, those of `train_images` are `train_labels`. beside: also other arrays of as many
+    rows; of those named `train_...` for `train_images`. Raises DataError for anything else.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             shapes = _shapes(archive)
@@ -239,6 +264,13 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: str) -> Pictur
             array = archive[key]
             label_key = key.replace("images", "labels") if "images" in key else "labels"
             labels = archive[label_key] if label_key in shapes else None
+            prefix = key.removesuffix("images") if key.endswith("images") else ""
+            others = [
+                name
+                for name, shape in shapes.items()
+                if beside and name not in (key, label_key) and name.startswith(prefix) and shape[:1] == array.shape[:1]
+            ]
+            rows = {name: archive[name] for name in others}
     except DataError:
         raise
     except Exception as error:  # zipfile, numpy and pickle each raise their own for a damaged file
@@ -255,17 +287,12 @@ def _open_array(path: Path, key: str, config: DataConfig, domain: str) -> Pictur
         if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
             raise DataError(f"{path}:{key} holds floats outside [0, 1]. Scale them, or store uint8.")
         array = np.rint(array * 65535).astype(np.uint16)
-    if len(array):
-        _check_size(f"{path}:{key}", array.shape[1], array.shape[2], config)
-    channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, f"{path}:{key}")
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
             f"{path}: {label_key} has shape {labels.shape} for the {len(array)} pictures of {key}. "
             "Labels are one number for each picture; mend them or take them out of the file."
         )
-    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-    sizes = [array.shape[1:3]] * len(array)
-    return PictureSet(f"{path}:{key}", array, sizes, config, channels, 8 * array.dtype.itemsize, {}, labels, digest)
+    return Arrays(key, array, labels, rows)
 
 
 def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:

@@ -25,6 +25,7 @@ from drit.evaluate.pictures import Pictures, RealFeatures, open_pictures
 from drit.evaluate.protocol import Protocol, comparable, to_json
 from drit.methods.cost import cost
 from drit.train import checkpoint as files
+from drit.train.log import round_significant
 from drit.translate import Translator
 
 INPUTS = 4  # shown of each direction
@@ -170,16 +171,20 @@ def _cost(
     _, counted = cost(config, meta["channels"], x.shape[-1])
     size = translator.method.capabilities.style_dim
     styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
+
+    def scaled(value: float | None, unit: float) -> float | None:
+        return None if value is None else round_significant(value / unit, 4)
+
     seconds = []
     for _ in range(TIMES):
         began = time.perf_counter()
         list(translator.outputs(x[0], styles, target))
         seconds.append(time.perf_counter() - began)
     return {
-        "parameters_million": round(counted.parameters / 1e6, 2),
-        "trained_million": round(counted.trained / 1e6, 2),
-        "gflop": None if counted.flop is None else round(counted.flop / 1e9, 2),
-        "gflop_of_ten": None if counted.flop_of_ten is None or not size else round(counted.flop_of_ten / 1e9, 2),
+        "parameters_million": scaled(counted.parameters, 1e6),
+        "trained_million": scaled(counted.trained, 1e6),
+        "gflop": scaled(counted.flop, 1e9),
+        "gflop_of_ten": scaled(counted.flop_of_ten if size else None, 1e9),
         "iterations": meta["step"],
         "training_seconds": meta.get("seconds"),
         "seconds_of_ten": round(statistics.median(seconds), 4),

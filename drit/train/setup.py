@@ -93,6 +93,13 @@ def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
     least = max(16, 1 << config.network.downsamplings)
     if config.data.crop < least:
         raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
+    halved = 1 << config.network.downsamplings
+    if config.data.crop % halved:
+        below, above = config.data.crop // halved * halved, -(-config.data.crop // halved) * halved
+        raise UsageError(
+            f"--data.crop {config.data.crop} cannot be halved --network.downsamplings {config.network.downsamplings} "
+            f"times and doubled again: take {below} or {above}."
+        )
     if not 1 <= config.network.downsamplings <= 5:
         raise UsageError("--network.downsamplings must be 1 to 5.")
     method_class(config.method).check(config)

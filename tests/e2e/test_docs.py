@@ -36,6 +36,7 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     for seed, season in enumerate(("summer", "winter", "autumn")):
         write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
+        write_pictures(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)

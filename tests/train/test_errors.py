@@ -173,6 +173,7 @@ def test_impossible_settings(folders: tuple[Path, Path], tmp_path: Path) -> None
         (replace(config, batch=1, optim=replace(config.optim, split_batch=True)), "batch of at least 2"),
         (replace(config, batch=4, accumulate=3), "--accumulate 3 must divide the batch of 4"),
         (replace(config, data=replace(config.data, crop=8)), "too small"),
+        (replace(config, data=replace(config.data, crop=18)), "take 16 or 20"),
         (replace(config, device="cuda:77"), "no device 'cuda:77'"),
         (replace(config, method="drot"), "Did you mean 'drit'"),
     ):

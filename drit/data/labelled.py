@@ -1,0 +1,232 @@
+"""A labelled set: class folders, a folder with a label file, or an .npz file of pictures and labels.
+
+    DIR/CLASS/*.png                        the folder's name is the label
+    DIR/*.png  --labels FILE.csv           columns `file` (under DIR) and `label`; other columns are carried along
+    FILE.npz or FILE.npz:train_images      labels in `labels` or `train_labels`; other arrays of as many rows come along
+
+What belongs to a picture of a folder comes along too: a mask of the same name in DIR/masks/ (DIR/masks/CLASS/x.png for
+DIR/CLASS/x.png), and a .txt, .json or .xml file of the same name beside it (boxes).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.data.decode import SUFFIXES, convert_channels, decode, probe
+from drit.data.folders import array_file, list_pictures, read_arrays
+from drit.errors import DataError
+
+MASKS = "masks"  # the folder of masks within a set
+BESIDE = (".txt", ".json", ".xml")  # files beside a picture that belong to it
+LISTED = 5  # names that an error lists
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Pictures with labels. Picture i is row i of `array`, or the file `paths[i]`."""
+
+    source: str
+    values: np.ndarray  # (N,) labels as they were given: numbers or words
+    classes: list[str]  # their words, in order
+    labels: np.ndarray  # (N,) int64: places in `classes`
+    shapes: list[tuple[int, int]]  # height and width of each picture
+    channels: int  # the most that a picture has
+    digest: str  # sha256 of names, sizes or values, and labels
+    array: np.ndarray | None = None  # (N, H, W, C) of uint8 or uint16
+    root: Path = Path()
+    paths: list[Path] = field(default_factory=list)
+    beside: dict[str, np.ndarray] = field(default_factory=dict)  # arrays or columns carried along: (N, ...)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def name(self, i: int) -> str:
+        """The file's place in its folder, or the picture's in its array."""
+        return str(i) if self.array is not None else self.paths[i].relative_to(self.root).as_posix()
+
+    def get(self, i: int) -> np.ndarray:
+        """Picture i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged."""
+        return self.array[i] if self.array is not None else decode(self.paths[i])[0]
+
+    def mask(self, i: int) -> Path | None:
+        """The mask of picture i, with its own suffix or another one."""
+        place = self.root / MASKS / self.paths[i].relative_to(self.root)
+        suffixes = dict.fromkeys((place.suffix, *SUFFIXES))
+        return next((p for p in map(place.with_suffix, suffixes) if p.is_file()), None)
+
+    def notes(self, i: int) -> list[Path]:
+        """Files of the same name beside picture i."""
+        return [p for p in map(self.paths[i].with_suffix, BESIDE) if p.is_file()]
+
+    def pixels(self, side: int, channels: int = 0) -> np.ndarray:
+        """All pictures as one array (N, side, side, channels) of uint8; not copied where it is one already."""
+        channels = channels or (3 if self.channels > 2 else 1)
+        if self.array is not None and self.array.dtype == np.uint8 and self.array.shape[1:] == (side, side, channels):
+            return self.array
+        made = np.empty((len(self), side, side, channels), np.uint8)
+        for i in range(len(self)):
+            made[i] = shown(self.get(i), side, channels)
+        return made
+
+
+def shown(picture: np.ndarray, side: int, channels: int) -> np.ndarray:
+    """A picture (H, W, C) as a classifier sees it: 8 bits, side x side, grey repeated for colour."""
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    if picture.shape[:2] != (side, side):
+        shrinking = side * side < picture.shape[0] * picture.shape[1]
+        picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return convert_channels(picture if picture.ndim == 3 else picture[:, :, None], channels)
+
+
+def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledSet:
+    """Open a labelled set (see the module). labels: a CSV file for a folder without class folders.
+
+    wanted: labels are needed; else pictures without any are of class "". Raises DataError that names what does not fit.
+    """
+    named = array_file(path)
+    if named:
+        if labels:
+            raise DataError(f"--labels {labels} is for a folder of pictures; {path} has its labels within.")
+        return _open_array(path, *named, wanted)
+    root = Path(path)
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}. Give a folder with a folder for each class, or an .npz file.")
+    paths = [p for p in list_pictures(root) if p.relative_to(root).parts[0] != MASKS]
+    if not paths:
+        raise DataError(f"No pictures in {root}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
+    beside: dict[str, np.ndarray] = {}
+    if labels:
+        values, beside = _read_labels(Path(labels), root, paths)
+    else:
+        values = np.array([p.relative_to(root).parts[0] if p.parent != root else "" for p in paths])
+        loose = [p.name for p in paths if p.parent == root]
+        if wanted and loose:
+            raise DataError(
+                f"{len(loose)} pictures lie in {root} itself ({_some(loose)}): they have no label. Put each into a "
+                "folder named after its class, or give --labels FILE with columns file,label."
+            )
+    shapes, channels, broken = [], 0, []
+    for p in paths:
+        try:
+            height, width, have, _ = probe(p)
+        except DataError as error:
+            broken.append(str(error))
+            continue
+        shapes.append((height, width))
+        channels = max(channels, have)
+    if broken:
+        raise DataError(f"{len(broken)} of {len(paths)} pictures cannot be read: {_some(broken)} Mend or remove them.")
+    digest = hashlib.sha256()
+    for p, value in zip(paths, values, strict=True):
+        digest.update(f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\0{value}\n".encode())
+    classes, places = _classes(values)
+    return LabelledSet(
+        path, values, classes, places, shapes, channels, digest.hexdigest(), root=root, paths=paths, beside=beside
+    )
+
+
+def check_classes(train: Sequence[LabelledSet], test: LabelledSet) -> list[str]:
+    """The classes of the training sets, which must all have the same ones, and the test set too.
+
+    Raises DataError that names a class that one set lacks.
+    """
+    every = list(dict.fromkeys(c for s in (*train, test) for c in s.classes))
+    for one in (*train, test):
+        missing = [c for c in every if c not in one.classes]
+        if missing:
+            other = next(s for s in (*train, test) if missing[0] in s.classes)
+            raise DataError(
+                f"{one.source} has no pictures of class {', '.join(missing[:LISTED])}, {other.source} has: classes are "
+                "compared by name. Add pictures, or leave the class out of both."
+            )
+    if len(every) < 2:
+        raise DataError(f"{test.source} has one class alone ({every[0]}); a classifier needs at least two.")
+    return _ordered(every)
+
+
+def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[Tensor, np.ndarray]:
+    """Several sets as one: pictures (N, side, side, 1 or 3) of uint8, and their places in `classes` (N,)."""
+    channels = 3 if max(s.channels for s in sets) > 2 else 1
+    pixels = [s.pixels(side, channels) for s in sets]
+    labels = [np.array([classes.index(name) for name in s.classes])[s.labels] for s in sets]
+    return torch.from_numpy(pixels[0] if len(sets) == 1 else np.concatenate(pixels)), np.concatenate(labels)
+
+
+def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
+    if not file.is_file():
+        raise DataError(f"There is no file {file}. Give an .npz file of pictures and labels, or a folder.")
+    found = read_arrays(file, key, beside=True)
+    if found.labels is None and wanted:
+        raise DataError(
+            f"{file} has no labels for '{found.key}'. Store them as "
+            f"'{found.key.replace('images', 'labels') if 'images' in found.key else 'labels'}', one for each picture."
+        )
+    if not len(found.pictures):
+        raise DataError(f"{file}:{found.key} holds no pictures.")
+    values = np.zeros(len(found.pictures), "U1") if found.labels is None else found.labels
+    digest = hashlib.sha256(np.ascontiguousarray(found.pictures).data)
+    digest.update("\n".join(map(str, values.tolist())).encode())
+    classes, places = _classes(values)
+    _, height, width, channels = found.pictures.shape
+    shapes = [(height, width)] * len(values)
+    return LabelledSet(
+        path, values, classes, places, shapes, channels, digest.hexdigest(), array=found.pictures, beside=found.beside
+    )
+
+
+def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Labels and other columns of a CSV file, in the order of the pictures. Raises DataError that lists misfits."""
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as opened:
+            reader = csv.DictReader(opened)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The label file {file} cannot be read: {error}.") from error
+    if not {"file", "label"} <= set(columns):
+        raise DataError(f"The label file {file} has columns {', '.join(columns) or '(none)'}; it needs file,label.")
+    short = [str(r["file"]) for r in rows if not r["label"] or None in r or None in r.values()]
+    if short:
+        raise DataError(f"{file}: {len(short)} rows lack a label or have too many or too few cells: {_some(short)}.")
+    names = [p.relative_to(root).as_posix() for p in paths]
+    known = set(names)
+    counts = Counter(Path(r["file"]).as_posix() for r in rows)
+    problems = {
+        f"name no picture of {root}": [n for n in counts if n not in known],
+        "are named twice": [n for n, count in counts.items() if count > 1],
+        "have no row in it": [n for n in names if n not in counts],
+    }
+    for what, found in problems.items():
+        if found:
+            raise DataError(f"The label file {file} does not match: {len(found)} files {what}: {_some(found)}.")
+    by_name = {Path(r["file"]).as_posix(): r for r in rows}
+    values = np.array([by_name[n]["label"] for n in names])
+    others = [c for c in columns if c not in ("file", "label")]
+    return values, {c: np.array([by_name[n][c] for n in names]) for c in others}
+
+
+def _classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Names of the classes, in order, and each label's place among them."""
+    words = [str(v) for v in values.tolist()]
+    classes = _ordered(set(words))
+    places = {name: i for i, name in enumerate(classes)}
+    return classes, np.array([places[w] for w in words], np.int64)
+
+
+def _ordered(words: Sequence[str] | set[str]) -> list[str]:
+    """Words in order; 2 before 10 where all are whole numbers."""
+    return sorted(words, key=int) if all(w.lstrip("-").isdecimal() for w in words) else sorted(words)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

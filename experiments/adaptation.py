@@ -1,0 +1,196 @@
+"""Domain adaptation from MNIST to MNIST-M: labels of MNIST alone, scored on real test pictures of MNIST-M.
+
+    make experiment NAME=adaptation
+    python -m experiments.adaptation --run RUN --out DIR [--rows x1 x5] [--seeds 3]
+
+Rows: `source` (a classifier trained on the digits alone), `x1` ... `x10` (on so many translations of each), `target`
+(on MNIST-M with labels: what is possible). Each row's classifiers take equally many iterations: more translations mean
+other pictures, not more training. The rule for choosing weights uses no label of MNIST-M: of the translator the last
+checkpoint, of a classifier the epoch that reads most of a held-out share of its own training pictures. Both figures are
+given, without and with batch-normalisation statistics of MNIST-M training pictures (without labels).
+
+MNIST-M here is made by its recipe (`experiments/mnist_m.py`), with other crops than the file of the paper. Resumable:
+DIR/adaptation.json keeps each row's result; DIR/table.md is the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.atomic import write_atomically, write_json
+from drit.augment import augment
+from drit.commands import INTERRUPTED
+from drit.data.labelled import LabelledSet, open_labelled
+from drit.errors import DritError, UsageError
+from drit.evaluate.probe import Labelled, worth
+from drit.flags import fail
+from drit.machine import cores, keep_freed_memory
+from drit.presets import preset
+from drit.train import checkpoint as files
+from drit.train import loop
+from drit.train.setup import recorded_config
+from drit.translate import Translator
+from experiments import mnist_m
+
+ROWS = ("source", "x1", "x3", "x5", "x10", "target")
+PASSES = 20  # over the digits of one row: so many pictures go through a classifier of each row
+VALIDATION = 0.05
+
+
+def adapt(values: argparse.Namespace) -> dict[str, Any]:
+    """The rows asked for that are not there yet. Returns all of them: name to the result of `worth`."""
+    out: Path = values.out
+    out.mkdir(parents=True, exist_ok=True)
+    keep_freed_memory()
+    torch.set_num_threads(values.threads or cores())
+    digits, target = data(values)
+    run = values.run or trained(values, digits, target)
+    checkpoint = files.find(run)
+    source = open_labelled(f"{digits}:train_images")
+    real = {part: open_labelled(f"{target}:{part}_images") for part in ("train", "test")}
+    settings = {
+        "checkpoint": str(checkpoint),
+        "digits": len(source),
+        "passes": values.passes,
+        "seeds": values.seeds,
+        "width": values.width,
+        "validation": VALIDATION,
+        "filter": values.filter,
+    }
+    path = out / "adaptation.json"
+    found = json.loads(path.read_text()) if path.is_file() else {"settings": settings, "rows": {}}
+    if found["settings"] != settings:
+        raise UsageError(f"{path} has rows with other settings: {found['settings']}. Choose another --out.")
+    translations: LabelledSet | None = None
+    for row in [r for r in ROWS if r in values.rows and r not in found["rows"]]:
+        if row.startswith("x") and translations is None:
+            most = max(int(r[1:]) for r in values.rows if r.startswith("x"))
+            translations = translated(checkpoint, source, most, out / f"x{most}", values)
+        train = chosen(row, source, real["train"], translations)
+        epochs = max(1, round(values.passes * len(source) / len(train.labels)))
+        began = time.monotonic()
+        result = worth(
+            train,
+            Labelled(pixels(real["test"]), real["test"].labels),
+            source.classes,
+            values.seeds,
+            epochs,
+            values.width,
+            VALIDATION,
+            pixels(real["train"]),
+        )
+        result |= {"train": len(train.labels), "epochs": epochs, "seconds": round(time.monotonic() - began)}
+        found["rows"][row] = result
+        write_json(path, found)
+        write_atomically(out / "table.md", table(found["rows"]).encode())
+        print(table({row: result}).splitlines()[-1], file=sys.stderr, flush=True)
+    return found["rows"]
+
+
+def data(values: argparse.Namespace) -> tuple[Path, Path]:
+    """The two .npz files; MNIST-M is made where it is not given."""
+    digits = values.mnist or values.data / "mnist" / "mnist.npz"
+    target: Path = values.mnist_m or values.out / "mnist_m.npz"
+    if values.mnist_m is None and not target.is_file():
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **mnist_m.make(values.data))
+        write_atomically(target, buffer.getvalue())
+    return digits, target
+
+
+def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
+    """A run trained here with the preset `digits`; goes on with one that was interrupted."""
+    run: Path = values.out / "run"
+    if files.checkpoints(run):
+        done = files.load_meta(files.find(run))["step"] >= recorded_config(run).steps
+        finished = done or loop.resume(run).finished
+    else:
+        config = preset("digits")
+        sets = replace(config.data, a=f"{digits}:train_images", b=f"{target}:train_images", resize=0, crop=28)
+        config = replace(config, data=sets, steps=values.steps or config.steps, threads=values.threads)
+        finished = loop.train(config, run).finished
+    if not finished:
+        raise KeyboardInterrupt
+    return run
+
+
+def translated(checkpoint: Path, source: LabelledSet, times: int, out: Path, values: argparse.Namespace) -> LabelledSet:
+    translator = Translator.load(checkpoint, threads=values.threads)
+    quiet = not sys.stderr.isatty()
+    made = augment(translator, checkpoint, source, "b", times, out, values.seed, drop=values.filter, quiet=quiet)
+    return open_labelled(made["augmented"])
+
+
+def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> Labelled:
+    """The labelled training pictures of a row."""
+    if row in ("source", "target"):
+        found = source if row == "source" else target
+        return Labelled(pixels(found), found.labels)
+    assert translations is not None and translations.array is not None
+    first = translations.beside["repetition"] <= int(row[1:])
+    if first.all():
+        return Labelled(pixels(translations), translations.labels)
+    return Labelled(torch.from_numpy(translations.array[first]), translations.labels[first])
+
+
+def pixels(found: LabelledSet) -> Tensor:
+    assert found.array is not None
+    return torch.from_numpy(found.array)
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown: accuracy in per cent, mean and deviation of the seeds."""
+    lines = ["| trained on | pictures | epochs | without statistics | with statistics of b |", "|---|---|---|---|---|"]
+    for name in [r for r in ROWS if r in rows]:
+        row = rows[name]
+        plain = row["accuracies_without_unlabelled"]
+        spread = np.std(plain, ddof=1) if len(plain) > 1 else 0.0
+        lines.append(
+            f"| {name} | {row['train']} | {row['epochs']} | {100 * np.mean(plain):.2f} +- {100 * spread:.2f} | "
+            f"{100 * row['accuracy']:.2f} +- {100 * row['deviation']:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="data folder of experiments/mnist_m.py"
+    )
+    parser.add_argument("--mnist", type=Path, metavar="FILE", help="[DATA/mnist/mnist.npz]")
+    parser.add_argument("--mnist-m", type=Path, metavar="FILE", help="[made from DATA]")
+    parser.add_argument("--run", type=Path, help="a trained run; without, one is trained with the preset `digits`")
+    parser.add_argument("--steps", type=int, default=0, help="iterations of that training [the preset's]")
+    parser.add_argument("--out", type=Path, default=Path("runs/adaptation"), metavar="DIR")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=" ".join(ROWS))
+    parser.add_argument(
+        "--passes", type=int, default=PASSES, help="passes over 1 x the digits in each row [%(default)s]"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="classifiers of each row [3]")
+    parser.add_argument("--width", type=int, default=32, help="width of the classifiers [32]")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the styles [0]")
+    parser.add_argument("--filter", action="store_true", help="drop translations that are not read as their label")
+    parser.add_argument("--threads", type=int, default=0, help="[all cores]")
+    try:
+        rows = adapt(parser.parse_args(arguments))
+    except DritError as error:
+        return fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        return fail(RuntimeError("Stopped. The same command goes on."), INTERRUPTED)
+    print(table(rows), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Labelled sets: the three kinds, what is carried along, and labels that do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drit.data.decode import encode
+from drit.data.labelled import check_classes, joined, open_labelled
+from drit.errors import DataError
+from tests.conftest import write_pictures
+
+
+def picture(value: int, channels: int = 3) -> np.ndarray:
+    return np.full((12, 14, channels), value, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes of two pictures; one has a mask, another boxes."""
+    for i, name in enumerate(("cat/0", "cat/1", "dog/0", "dog/1", "masks/cat/0")):
+        path = tmp_path / "set" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encode(picture(10 * i), path)
+    (tmp_path / "set" / "dog" / "1.txt").write_text("0 0.5 0.5 1 1\n")
+    return tmp_path / "set"
+
+
+def test_class_folders(folder: Path) -> None:
+    found = open_labelled(str(folder))
+    assert found.classes == ["cat", "dog"]
+    assert found.labels.tolist() == [0, 0, 1, 1]
+    assert [found.name(i) for i in range(4)] == ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    assert (found.get(2) == 20).all() and found.shapes[0] == (12, 14)
+    assert [found.mask(i) for i in range(4)] == [folder / "masks" / "cat" / "0.png", None, None, None]
+    assert [found.notes(i) for i in range(4)] == [[], [], [], [folder / "dog" / "1.txt"]]
+    with pytest.raises(DataError, match="1 pictures lie in .* \\(loose.png\\): they have no label"):
+        encode(picture(0), folder / "loose.png")
+        open_labelled(str(folder))
+    assert open_labelled(str(folder), wanted=False).labels.shape == (5,)
+
+
+def test_a_label_file(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set", 3, 1)
+    file = tmp_path / "labels.csv"
+    file.write_text("label,file,who\n7,001.png,Ann\n12,000.png,Bo\n7,002.png,\n")
+    found = open_labelled(str(tmp_path / "set"), str(file))
+    assert found.values.tolist() == ["12", "7", "7"]
+    assert found.classes == ["7", "12"]  # as numbers, not as words
+    assert found.labels.tolist() == [1, 0, 0]
+    assert found.beside["who"].tolist() == ["Bo", "Ann", ""]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("file,label\n000.png,1\n001.png,2\n", "does not match: 1 files have no row in it: 002.png"),
+        ("file,label\n000.png,1\n001.png,2\n002.png,1\n9.png,1\n", "1 files name no picture of .*: 9.png"),
+        ("file,label\n000.png,1\n001.png,2\n002.png,1\n000.png,2\n", "1 files are named twice: 000.png"),
+        ("file,label\n000.png,1\n001.png,\n002.png,1\n", "1 rows lack a label .* 001.png"),
+        ("file,label\n000.png,1\n001.png\n002.png,1,x\n", "2 rows lack a label or have too many .* 001.png, 002.png"),
+        ("name,label\n000.png,1\n", "has columns name, label; it needs file,label"),
+    ],
+)
+def test_a_label_file_that_does_not_match(tmp_path: Path, text: str, message: str) -> None:
+    write_pictures(tmp_path / "set", 3, 1)
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
+
+
+def test_arrays(tmp_path: Path) -> None:
+    """Labels by the key's name; other arrays of as many rows come along, those of another part do not."""
+    images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4)
+    path = tmp_path / "x.npz"
+    np.savez(
+        path,
+        train_images=images,
+        train_labels=[5, 3, 5],
+        train_boxes=np.arange(12).reshape(3, 4),
+        test_images=images[:2],
+        names=np.zeros(3),
+    )
+    found = open_labelled(f"{path}:train_images")
+    assert (found.classes, found.labels.tolist()) == (["3", "5"], [1, 0, 1])
+    assert list(found.beside) == ["train_boxes"]
+    np.testing.assert_array_equal(found.get(1)[:, :, 0], images[1])
+    with pytest.raises(DataError, match="no labels for 'test_images'. Store them as 'test_labels'"):
+        open_labelled(f"{path}:test_images")
+    with pytest.raises(DataError, match="has its labels within"):
+        open_labelled(str(path), "labels.csv")
+    np.savez(path, images=images, labels=[1, 2])
+    with pytest.raises(DataError, match=r"labels has shape \(2,\) for the 3 pictures"):
+        open_labelled(str(path))
+
+
+def test_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no folder"):
+        open_labelled(str(tmp_path / "none"))
+    with pytest.raises(DataError, match="There is no file"):
+        open_labelled(str(tmp_path / "none.npz"))
+    with pytest.raises(DataError, match="No pictures in"):
+        open_labelled(str(tmp_path))
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="1 of 1 pictures cannot be read: .*0.png"):
+        open_labelled(str(tmp_path))
+    np.savez(tmp_path / "x.npz", images=np.zeros((0, 4, 4), np.uint8), labels=[])
+    with pytest.raises(DataError, match="holds no pictures"):
+        open_labelled(str(tmp_path / "x.npz"))
+
+
+def test_sets_are_joined_by_the_names_of_their_classes(folder: Path, tmp_path: Path) -> None:
+    """Grey arrays beside colour files: 8 bits, one size, grey repeated."""
+    grey = np.full((2, 6, 6), 257 * 9, np.uint16)
+    np.savez(tmp_path / "x.npz", images=grey, labels=["dog", "cat"])
+    sets = [open_labelled(str(folder)), open_labelled(str(tmp_path / "x.npz"))]
+    classes = check_classes(sets[:1], sets[1])
+    images, labels = joined(sets, classes, 8)
+    assert (images.shape, labels.tolist()) == ((6, 8, 8, 3), [0, 0, 1, 1, 1, 0])
+    assert images[:, 4, 4, 1].tolist() == [0, 10, 20, 30, 9, 9]
+    np.savez(tmp_path / "x.npz", images=grey, labels=["dog", "cow"])
+    with pytest.raises(DataError, match=r"set has no pictures of class cow, .*x.npz has"):
+        check_classes(sets[:1], open_labelled(str(tmp_path / "x.npz")))
+    np.savez(tmp_path / "x.npz", images=grey, labels=["dog", "dog"])
+    with pytest.raises(DataError, match=r"x.npz has no pictures of class cat"):
+        check_classes(sets[:1], open_labelled(str(tmp_path / "x.npz")))
+    alone = open_labelled(str(tmp_path / "x.npz"))
+    with pytest.raises(DataError, match="one class alone"):
+        check_classes([alone], alone)
