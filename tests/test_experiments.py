@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,13 @@ import pytest
 
 from drit.data.decode import encode
 from drit.errors import DataError
+from drit.flags import Parser, add_settings, settings
+from drit.methods import method_class
+from drit.train.loop import affordable
+from drit.train.setup import recorded_config
 from experiments import adaptation, digits, mnist_m
+from experiments.suite import SUITES, Suite
+from experiments.suite import train as train_member
 
 
 @pytest.fixture
@@ -81,3 +89,34 @@ def test_domain_adaptation(
     assert (out / "table.md").read_text() in capsys.readouterr().out
     assert adaptation.main([*words, "--passes", "5"]) == 2
     assert "has rows with other settings" in capsys.readouterr().err
+
+
+def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Path]) -> None:
+    """Equal steps, or as many as the time allows; a finished run is kept, an unfinished one goes on."""
+    flags = (
+        "--preset digits --batch 2 --data.resize 20 --data.crop 16 --network.width 4 --network.attribute-width 4 "
+        "--network.discriminator-width 4 --log.sample-every 0"
+    )
+    data = tuple(str(f.relative_to(f.parents[0])) for f in folders)
+    suite = Suite((data[0], data[1]), flags, {"plain": "", "cyclegan": "--method cyclegan"})
+    root = folders[0].parents[0]
+    assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)
+    run = tmp_path / "cyclegan-3"
+    recorded = recorded_config(run)
+    assert (recorded.method, recorded.seed, recorded.steps, recorded.threads) == ("cyclegan", 3, 2, 1)
+    before = (run / "metrics.jsonl").stat().st_mtime_ns
+    assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)
+    assert (run / "metrics.jsonl").stat().st_mtime_ns == before
+    config = replace(recorded, steps=100)
+    ticks = itertools.count()
+    assert affordable(config, 60.0, lambda: 60.0 * next(ticks)) == 50  # at least
+    assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
+
+
+def test_every_member_of_every_suite_is_a_configuration() -> None:
+    parser = Parser()
+    add_settings(parser)
+    for suite in SUITES.values():
+        for flags in suite.members.values():
+            config = settings(parser.parse_all(f"{suite.flags} {flags}".split()))
+            method_class(config.method)
