@@ -136,6 +136,9 @@ class LossWeights:
         0.0, "L1 between a picture and what the generator of its own domain makes of it", only="cyclegan cyclegan-noise"
     )
     paired: float = setting(0.0, "L1 to the true picture, of methods that learn from pairs", only="pix2pix bicyclegan")
+    content_regression: float = setting(
+        0.0, "L1 between a content code and the one recovered from its output", only="munit"
+    )
     content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)")
     mode_seeking: float = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
@@ -162,6 +165,7 @@ class OptimConfig:
     decay_from: float = setting(
         0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never"
     )
+    halve_every: int = setting(0, "iterations after which the learning rates are halved, again and again; 0: never")
     content_discriminator_steps: int = setting(
         3, "updates of the content discriminator for one of everything else (each on a batch of its own)"
     )

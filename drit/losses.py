@@ -118,6 +118,15 @@ def latent_regression(recovered: Tensor, sampled: Tensor) -> Tensor:
     return (full(recovered) - full(sampled)).abs().mean()
 
 
+def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
+    """Mean absolute error between a content code and the one recovered from a picture made with it.
+
+    L = E||E^c(G(E^c(x), z)) - E^c(x)||_1   (MUNIT, 1804.04732, equation 2).  recovered, code: (N, C, h, w); mean over
+    all. Both are differentiated.
+    """
+    return (full(recovered) - full(code)).abs().mean()
+
+
 def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor) -> Tensor:
     """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
 

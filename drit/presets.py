@@ -149,6 +149,46 @@ def _infogan(config: TrainConfig) -> TrainConfig:
     return replace(config, loss=_INFOGAN.loss, optim=_INFOGAN.optim)
 
 
+def _unit(config: TrainConfig) -> TrainConfig:
+    """UNIT's weights (1703.00848, section 4), with the least squares of its second program."""
+    loss = replace(
+        _NO_TERMS, gan="least_squares", domain_adversarial=10.0, self_reconstruction=100.0, cross_cycle=100.0, kl=0.1
+    )
+    return replace(config, loss=loss)
+
+
+# UNIT at 256 pixels, iterations as in the first program.
+_UNIT = _unit(
+    replace(
+        _PAPER,
+        steps=500_000,
+        batch=1,
+        data=replace(_PAPER.data, crop=256),
+        network=replace(_PAPER.network, discriminator_layers=5, discriminator_scales=1),
+        optim=replace(_PAPER.optim, decay_from=1.0),
+    )
+)
+
+
+def _munit(config: TrainConfig) -> TrainConfig:
+    """MUNIT's weights (1804.04732, appendix B.1); its content codes have no noise."""
+    loss = replace(
+        _NO_TERMS, gan="least_squares", self_reconstruction=10.0, latent_regression=1.0, content_regression=1.0
+    )
+    return replace(config, loss=loss, network=replace(config.network, content_noise=0.0))
+
+
+# MUNIT at 256 pixels (appendix B.1).
+_MUNIT = _munit(
+    replace(
+        _PAPER,
+        steps=1_000_000,
+        batch=1,
+        data=replace(_PAPER.data, crop=256),
+        optim=replace(_PAPER.optim, decay_from=1.0, halve_every=100_000),
+    )
+)
+
 # InfoGAN on MNIST (1606.03657, appendix C.1; batch and iterations as in its program).
 _INFOGAN = replace(
     _PAPER,
@@ -184,6 +224,8 @@ OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit++": _dritpp,
     "cyclegan": _cyclegan,
     "cyclegan-noise": _cyclegan_noise,
+    "unit": _unit,
+    "munit": _munit,
     "infogan": _infogan,
     "pix2pix": _pix2pix,
 }
@@ -193,6 +235,8 @@ PAPERS: dict[str, TrainConfig] = {
     "drit++": _dritpp(_PAPER),
     "cyclegan": replace(_cyclegan(_CYCLEGAN), network=_NINE_BLOCKS),
     "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
+    "unit": replace(_UNIT, loss=replace(_UNIT.loss, gan="logistic")),
+    "munit": _MUNIT,
     "infogan": _INFOGAN,
     "pix2pix": _PIX2PIX,
 }

@@ -16,6 +16,8 @@ METHODS: dict[str, str] = {
     "drit++": "drit.methods.dritpp:DRITPP",
     "cyclegan": "drit.methods.cyclegan:CycleGAN",
     "cyclegan-noise": "drit.methods.cyclegan:CycleGAN",
+    "unit": "drit.methods.unit:UNIT",
+    "munit": "drit.methods.munit:MUNIT",
     "infogan": "drit.methods.infogan:InfoGAN",
     "pix2pix": "drit.methods.pix2pix:Pix2Pix",
 }

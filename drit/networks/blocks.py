@@ -36,8 +36,8 @@ class _Pad(torch.autograd.Function):
         return gradient(grad, shape_only, [ctx.amount] * 4), None, None
 
 
-def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
-    """Pad `amount` pixels on each side by reflection; where the picture is too small for that, by its border.
+def pad(x: Tensor, amount: int, least: int = 0, reflect: bool = True) -> Tensor:
+    """Pad `amount` pixels on each side by reflection; by its border where the picture is too small or not `reflect`.
 
     x: (N, C, H, W). `least`: the smallest height and width of the result (more border is added at the end), so that
     a convolution with a kernel of that size always has somewhere to go.
@@ -46,7 +46,7 @@ def pad(x: Tensor, amount: int, least: int = 0) -> Tensor:
     if amount:
         # autocast would widen the whole map to float32 here, and the convolution narrow it again
         with full_precision(x):
-            x = _Pad.apply(x, amount, min(h, w) > amount)
+            x = _Pad.apply(x, amount, reflect and min(h, w) > amount)
     short_h, short_w = max(0, least - x.shape[-2]), max(0, least - x.shape[-1])
     if short_h or short_w:
         with full_precision(x):
@@ -119,6 +119,11 @@ def _activated(x: Tensor, slope: float | None) -> Tensor:
     if slope is None:
         return x
     return F.leaky_relu(x, slope) if slope else F.relu(x)
+
+
+def k_major(x: Tensor, count: int) -> Tensor:
+    """(N, ...) -> (count, ...), count = k N: all N, k times over; no copy where the numbers agree already."""
+    return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))
 
 
 class _PaddedConv(torch.autograd.Function):

@@ -21,10 +21,21 @@ MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the 
 class PatchDiscriminator(nn.Module):
     """Halving convolutions and a 1 x 1 to one logit for each patch; no normalisation."""
 
-    def __init__(self, channels: int, width: int, layers: int, spectral: bool, scaled: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        layers: int,
+        spectral: bool,
+        scaled: bool = False,
+        kernel: int = 4,
+        widest: int = MAX_WIDENING,
+        slope: float = SLOPE,
+    ) -> None:
         super().__init__()
-        widths = [channels] + [width * min(1 << i, MAX_WIDENING) for i in range(layers)]
-        self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
+        self.slope = slope
+        widths = [channels] + [width * min(1 << i, widest) for i in range(layers)]
+        self.down = nn.ModuleList(Conv(i, o, kernel, stride=2, padding=1) for i, o in itertools.pairwise(widths))
         self.logit = Conv(widths[-1], 1, 1)
         initialise(self, scaled)
         if spectral:
@@ -35,25 +46,37 @@ class PatchDiscriminator(nn.Module):
         """What the last halving gives, before its activation: (N, features, h, w)."""
         slope = None  # of the activation before a layer: none of the picture itself
         for layer in self.down:
-            x, slope = layer(x, slope), SLOPE
+            x, slope = layer(x, slope), self.slope
         return x
 
     def forward(self, x: Tensor) -> Tensor:
         return self.judge(self.features(x))
 
     def judge(self, features: Tensor) -> Tensor:
-        return self.logit(features, SLOPE)
+        return self.logit(features, self.slope)
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """The same discriminator, with its own weights, on the picture and on its successive halvings (pix2pixHD)."""
+    """The same discriminator, with its own weights, on the picture and on its successive halvings (pix2pixHD).
+
+    kernel, slope: of the halving convolutions and the leaky ReLUs. widest: channels grow to at most so many times the
+    first layer's."""
 
     def __init__(
-        self, channels: int, width: int, layers: int, scales: int, spectral: bool = False, scaled: bool = False
+        self,
+        channels: int,
+        width: int,
+        layers: int,
+        scales: int,
+        spectral: bool = False,
+        scaled: bool = False,
+        kernel: int = 4,
+        widest: int = MAX_WIDENING,
+        slope: float = SLOPE,
     ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            PatchDiscriminator(channels, width, layers, spectral, scaled) for _ in range(scales)
+            PatchDiscriminator(channels, width, layers, spectral, scaled, kernel, widest, slope) for _ in range(scales)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:

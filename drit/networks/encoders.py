@@ -16,10 +16,12 @@ ATTRIBUTE_SLOPE = 0.2
 
 
 class ContentTrunk(nn.Module):
-    """A domain's own part of the content encoder: 7 x 7, halvings, residual blocks."""
+    """A domain's own part of the content encoder: 7 x 7, halvings, residual blocks. `norm`: halvings are followed by
+    instance normalisation and a ReLU (DRIT); else by a leaky ReLU alone (UNIT)."""
 
-    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int) -> None:
+    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int, norm: bool = True) -> None:
         super().__init__()
+        self.norm = norm
         self.first = Conv(channels, width, 7, padding=3)
         self.down = nn.ModuleList(
             Conv(width << i, width << (i + 1), 3, stride=2, padding=1) for i in range(downsamplings)
@@ -29,7 +31,9 @@ class ContentTrunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, slope = self.first(x), CONTENT_SLOPE
         for layer in self.down:
-            h, slope = instance_norm(layer(h, slope)), 0.0
+            h = layer(h, slope)
+            if self.norm:
+                h, slope = instance_norm(h), 0.0
         h = F.leaky_relu(h, slope)
         for block in self.blocks:
             h = block(h)
@@ -40,10 +44,18 @@ class ContentEncoder(nn.Module):
     """E^c of all domains: own trunks, last blocks shared (so that one content code serves both domains)."""
 
     def __init__(
-        self, channels: dict[str, int], width: int, downsamplings: int, own_blocks: int, shared_blocks: int
+        self,
+        channels: dict[str, int],
+        width: int,
+        downsamplings: int,
+        own_blocks: int,
+        shared_blocks: int,
+        norm: bool = True,
     ) -> None:
         super().__init__()
-        self.own = nn.ModuleDict({d: ContentTrunk(c, width, downsamplings, own_blocks) for d, c in channels.items()})
+        self.own = nn.ModuleDict(
+            {d: ContentTrunk(c, width, downsamplings, own_blocks, norm) for d, c in channels.items()}
+        )
         self.shared = nn.Sequential(*(ResidualBlock(width << downsamplings) for _ in range(shared_blocks)))
         initialise(self)
 
@@ -61,6 +73,26 @@ class ContentEncoder(nn.Module):
             return {d: self.shared(t) for d, t in trunks.items()}
         codes = self.shared(torch.cat(list(trunks.values()))).split([len(t) for t in trunks.values()])
         return dict(zip(trunks, codes, strict=True))
+
+
+class NormalisedEncoder(nn.Module):
+    """E^c of one domain of MUNIT (1804.04732, appendix B.2): instance normalisation after every convolution, which
+    removes what makes a style."""
+
+    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int) -> None:
+        super().__init__()
+        self.first = Conv(channels, width, 7, padding=3)
+        self.down = nn.ModuleList(
+            Conv(width << i, width << (i + 1), 4, stride=2, padding=1) for i in range(downsamplings)
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(width << downsamplings) for _ in range(blocks)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns the content code (N, width 2^d, H / 2^d, W / 2^d)."""
+        h = instance_norm(self.first(x))
+        for layer in self.down:
+            h = instance_norm(layer(h, 0.0))
+        return self.blocks(F.relu(h))
 
 
 class DownBlock(nn.Module):

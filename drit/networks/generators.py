@@ -29,8 +29,10 @@ from drit.networks.blocks import (
     enlarge_smoothly,
     initialise,
     instance_norm,
+    k_major,
     padded_conv,
 )
+from drit.networks.encoders import CONTENT_SLOPE
 from drit.precision import full, full_precision
 
 Prepared = tuple[Tensor, ...]
@@ -86,14 +88,14 @@ class CodePlanes(torch.autograd.Function):
 
 
 class Up(nn.Module):
-    """Transposed convolution that doubles the picture, layer normalisation, ReLU. The last `style_dim` input channels
-    of its weight belong to code planes (none in the feature-wise form)."""
+    """Transposed convolution that doubles the picture, layer normalisation, ReLU (UNIT: a leaky ReLU alone). The last
+    `style_dim` input channels of its weight belong to code planes (none in the feature-wise form)."""
 
-    def __init__(self, features: int, style_dim: int, outputs: int) -> None:
+    def __init__(self, features: int, style_dim: int, outputs: int, norm: bool = True) -> None:
         super().__init__()
         self.features = features
         self.conv = nn.ConvTranspose2d(features + style_dim, outputs, 3, stride=2, padding=1, output_padding=1)
-        self.norm = LayerNorm(outputs)
+        self.norm = LayerNorm(outputs) if norm else None
 
     def upsample(self, x: Tensor) -> Tensor:
         """The convolution of the features alone, with bias: (N, F, h, w) -> (N, outputs, 2h, 2w)."""
@@ -101,6 +103,8 @@ class Up(nn.Module):
         return F.conv_transpose2d(x, weight, self.conv.bias, stride=2, padding=1, output_padding=1)
 
     def activate(self, x: Tensor) -> Tensor:
+        if self.norm is None:
+            return F.leaky_relu_(x, CONTENT_SLOPE)
         return F.relu_(self.norm(x))  # in place: the normalisation's gradient needs its input only
 
     def code_planes(self, style: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -130,7 +134,7 @@ class Last(nn.ConvTranspose2d):
         return torch.tanh(out)
 
 
-def _initialise(generator: nn.Module, smooth: bool) -> None:
+def initialise_generator(generator: nn.Module, smooth: bool) -> None:
     """Initial weights of a generator. `smooth`: the transposed convolutions start as bilinear enlargements."""
     initialise(generator)
     if smooth:
@@ -199,7 +203,7 @@ class ConcatGenerator(nn.Module):
         self.own = nn.ModuleDict(
             {d: ConcatDecoder(c, content, style_dim, blocks, upsamplings) for d, c in channels.items()}
         )
-        _initialise(self, smooth)
+        initialise_generator(self, smooth)
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         return self.own[domain].prepare(self.shared(content))
@@ -229,7 +233,7 @@ class FeatureBlock(nn.Module):
         """x, started of N pictures; code (M, C). Returns (M, C, h, w)."""
         h = self._mix(self.mix1, started, code)
         h = self._mix(self.mix2, self._features(self.mix2, instance_norm(self.conv2(h))), code)
-        return h + _repeat(x, len(code))
+        return h + k_major(x, len(code))
 
     @staticmethod
     def _features(mix: nn.ModuleList, x: Tensor) -> Tensor:
@@ -240,7 +244,7 @@ class FeatureBlock(nn.Module):
         weight = mix[0].weight[:, code.shape[1] :].flatten(1)  # (2 C, C)
         with full_precision(code):
             planes = F.linear(code, weight)[:, :, None, None].to(features.dtype)  # (M, 2 C, 1, 1)
-        return F.relu(mix[1](F.relu(_repeat(features, len(code)) + planes)))
+        return F.relu(mix[1](F.relu(k_major(features, len(code)) + planes)))
 
 
 class FeatureDecoder(nn.Module):
@@ -281,7 +285,7 @@ class FeatureGenerator(nn.Module):
         self.own = nn.ModuleDict(
             {d: FeatureDecoder(c, content, style_dim, own, shared, upsamplings) for d, c in channels.items()}
         )
-        _initialise(self, smooth)
+        initialise_generator(self, smooth)
 
     def _blocks(self, domain: str) -> list[FeatureBlock]:
         return [*self.shared, *self.own[domain].blocks]
@@ -301,8 +305,3 @@ class FeatureGenerator(nn.Module):
         for up in own.up:
             h = up.activate(up.upsample(h))
         return own.last(h, style)
-
-
-def _repeat(x: Tensor, count: int) -> Tensor:
-    """(N, ...) -> (count, ...), k-major; no copy where the numbers agree already."""
-    return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))

@@ -280,9 +280,9 @@ class Trainer:
 
     def iterate(self) -> dict[str, Tensor]:
         """One iteration: every update of the method, in order. Returns terms and totals, detached, on the device."""
-        config = self.config
-        factor = rate_factor(self.step, config.steps, config.optim.warmup, config.optim.decay_from)
-        rates = self.method.learning_rates(config.optim)
+        config, optim = self.config, self.config.optim
+        factor = rate_factor(self.step, config.steps, optim.warmup, optim.decay_from, optim.halve_every)
+        rates = self.method.learning_rates(optim)
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * factor
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # for layers that draw by themselves (dropout)

@@ -1,0 +1,160 @@
+"""UNIT: unsupervised image-to-image translation networks (arXiv 1703.00848).
+
+Read beside sections 3 and 4 of the paper. A picture of either domain has one latent code z; E_a, E_b give the mean of
+its posterior N(E(x), I), G_a, G_b the pictures. The last layer of the encoders and the first of the generators are
+shared. One iteration: discriminators, then encoders and generators. One output for each input, from the mean.
+
+What was chosen where the paper and the two programs of its authors differ:
+- networks as in the paper's table: 7 x 7, two halvings, 3 residual blocks + 1 shared; 1 shared + 3, two transposed
+  convolutions, 1 x 1; leaky ReLUs, normalisation in residual blocks alone. Discriminators of 3 x 3 halvings whose
+  channels double from 64 to 1024, logistic: the preset `paper`;
+- other presets take the least squares and the scales of the second program, whose weights are the paper's / 10 (the
+  same objective to Adam), at the sizes of the preset;
+- 256-pixel crops and weight decay 1e-4 as in the programs; the paper also trains on larger street scenes;
+- the KL divergence of N(m, I) from N(0, I) is |m|^2 / 2; as in both programs, the term is the mean of m^2 over the
+  code, on the scale of the L1 terms, which are means over pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from drit import losses
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
+from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.networks.blocks import k_major
+from drit.networks.discriminators import MultiScaleDiscriminator
+from drit.networks.encoders import ContentEncoder
+from drit.networks.unit import LatentGenerator
+
+DOMAINS = ("a", "b")
+OTHER = {"a": "b", "b": "a"}
+ByDomain = dict[str, Tensor]
+
+
+class Outputs(NamedTuple):
+    """What one batch becomes; every picture is of the domain that names it."""
+
+    mean: ByDomain  # of the posterior of each domain's pictures
+    recon: ByDomain  # from the own picture's code
+    fake: ByDomain  # from the code of the other domain's picture
+
+
+class UNIT(Method):
+    """Networks and objective of UNIT."""
+
+    inference = ("encoder", "generator")
+
+    def __init__(self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int]) -> None:
+        super().__init__()
+        self.network, self.loss, self.optim = network, loss, optim
+        self.channels = channels
+        self.stride = 1 << network.downsamplings
+        self.least = max(16, self.stride)
+        self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=DOMAINS, style_dim=0)
+        n, scaled = network, network.init == "scaled"
+        self.encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks, norm=False)
+        self.generator = LatentGenerator(
+            channels, n.width << n.downsamplings, n.shared_blocks, n.generator_blocks, n.downsamplings, smooth=scaled
+        )
+        sizes = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm, scaled)
+        self.discriminator = nn.ModuleDict(
+            {d: MultiScaleDiscriminator(c, *sizes, kernel=3, widest=16) for d, c in channels.items()}
+        )
+
+    @classmethod
+    def build(cls, config: TrainConfig, channels: dict[str, int]) -> UNIT:
+        return cls(config.network, config.loss, config.optim, channels)
+
+    def at_chance(self) -> dict[str, float]:
+        guessed = self.network.discriminator_scales * losses.at_chance(self.loss.gan)
+        return {f"discriminators/domain_adversarial_{d}": guessed for d in DOMAINS}
+
+    # Use
+
+    def content(self, x: Tensor, domain: str) -> Tensor:
+        return self.encoder(x, domain)
+
+    def style(self, x: Tensor, domain: str) -> Tensor:
+        raise NotImplementedError("UNIT takes no style from a picture.")
+
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        return (self.generator(content, domain),)
+
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        (pictures,) = prepared
+        return k_major(pictures, len(style))
+
+    # Training
+
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+        pictures = next(batches)
+        same_noise = noise.copy() if frugal else noise
+        with torch.set_grad_enabled(not frugal):
+            out = self._forward(pictures, noise)
+        if self.loss.domain_adversarial:
+            yield self._discriminators_update(pictures, out)
+        if frugal:
+            del out  # before it is made again
+            out = self._forward(pictures, same_noise)
+        terms = self._terms(pictures, out, noise)
+        weights = {term: float(getattr(self.loss, _setting_of(term))) for term in terms}
+        yield Update("generators", self.inference, terms, weights, self.optim.clip or None)
+
+    def _forward(self, pictures: ByDomain, noise: Noise) -> Outputs:
+        """Codes of both domains and all that both generators make of them; what is shared runs once on all codes."""
+        mean, code = self._codes(pictures, noise)
+        n = len(mean["a"])
+        shared = self.run(self.generator.shared, torch.cat([code["a"], code["b"]]))
+        made = {d: self.run(self.generator.own[d], shared).split(n) for d in DOMAINS}
+        (recon_a, fake_a), (fake_b, recon_b) = made["a"], made["b"]
+        return Outputs(mean, {"a": recon_a, "b": recon_b}, {"a": fake_a, "b": fake_b})
+
+    def _codes(self, pictures: ByDomain, noise: Noise) -> tuple[ByDomain, ByDomain]:
+        """Means and samples of the posteriors: z = E(x) + eps, eps of N(0, I)."""
+        mean = self.run(self.encoder.both, pictures)
+        deviation = self.network.content_noise
+        code = {d: m + deviation * noise.normal(*m.shape, like=m).to(m.dtype) for d, m in mean.items()}
+        return mean, code
+
+    def _discriminators_update(self, pictures: ByDomain, out: Outputs) -> Update:
+        """Adversarial loss as the discriminators see it (equations 5 and 6): pictures to 1, translations to 0."""
+        terms = {}
+        for d in DOMAINS:
+            x = pictures[d]
+            maps = self.run(self.discriminator[d], torch.cat([x, out.fake[d].detach()]))
+            real, fake = zip(*(m.split(len(x)) for m in maps), strict=True)
+            terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, self.loss.gan)
+        # alone in their step: a weight would only rescale the gradient
+        return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))
+
+    def _terms(self, pictures: ByDomain, out: Outputs, noise: Noise) -> ByDomain:
+        """What encoders and generators minimise (equations 3 to 8), for both domains."""
+        w, adversarial = self.loss, losses.gan(self.loss.gan)
+        terms: ByDomain = {}
+        for d in DOMAINS:
+            if w.domain_adversarial:
+                terms[f"domain_adversarial_{d}"] = adversarial(self.run(self.discriminator[d], out.fake[d]), 1.0)
+            if w.self_reconstruction:  # a Laplacian likelihood: the mean absolute error
+                terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], pictures[d])
+            if w.kl:
+                terms[f"kl_{d}"] = losses.mean_square(out.mean[d])
+        if w.cross_cycle:
+            mean, code = self._codes(out.fake, noise)  # the fake of one domain has the other's picture's code
+            shared = self.run(self.generator.shared, torch.cat([code["b"], code["a"]])).split(len(code["b"]))
+            for d, h in zip(DOMAINS, shared, strict=True):
+                cycle = self.run(self.generator.own[d], h)
+                terms[f"cross_cycle_{d}"] = losses.reconstruction(cycle, pictures[d])
+                if w.kl:
+                    terms[f"kl_fake_{d}"] = losses.mean_square(mean[OTHER[d]])
+        return terms
+
+
+def _setting_of(term: str) -> str:
+    """`kl_fake_a` is weighted by `kl`."""
+    name = term.removesuffix("_a").removesuffix("_b")
+    return "kl" if name == "kl_fake" else name
