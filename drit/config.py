@@ -116,6 +116,9 @@ class NetworkConfig:
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
         only="pix2pix bicyclegan",
     )
+    code_everywhere: bool = setting(
+        True, "the code goes into every layer on the way down of a U-Net; no: into the first alone", only="bicyclegan"
+    )
     categories: int = setting(10, "values of the categorical code", only="infogan")
     continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")
     noise_dim: int = setting(62, "numbers of noise beside the codes", only="infogan")

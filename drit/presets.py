@@ -98,9 +98,45 @@ def _pix2pix(config: TrainConfig) -> TrainConfig:
     )
 
 
+def _bicyclegan(config: TrainConfig) -> TrainConfig:
+    return replace(
+        config,
+        network=replace(
+            config.network,
+            discriminator_norm="instance",
+            discriminator_layers=_patch_layers(config),
+            discriminator_scales=2,
+        ),
+        loss=replace(_NO_TERMS, paired=10.0, kl=0.01, latent_regression=0.5, gan="least_squares"),
+        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
+    )
+
+
 def _patch_layers(config: TrainConfig) -> int:
     """Halvings of a patch discriminator: patches of 70 pixels, of 34 where the crop is not much larger than 70."""
     return 3 if config.data.crop >= 128 else 2
+
+
+# On 400 facades, 200 epochs (1611.07004, appendix 6.2).
+_PIX2PIX = _pix2pix(
+    replace(
+        _PAPER,
+        steps=80_000,
+        batch=1,
+        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
+        optim=replace(_PAPER.optim, decay_from=1.0),
+    )
+)
+# Likewise, with the schedule of its program (1711.11586, section 4).
+_BICYCLEGAN = _bicyclegan(
+    replace(
+        _PAPER,
+        steps=80_000,
+        batch=1,
+        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
+        network=replace(_PAPER.network, attribute_blocks=4),
+    )
+)
 
 
 def _cyclegan(config: TrainConfig, style_dim: int = 0) -> TrainConfig:
@@ -167,17 +203,6 @@ _INFOGAN = replace(
     optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
 )
 
-# On 400 facades, 200 epochs (1611.07004, appendix 6.2).
-_PIX2PIX = _pix2pix(
-    replace(
-        _PAPER,
-        steps=80_000,
-        batch=1,
-        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
-        optim=replace(_PAPER.optim, decay_from=1.0),
-    )
-)
-
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
 OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit": lambda config: config,
@@ -186,6 +211,7 @@ OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "cyclegan-noise": _cyclegan_noise,
     "infogan": _infogan,
     "pix2pix": _pix2pix,
+    "bicyclegan": _bicyclegan,
 }
 # What the paper of each method trains.
 PAPERS: dict[str, TrainConfig] = {
@@ -195,6 +221,7 @@ PAPERS: dict[str, TrainConfig] = {
     "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
     "infogan": _INFOGAN,
     "pix2pix": _PIX2PIX,
+    "bicyclegan": _BICYCLEGAN,
 }
 
 

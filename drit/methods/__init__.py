@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "cyclegan-noise": "drit.methods.cyclegan:CycleGAN",
     "infogan": "drit.methods.infogan:InfoGAN",
     "pix2pix": "drit.methods.pix2pix:Pix2Pix",
+    "bicyclegan": "drit.methods.bicyclegan:BicycleGAN",
 }
 
 
