@@ -110,7 +110,10 @@ class NetworkConfig:
         "none",
         "normalisation of patch discriminators; 'batch': of each picture, with gain and bias, as in a batch of one",
     )
-    dropout: float = setting(0.0, "dropout rate in the generator, in training only", only="pix2pix")
+    backbone: Literal["unet", "resnet"] = setting(
+        "unet", "generator: a U-Net, or the residual network of CycleGAN", only="pix2pix"
+    )
+    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only="pix2pix")
     unet_levels: int = setting(
         0,
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",

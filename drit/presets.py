@@ -87,11 +87,26 @@ _NO_TERMS = LossWeights(
 )
 
 
+def _all_blocks(config: TrainConfig) -> int:
+    """Residual blocks of a content encoder and a generator of DRIT together."""
+    n = config.network
+    return n.content_blocks + 2 * n.shared_blocks + n.generator_blocks
+
+
+def _patch_layers(config: TrainConfig) -> int:
+    """Halvings of a patch discriminator: patches of 70 pixels, of 34 where the crop is not much larger than 70."""
+    return 3 if config.data.crop >= 128 else 2
+
+
 def _pix2pix(config: TrainConfig) -> TrainConfig:
     return replace(
         config,
         network=replace(
-            config.network, dropout=0.5, discriminator_norm="batch", discriminator_layers=_patch_layers(config)
+            config.network,
+            generator_blocks=_all_blocks(config),  # with the residual backbone
+            dropout=0.5,
+            discriminator_norm="batch",
+            discriminator_layers=_patch_layers(config),
         ),
         loss=replace(_NO_TERMS, paired=100.0),
         optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
@@ -110,11 +125,6 @@ def _bicyclegan(config: TrainConfig) -> TrainConfig:
         loss=replace(_NO_TERMS, paired=10.0, kl=0.01, latent_regression=0.5, gan="least_squares"),
         optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
     )
-
-
-def _patch_layers(config: TrainConfig) -> int:
-    """Halvings of a patch discriminator: patches of 70 pixels, of 34 where the crop is not much larger than 70."""
-    return 3 if config.data.crop >= 128 else 2
 
 
 # On 400 facades, 200 epochs (1611.07004, appendix 6.2).
@@ -143,10 +153,7 @@ def _cyclegan(config: TrainConfig, style_dim: int = 0) -> TrainConfig:
     network = replace(
         config.network,
         style_dim=style_dim,
-        # as deep as a content encoder and a generator of DRIT together
-        generator_blocks=config.network.content_blocks
-        + 2 * config.network.shared_blocks
-        + config.network.generator_blocks,
+        generator_blocks=_all_blocks(config),
         discriminator_norm="instance",
         discriminator_layers=_patch_layers(config),
     )

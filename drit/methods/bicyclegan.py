@@ -50,9 +50,8 @@ class BicycleGAN(Method):
         n, scaled, b = network, network.init == "scaled", channels["b"]
         levels = n.unet_levels or fitting_levels(crop)
         self.stride, self.least = 1, 1 << levels
-        self.generator = UNet(
-            channels["a"], b, n.width, levels, gain=False, style_dim=n.style_dim, everywhere=n.code_everywhere
-        )
+        code = {"style_dim": n.style_dim, "everywhere": n.code_everywhere}
+        self.generator = UNet(channels["a"], b, n.width, levels, gain=False, smooth=scaled, **code)
         self.encoder = VariationalAttributeEncoder(
             b, n.style_dim, n.attribute_width, n.attribute_blocks, scaled, norm=True
         )
@@ -67,6 +66,11 @@ class BicycleGAN(Method):
     @classmethod
     def check(cls, config: TrainConfig) -> None:
         check_levels(config)
+
+    def at_chance(self) -> dict[str, float]:
+        """A pair of real and fake at each scale."""
+        pairs = len(self.discriminator.scales) * losses.at_chance(self.loss.gan)
+        return dict.fromkeys(("discriminators/domain_adversarial", "discriminators/domain_adversarial_random"), pairs)
 
     # Use
 

@@ -19,11 +19,12 @@ from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.discriminators import PatchGAN
+from drit.networks.resnet import ResNetGenerator
 from drit.networks.unet import MOST_LEVELS, UNet, fitting_levels
 
 
 class Pix2Pix(Method):
-    """Networks and objective of Pix2Pix."""
+    """Networks and objective of Pix2Pix; `config.network.backbone` chooses the U-Net or a residual network."""
 
     paired = True
     inference = ("generator",)
@@ -33,16 +34,23 @@ class Pix2Pix(Method):
         self.loss = loss
         self.channels = channels
         self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0)
-        n = network
-        levels = n.unet_levels or fitting_levels(crop)
-        self.stride, self.least = 1, 1 << levels
-        self.generator = UNet(channels["a"], channels["b"], n.width, levels, gain=True, dropout=n.dropout)
+        n, scaled = network, network.init == "scaled"
+        sizes = channels["a"], channels["b"], n.width
+        self.generator: UNet | ResNetGenerator
+        if n.backbone == "unet":
+            levels = n.unet_levels or fitting_levels(crop)
+            self.stride, self.least = 1, 1 << levels
+            self.generator = UNet(*sizes, levels, gain=True, dropout=n.dropout, smooth=scaled)
+        else:
+            self.stride = 1 << n.downsamplings
+            self.least = max(16, self.stride)
+            self.generator = ResNetGenerator(*sizes, n.downsamplings, n.generator_blocks, smooth=scaled)
         self.discriminator = PatchGAN(
             channels["a"] + channels["b"],
             n.discriminator_width,
             n.discriminator_layers,
             n.discriminator_norm,
-            n.init == "scaled",
+            scaled,
         )
 
     @classmethod
@@ -52,6 +60,9 @@ class Pix2Pix(Method):
     @classmethod
     def check(cls, config: TrainConfig) -> None:
         check_levels(config)
+
+    def at_chance(self) -> dict[str, float]:
+        return {"discriminator/domain_adversarial": losses.at_chance(self.loss.gan)}
 
     # Use
 

@@ -148,3 +148,15 @@ def test_a_style_changes_the_picture_and_can_be_borrowed(everywhere: bool, tmp_p
     assert torch.equal(borrowed, translator.translate(picture, "b", translator.style(exemplar, "b"))[0])
     with pytest.raises(UsageError, match="only to b"):
         translator.translate(torch.zeros(3, 20, 20), "a")
+
+
+def test_what_guessing_costs() -> None:
+    """Discriminators whose logits say nothing lose what `at_chance` says, by the names of the metrics."""
+    model = build(small())
+    for name, part in model.named_modules():
+        if name.endswith("logit"):
+            torch.nn.init.zeros_(part.weight)  # type: ignore[arg-type]
+            torch.nn.init.constant_(part.bias, 0.5)  # type: ignore[arg-type]
+    update = next(model.updates(iter([pair()]), 0, Noise(0, 0)))
+    found = {f"{update.name}/{term}": float(value.detach()) for term, value in update.losses.items()}
+    assert found == pytest.approx(model.at_chance())
