@@ -110,7 +110,7 @@ class BicycleGAN(Method):
         return Outputs(mean, log_variance, *made.chunk(2))
 
     def _discriminators_update(self, real: Tensor, out: Outputs) -> Update:
-        """L_GAN^VAE (equation 4) and L_GAN (equation 6), as the discriminators see them."""
+        """L_GAN^VAE (section 3.2) and L_GAN (section 3.3), as the discriminators see them."""
         terms = {}
         for network, term, fake in (
             (self.discriminator, "domain_adversarial", out.encoded),
@@ -122,7 +122,7 @@ class BicycleGAN(Method):
         return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
 
     def _generators_update(self, real: Tensor, styles: Tensor, out: Outputs) -> Update:
-        """L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL, equation 8."""
+        """L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL (section 3.4)."""
         w, terms = self.loss, {}
         if w.domain_adversarial:
             real_to = losses.gan(w.gan)

@@ -77,7 +77,7 @@ def test_the_paper() -> None:
 
 
 def test_the_objective_is_the_papers() -> None:
-    """Both updates against equation 8 written out."""
+    """Both updates against section 3.4 written out."""
     model, x = build(small()), pair()
     of_discriminators, of_generators = model.updates(iter([x]), 0, Noise(0, 0))
     noise = Noise(0, 0)
