@@ -110,11 +110,17 @@ class NetworkConfig:
         "none",
         "normalisation of patch discriminators; 'batch': of each picture, with gain and bias, as in a batch of one",
     )
-    dropout: float = setting(0.0, "dropout rate in the generator, in training only", only="pix2pix")
+    backbone: Literal["unet", "resnet"] = setting(
+        "unet", "generator: a U-Net, or the residual network of CycleGAN", only="pix2pix"
+    )
+    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only="pix2pix")
     unet_levels: int = setting(
         0,
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
         only="pix2pix bicyclegan",
+    )
+    code_everywhere: bool = setting(
+        True, "the code goes into every layer on the way down of a U-Net; no: into the first alone", only="bicyclegan"
     )
     categories: int = setting(10, "values of the categorical code", only="infogan")
     continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")

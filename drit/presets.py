@@ -87,15 +87,10 @@ _NO_TERMS = LossWeights(
 )
 
 
-def _pix2pix(config: TrainConfig) -> TrainConfig:
-    return replace(
-        config,
-        network=replace(
-            config.network, dropout=0.5, discriminator_norm="batch", discriminator_layers=_patch_layers(config)
-        ),
-        loss=replace(_NO_TERMS, paired=100.0),
-        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
-    )
+def _all_blocks(config: TrainConfig) -> int:
+    """Residual blocks of a content encoder and a generator of DRIT together."""
+    n = config.network
+    return n.content_blocks + 2 * n.shared_blocks + n.generator_blocks
 
 
 def _patch_layers(config: TrainConfig) -> int:
@@ -103,14 +98,62 @@ def _patch_layers(config: TrainConfig) -> int:
     return 3 if config.data.crop >= 128 else 2
 
 
+def _pix2pix(config: TrainConfig) -> TrainConfig:
+    return replace(
+        config,
+        network=replace(
+            config.network,
+            generator_blocks=_all_blocks(config),  # with the residual backbone
+            dropout=0.5,
+            discriminator_norm="batch",
+            discriminator_layers=_patch_layers(config),
+        ),
+        loss=replace(_NO_TERMS, paired=100.0),
+        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
+    )
+
+
+def _bicyclegan(config: TrainConfig) -> TrainConfig:
+    return replace(
+        config,
+        network=replace(
+            config.network,
+            discriminator_norm="instance",
+            discriminator_layers=_patch_layers(config),
+            discriminator_scales=2,
+        ),
+        loss=replace(_NO_TERMS, paired=10.0, kl=0.01, latent_regression=0.5, gan="least_squares"),
+        optim=replace(config.optim, lr=max(2e-4, config.optim.lr), weight_decay=0.0),
+    )
+
+
+# On 400 facades, 200 epochs (1611.07004, appendix 6.2).
+_PIX2PIX = _pix2pix(
+    replace(
+        _PAPER,
+        steps=80_000,
+        batch=1,
+        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
+        optim=replace(_PAPER.optim, decay_from=1.0),
+    )
+)
+# Likewise, with the schedule of its program (1711.11586, section 4).
+_BICYCLEGAN = _bicyclegan(
+    replace(
+        _PAPER,
+        steps=80_000,
+        batch=1,
+        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
+        network=replace(_PAPER.network, attribute_blocks=4),
+    )
+)
+
+
 def _cyclegan(config: TrainConfig, style_dim: int = 0) -> TrainConfig:
     network = replace(
         config.network,
         style_dim=style_dim,
-        # as deep as a content encoder and a generator of DRIT together
-        generator_blocks=config.network.content_blocks
-        + 2 * config.network.shared_blocks
-        + config.network.generator_blocks,
+        generator_blocks=_all_blocks(config),
         discriminator_norm="instance",
         discriminator_layers=_patch_layers(config),
     )
@@ -207,17 +250,6 @@ _INFOGAN = replace(
     optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
 )
 
-# On 400 facades, 200 epochs (1611.07004, appendix 6.2).
-_PIX2PIX = _pix2pix(
-    replace(
-        _PAPER,
-        steps=80_000,
-        batch=1,
-        data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
-        optim=replace(_PAPER.optim, decay_from=1.0),
-    )
-)
-
 # A configuration of any size with the objective of a method: loss weights, kinds of networks, optimizers.
 OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "drit": lambda config: config,
@@ -228,6 +260,7 @@ OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "munit": _munit,
     "infogan": _infogan,
     "pix2pix": _pix2pix,
+    "bicyclegan": _bicyclegan,
 }
 # What the paper of each method trains.
 PAPERS: dict[str, TrainConfig] = {
@@ -239,6 +272,7 @@ PAPERS: dict[str, TrainConfig] = {
     "munit": _MUNIT,
     "infogan": _INFOGAN,
     "pix2pix": _PIX2PIX,
+    "bicyclegan": _BICYCLEGAN,
 }
 
 

@@ -20,6 +20,7 @@ METHODS: dict[str, str] = {
     "munit": "drit.methods.munit:MUNIT",
     "infogan": "drit.methods.infogan:InfoGAN",
     "pix2pix": "drit.methods.pix2pix:Pix2Pix",
+    "bicyclegan": "drit.methods.bicyclegan:BicycleGAN",
 }
 
 

@@ -256,12 +256,13 @@ class LayerNorm(nn.Module):
 
 
 def enlarge_smoothly(layer: nn.ConvTranspose2d) -> None:
-    """Make a transposed convolution (kernel 3, stride 2) start as a bilinear enlargement.
+    """Make a transposed convolution (kernel 3 or 4, stride 2) start as a bilinear enlargement.
 
-    With independent numbers an even row is the sum of one tap and an odd row of two: a grid from the start. The kernel
-    (1/2, 1, 1/2) x (1/2, 1, 1/2) times one number for each pair of channels is bilinear interpolation.
+    With independent numbers neighbours differ however smooth the input is, for a kernel of 3 even in size (an even row
+    is the sum of one tap, an odd row of two): a grid from the start. The kernel (1/2, 1, 1/2) x (1/2, 1, 1/2), or of
+    (1/4, 3/4, 3/4, 1/4), times one number for each pair of channels is bilinear interpolation.
     """
-    ramp = torch.tensor([0.5, 1.0, 0.5])
+    ramp = torch.tensor([0.5, 1.0, 0.5] if layer.kernel_size[0] == 3 else [0.25, 0.75, 0.75, 0.25])
     with torch.no_grad():
         layer.weight.copy_(layer.weight[:, :, 1:2, 1:2] * torch.outer(ramp, ramp))
 

@@ -131,7 +131,8 @@ class PatchGAN(nn.Module):
     """The discriminator of Pix2Pix (1611.07004, appendix 6.1.2): C64-C128-C256-C512, one logit for each 70 x 70 patch.
 
     4 x 4 convolutions with zero padding: `layers` of stride 2, one of stride 1, and one to the logits; normalisation
-    after all but the first and the last. A logit sees 70 pixels of a side with three halvings, 34 with two.
+    after all but the first and the last. A logit sees 70 pixels of a side with three halvings, 34 with two. `scaled`
+    initial weights are for discriminators without normalisation: with it they would outweigh the L1 at first.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class PatchGAN(nn.Module):
         self.norms = nn.ModuleList([nn.Identity(), *map(NORMS[norm], widths[2:])])
         self.logit = nn.Conv2d(widths[-1], 1, 4, padding=1)
         self.least = 3 << layers  # of a side: less would leave no logit
-        initialise(self, scaled)
+        initialise(self, scaled and norm == "none")
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, H / 2^layers - 2, W / 2^layers - 2)."""
@@ -180,12 +181,7 @@ class MultiScalePatchGAN(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns a map of logits (N, 1, h, w) for each scale, finest first."""
-        logits = []
-        for i, scale in enumerate(self.scales):
-            if i:
-                x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-            logits.append(scale(x))
-        return logits
+        return [scale(part) for scale, part in zip(self.scales, halvings(x, len(self.scales)), strict=True)]
 
 
 class ContentDiscriminator(nn.Module):

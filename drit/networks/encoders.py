@@ -96,16 +96,20 @@ class NormalisedEncoder(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Residual block that halves the picture: no normalisation, so that the statistics that make a style survive."""
+    """Residual block that halves the picture: no normalisation, so that the statistics that make a style survive.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    `norm`: instance normalisation before each activation, as in BicycleGAN (the shortcut keeps the statistics)."""
+
+    def __init__(self, inputs: int, outputs: int, norm: bool = False) -> None:
         super().__init__()
+        self.norm = norm
         self.conv1 = Conv(inputs, inputs, 3, padding=1)
         self.conv2 = Conv(inputs, outputs, 3, padding=1)
         self.shortcut = Conv(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(self.conv1(x, ATTRIBUTE_SLOPE), ATTRIBUTE_SLOPE)
+        h = self.conv1(instance_norm(x) if self.norm else x, ATTRIBUTE_SLOPE)
+        h = self.conv2(instance_norm(h) if self.norm else h, ATTRIBUTE_SLOPE)
         return _halve(h) + self.shortcut(_halve(x))
 
 
@@ -121,13 +125,16 @@ def attribute_widths(width: int, blocks: int) -> list[int]:
 
 
 class VariationalAttributeEncoder(nn.Module):
-    """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance."""
+    """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance. With `norm`,
+    the residual encoder of BicycleGAN."""
 
-    def __init__(self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False) -> None:
+    def __init__(
+        self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False, norm: bool = False
+    ) -> None:
         super().__init__()
         widths = [width, *attribute_widths(width, blocks)]
         self.first = Conv(channels, width, 4, stride=2, padding=1)
-        self.blocks = nn.ModuleList(DownBlock(i, o) for i, o in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(DownBlock(i, o, norm) for i, o in itertools.pairwise(widths))
         self.mean = nn.Linear(widths[-1], style_dim)
         self.log_variance = nn.Linear(widths[-1], style_dim)
         initialise(self, scaled)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import InstanceNorm, PictureBatchNorm, initialise
+from drit.networks.blocks import InstanceNorm, PictureBatchNorm, enlarge_smoothly, initialise
 from drit.precision import full, full_precision
 
 SLOPE = 0.2  # of the leaky ReLUs on the way down
@@ -35,6 +35,7 @@ class UNet(nn.Module):
     style_dim: numbers of a code that is laid out as planes beside the input of the first layer, or with `everywhere`
     beside the input of every layer on the way down (1711.11586, figure 3). `gain`: normalisation with gain and bias, as
     batch normalisation of single pictures. dropout: rate, in the first layers on the way up (three from U-Net-128 on).
+    smooth: layers on the way up start as bilinear enlargements.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         style_dim: int = 0,
         everywhere: bool = False,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         self.style_dim, self.everywhere = style_dim, everywhere
@@ -71,6 +73,9 @@ class UNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dropped = max(1, min(3, levels - 4)) if dropout else 0  # layers with dropout
         initialise(self)
+        if smooth:
+            for layer in [*self.up, self.last]:
+                enlarge_smoothly(layer)
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """x: (N, C, H, W) in [-1, 1], style (N, S). Returns (N, outputs, H, W) in [-1, 1], float32 or wider."""

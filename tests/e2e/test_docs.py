@@ -37,6 +37,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for seed, season in enumerate(("summer", "winter", "autumn")):
         write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
         write_pictures(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
+    for seed, (folder, width) in enumerate((("maps", 50), ("aerial", 50), ("side_by_side", 80))):
+        write_pictures(tmp_path / folder, 3, 3, (40, width), seed)
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from drit.networks.blocks import EPS, PictureBatchNorm
+from drit.networks.blocks import EPS, PictureBatchNorm, enlarge_smoothly
 from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN
 from drit.networks.unet import UNet, fitting_levels
 
@@ -121,3 +121,20 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(net(x), net(x))
     net.eval()
     assert torch.equal(net(x), net(x))
+
+
+@pytest.mark.parametrize(("kernel", "padding", "extra"), [(3, 1, 1), (4, 1, 0)])
+@torch.no_grad()
+def test_smooth_enlargement_is_bilinear(kernel: int, padding: int, extra: int) -> None:
+    """Kernel 4: between pixel centres, as the library interpolates; kernel 3: corners on corners."""
+    layer = torch.nn.ConvTranspose2d(1, 1, kernel, 2, padding, extra, bias=False).double()
+    torch.nn.init.ones_(layer.weight)
+    enlarge_smoothly(layer)
+    x = torch.randn(1, 1, 6, 6, dtype=torch.float64)
+    if kernel == 4:
+        expected, made = F.interpolate(x, scale_factor=2, mode="bilinear"), layer(x)
+        inner = slice(1, -1)  # the border fades to the zeros around it
+        assert torch.allclose(made[..., inner, inner], expected[..., inner, inner], atol=1e-12)
+    else:
+        expected = F.interpolate(x, size=11, mode="bilinear", align_corners=True)
+        assert torch.allclose(layer(x)[..., :11, :11], expected, atol=1e-12)
