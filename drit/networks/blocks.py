@@ -60,15 +60,14 @@ _SMALL_MAP = 1024
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Normalisation of each channel of each picture, with the closed form of its gradient, and a ReLU if asked for.
+    """Normalisation of each channel of each picture, with the closed form of its gradient.
 
     torch's own backward is several times slower than the convolution beside it when the memory format is
-    channels_last; here the two sums over pixels are matrix products, which keep the format. The ReLU's mask is the sign
-    of what is kept for the normalisation: the two together keep one map, not two.
+    channels_last; here the two sums over pixels are matrix products, which keep the format.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         if h * w < _SMALL_MAP and _is_channels_last(x):
             flat = full(x.permute(0, 2, 3, 1).reshape(n, h * w, c))
@@ -79,15 +78,12 @@ class _InstanceNorm(torch.autograd.Function):
         else:
             out, _, rstd = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
         ctx.save_for_backward(out, rstd)
-        ctx.relu = relu
-        return F.relu(out) if relu else out
+        return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
         out, rstd = ctx.saved_tensors
-        if ctx.relu:
-            grad = torch.ops.aten.threshold_backward(grad, out, 0)
         n, c, h, w = out.shape
         if _is_channels_last(out):
             flat_out = out.permute(0, 2, 3, 1).reshape(n, h * w, c)
@@ -96,23 +92,23 @@ class _InstanceNorm(torch.autograd.Function):
             mean_grad, mean_product = mean @ flat_grad, mean @ (flat_grad * flat_out)  # (N, 1, C)
             rstd = rstd.reshape(n, 1, c).to(grad.dtype)
             dx = torch.addcmul(flat_grad - mean_grad, flat_out, mean_product, value=-1).mul_(rstd)
-            return dx.view(n, h, w, c).permute(0, 3, 1, 2), None
+            return dx.view(n, h, w, c).permute(0, 3, 1, 2)
         mean_grad = grad.mean(dim=(2, 3), keepdim=True)
         mean_product = (grad * out).mean(dim=(2, 3), keepdim=True)
         rstd = rstd.reshape(n, c, 1, 1).to(grad.dtype)
-        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd), None
+        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd)
 
 
 def _is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def instance_norm(x: Tensor, relu: bool = False) -> Tensor:
+def instance_norm(x: Tensor) -> Tensor:
     """Each channel of each picture to mean 0 and variance 1, without gain or bias (Ulyanov et al., 1607.08022).
 
-    x: (N, C, H, W). A map of one pixel gives 0. `relu`: what is below 0 becomes 0 after that.
+    x: (N, C, H, W). A map of one pixel gives 0.
     """
-    return _InstanceNorm.apply(x, relu)
+    return _InstanceNorm.apply(x)
 
 
 def _activated(x: Tensor, slope: float | None) -> Tensor:
