@@ -150,6 +150,11 @@ class Method(nn.Module, ABC):
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Take up what `training_state` gave."""
 
+    def stage(self, step: int, steps: int) -> tuple[int, int]:
+        """First iteration and end of the stage of training that iteration `step` of `steps` lies in; learning rates run
+        their course in each. Most methods have one stage."""
+        return 0, steps
+
     def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
         """Learning rate of each network."""
         return {name: optim.lr for name, _ in self.named_children()}

@@ -281,7 +281,8 @@ class Trainer:
     def iterate(self) -> dict[str, Tensor]:
         """One iteration: every update of the method, in order. Returns terms and totals, detached, on the device."""
         config, optim = self.config, self.config.optim
-        factor = rate_factor(self.step, config.steps, optim.warmup, optim.decay_from, optim.halve_every)
+        start, end = self.method.stage(self.step, config.steps)
+        factor = rate_factor(self.step - start, end - start, optim.warmup, optim.decay_from, optim.halve_every)
         rates = self.method.learning_rates(optim)
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * factor

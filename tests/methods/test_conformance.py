@@ -18,6 +18,7 @@ from drit.methods import METHODS, method_class
 from drit.methods.base import Method, Noise
 from drit.train import checkpoint as files
 from drit.train import loop
+from drit.train.memory import predict
 from drit.train.setup import open_sets, settled
 from drit.translate import Translator
 from tests.conftest import tiny, write_pictures
@@ -141,6 +142,16 @@ def test_every_method_trains_in_less_memory(
 ) -> None:
     config = case(name, pictures, steps=1, **less)
     assert loop.train(config, tmp_path / "run").finished
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_is_predicted_without_numbers(name: str, pictures: dict[str, Path]) -> None:
+    """No method looks at a value in training, which would also make a GPU wait; the prediction covers all it keeps."""
+    config = case(name, pictures)
+    method = built(config)
+    trained = sum(4 * p.numel() for p in method.parameters())
+    memory = predict(config, method.channels)
+    assert trained <= memory.weights < memory.peak and memory.peak > memory.weights + memory.optimizers + trained / 4
 
 
 @pytest.mark.parametrize("name", NAMES)
