@@ -111,6 +111,7 @@ class Method(nn.Module, ABC):
 
     paired: ClassVar[bool] = False  # training needs aligned pictures of a and b
     domains: ClassVar[tuple[int, int]] = (2, 2)  # the fewest and the most that it can be trained on
+    shared_content: ClassVar[bool] = True  # a content code means the same in all domains: every generator takes it
 
     capabilities: Capabilities
     inference: tuple[str, ...]  # networks that translation needs; the moving average covers these

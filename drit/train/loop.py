@@ -242,6 +242,8 @@ class Trainer:
                             told.add(name)
                             bar.say(f"skipped: {why}")
                     watch_now = bool(config.log.watch_every) and self.step % config.log.watch_every == 0
+                    # before the last stage, what translates has learnt nothing yet
+                    watch_now = watch_now and self.method.stage(self.step - 1, config.steps)[1] == config.steps
                     log_now = (
                         self.step % config.log.metrics_every == 0 or self.step == end or self._stopping or watch_now
                     )
