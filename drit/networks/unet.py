@@ -74,7 +74,7 @@ class UNet(nn.Module):
         self.dropped = max(1, min(3, levels - 4)) if dropout else 0  # layers with dropout
         initialise(self)
         if smooth:
-            # Not the innermost: it enlarges one pixel evenly, which the normalisation makes 0, where ReLUs have no slope.
+            # Not the innermost: an evenly enlarged pixel is normalised to 0, where ReLUs have no slope.
             for layer in [*self.up[1:], self.last]:
                 enlarge_smoothly(layer)
 
