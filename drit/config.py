@@ -139,9 +139,13 @@ class LossWeights:
     latent_regression: float = setting(10.0, "L1 between a random attribute and the one recovered from its output")
     gan: Literal["logistic", "least_squares"] = setting("logistic", "kind of the domain adversarial loss")
     identity: float = setting(
-        0.0, "L1 between a picture and what the generator of its own domain makes of it", only="cyclegan cyclegan-noise"
+        0.0,
+        "L1 between a picture and what the generator of its own domain makes of it",
+        only="cyclegan cyclegan-noise cycle-bicycle",
     )
-    paired: float = setting(0.0, "L1 to the true picture, of methods that learn from pairs", only="pix2pix bicyclegan")
+    paired: float = setting(
+        0.0, "L1 to the true picture, of methods that learn from pairs", only="pix2pix bicyclegan cycle-bicycle"
+    )
     content_regression: float = setting(
         0.0, "L1 between a content code and the one recovered from its output", only="munit"
     )
@@ -187,7 +191,12 @@ class OptimConfig:
     latent_moves_attribute_encoder: bool = setting(
         True, "latent regression also trains the attribute encoder (the paper's formula; the published program: no)"
     )
-    pool: int = setting(0, "older outputs that discriminators also see; 0: none", only="cyclegan cyclegan-noise")
+    pool: int = setting(
+        0, "older outputs that discriminators also see; 0: none", only="cyclegan cyclegan-noise cycle-bicycle"
+    )
+    pairing_share: float = setting(
+        0.5, "share of the iterations in which the CycleGAN learns that makes the pairs", only="cycle-bicycle"
+    )
     ema: float = setting(0.0, "decay of the moving average of weights that translation uses; 0: none")
 
 

@@ -176,6 +176,23 @@ _CYCLEGAN = replace(
 _NINE_BLOCKS = replace(_cyclegan(_CYCLEGAN).network, generator_blocks=9)
 
 
+def _cycle_bicycle(config: TrainConfig) -> TrainConfig:
+    """Both objectives; they have no loss weight in common but that of the adversarial terms."""
+    cycle, bicycle = _cyclegan(config), _bicyclegan(config)
+    return replace(
+        bicycle,
+        network=replace(bicycle.network, generator_blocks=cycle.network.generator_blocks),
+        loss=replace(bicycle.loss, cross_cycle=cycle.loss.cross_cycle, identity=cycle.loss.identity),
+        optim=cycle.optim,
+    )
+
+
+# Both for as many iterations as CycleGAN's paper takes; DRIT's paper, whose baseline it is, does not tell.
+_CYCLE_BICYCLE = _cycle_bicycle(
+    replace(_CYCLEGAN, steps=2 * _CYCLEGAN.steps, network=replace(_PAPER.network, attribute_blocks=4))
+)
+
+
 def _dritpp(config: TrainConfig) -> TrainConfig:
     """DRIT's objective, and what DRIT++ (1905.01270) adds: mode seeking of weight 1, and domain classification.
 
@@ -258,6 +275,7 @@ OBJECTIVES: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "cyclegan-noise": _cyclegan_noise,
     "unit": _unit,
     "munit": _munit,
+    "cycle-bicycle": _cycle_bicycle,
     "infogan": _infogan,
     "pix2pix": _pix2pix,
     "bicyclegan": _bicyclegan,
@@ -270,6 +288,7 @@ PAPERS: dict[str, TrainConfig] = {
     "cyclegan-noise": replace(_cyclegan(_CYCLEGAN), network=replace(_NINE_BLOCKS, style_dim=8)),
     "unit": replace(_UNIT, loss=replace(_UNIT.loss, gan="logistic")),
     "munit": _MUNIT,
+    "cycle-bicycle": replace(_CYCLE_BICYCLE, network=replace(_CYCLE_BICYCLE.network, generator_blocks=9)),
     "infogan": _INFOGAN,
     "pix2pix": _PIX2PIX,
     "bicyclegan": _BICYCLEGAN,

@@ -337,7 +337,7 @@ class _Session:
         back = source in able.directions and (able.exemplar or not able.style_dim)
         if self.wants("reconstruction") and back:
             own = translator.style_batch(x, source) if able.exemplar else torch.zeros(len(x), 0)
-            if able.exemplar:
+            if able.exemplar and translator.method.shared_content:
                 recon = translator.decode_batch(codes, own[:, None], source, size)[:, 0]
                 found.recon.append(_levels(recon, x))
             again = translator.encode_batch(fake, target)
@@ -426,7 +426,7 @@ class _Session:
     def disentanglement(self, gathered: Mapping[str, Direction]) -> dict[str, Any] | None:
         """How often a linear probe guesses the domain from the pooled content code; one half is the goal."""
         codes = {OTHER[target]: np.concatenate(found.codes) for target, found in gathered.items()}
-        if len(codes) < 2 or codes["a"].shape[1] != codes["b"].shape[1]:
+        if not self.translator.method.shared_content or len(codes) < 2 or codes["a"].shape[1] != codes["b"].shape[1]:
             self.warnings.append(
                 "Disentanglement: not measured, the method has no content code common to both domains."
             )

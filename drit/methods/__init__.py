@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "cyclegan-noise": "drit.methods.cyclegan:CycleGAN",
     "unit": "drit.methods.unit:UNIT",
     "munit": "drit.methods.munit:MUNIT",
+    "cycle-bicycle": "drit.methods.cycle_bicycle:CycleBicycle",
     "infogan": "drit.methods.infogan:InfoGAN",
     "pix2pix": "drit.methods.pix2pix:Pix2Pix",
     "bicyclegan": "drit.methods.bicyclegan:BicycleGAN",

@@ -111,6 +111,7 @@ class Method(nn.Module, ABC):
 
     paired: ClassVar[bool] = False  # training needs aligned pictures of a and b
     domains: ClassVar[tuple[int, int]] = (2, 2)  # the fewest and the most that it can be trained on
+    shared_content: ClassVar[bool] = True  # a content code means the same in all domains: every generator takes it
 
     capabilities: Capabilities
     inference: tuple[str, ...]  # networks that translation needs; the moving average covers these
@@ -149,6 +150,11 @@ class Method(nn.Module, ABC):
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
         """Take up what `training_state` gave."""
+
+    def stage(self, step: int, steps: int) -> tuple[int, int]:
+        """First iteration and end of the stage of training that iteration `step` of `steps` lies in; learning rates run
+        their course in each. Most methods have one stage."""
+        return 0, steps
 
     def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
         """Learning rate of each network."""

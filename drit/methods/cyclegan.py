@@ -26,6 +26,7 @@ class CycleGAN(Method):
     """generator[d] makes pictures of domain d from those of the other; discriminator[d] judges them."""
 
     inference = ("generator",)
+    shared_content = False
 
     def __init__(self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int]) -> None:
         super().__init__()

@@ -74,7 +74,8 @@ class UNet(nn.Module):
         self.dropped = max(1, min(3, levels - 4)) if dropout else 0  # layers with dropout
         initialise(self)
         if smooth:
-            for layer in [*self.up, self.last]:
+            # Not the innermost: an evenly enlarged pixel is normalised to 0, where ReLUs have no slope.
+            for layer in [*self.up[1:], self.last]:
                 enlarge_smoothly(layer)
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:

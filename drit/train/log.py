@@ -165,7 +165,8 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities
-    both = capabilities.exemplar and len(capabilities.directions) > 1  # a one-way method reconstructs nothing
+    # a method of one way, or without a code for all domains, reconstructs nothing
+    both = capabilities.exemplar and method.shared_content and len(capabilities.directions) > 1
     columns = ["input"] + (["true"] if method.paired else []) + (["self"] if both else [])
     exemplars = min(2, *(len(x) for x in pictures.values())) if capabilities.exemplar else 0
     randoms = randoms if capabilities.multimodal else 1

@@ -242,6 +242,8 @@ class Trainer:
                             told.add(name)
                             bar.say(f"skipped: {why}")
                     watch_now = bool(config.log.watch_every) and self.step % config.log.watch_every == 0
+                    # before the last stage, what translates has learnt nothing yet
+                    watch_now = watch_now and self.method.stage(self.step - 1, config.steps)[1] == config.steps
                     log_now = (
                         self.step % config.log.metrics_every == 0 or self.step == end or self._stopping or watch_now
                     )
@@ -281,7 +283,8 @@ class Trainer:
     def iterate(self) -> dict[str, Tensor]:
         """One iteration: every update of the method, in order. Returns terms and totals, detached, on the device."""
         config, optim = self.config, self.config.optim
-        factor = rate_factor(self.step, config.steps, optim.warmup, optim.decay_from, optim.halve_every)
+        start, end = self.method.stage(self.step, config.steps)
+        factor = rate_factor(self.step - start, end - start, optim.warmup, optim.decay_from, optim.halve_every)
         rates = self.method.learning_rates(optim)
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * factor

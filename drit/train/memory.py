@@ -1,4 +1,4 @@
-"""How much memory training takes, before it starts: one iteration on tensors without numbers.
+"""How much memory training takes, before it starts: an iteration of each stage, on tensors without numbers.
 
 Every operation of a real iteration runs on fake tensors, which have shapes, types and lifetimes but no memory. What is
 alive at once is counted; its largest value is the peak. So the model holds for any method, size, batch, width and
@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from drit.config import TrainConfig
 from drit.methods import method_class
-from drit.methods.base import Batch, Noise
+from drit.methods.base import Batch, Method, Noise
 from drit.precision import autocast
 from drit.train.step import Parts, gradients
 
@@ -87,12 +87,21 @@ def predict(config: TrainConfig, channels: dict[str, int], dtype: torch.dtype = 
         moments = [torch.empty_like(p) for p in method.parameters() for _ in range(2)]
         optimizers = counter.alive - weights
         parts = config.accumulate
-        batches = Parts(_batches(config, channels), parts)
-        turns = [method.updates(batches.of(k), 0, Noise(0, 0, k, parts), frugal=parts > 1) for k in range(parts)]
-        while gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
-            pass
+        for step in _stages(method, config.steps):
+            batches, noises = Parts(_batches(config, channels), parts), [Noise(0, 0, k, parts) for k in range(parts)]
+            turns = [method.updates(batches.of(k), step, noise, frugal=parts > 1) for k, noise in enumerate(noises)]
+            while gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
+                pass
         del moments, average
     return Memory(weights, optimizers, counter.peak)
+
+
+def _stages(method: Method, steps: int) -> Iterator[int]:
+    """The first iteration of each stage of training."""
+    step = 0
+    while step < steps:
+        yield step
+        step = method.stage(step, steps)[1]
 
 
 def _batches(config: TrainConfig, channels: dict[str, int]) -> Iterator[Batch]:

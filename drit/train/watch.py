@@ -136,7 +136,8 @@ def measure(
     outputs' variance that styles make; `watch/style_error_d`, mean |E(G(c, z)) - z| relative to that of always
     answering 0. And `watch/content_probe`, share of held-out pictures whose domain a linear probe reads in their
     content codes, with the noise of training, as the generators see them.
-    A method without styles has none of these; one that takes no style from a picture has not the last two.
+    A method without styles has none of these; one that takes no style from a picture has not the last two,
+    nor has the last one that has no content code for all domains.
     """
     found: dict[str, float] = {}
     can = method.capabilities
@@ -159,7 +160,7 @@ def measure(
                 error = (again - styles[:, None]).abs().mean() / styles.abs().mean()
                 found[f"watch/style_error_{target}"] = float(error)
         least = min(len(x) for x in pictures.values())
-        if can.exemplar and set(can.directions) >= set(pictures) and least >= LEAST_PROBED:
+        if method.shared_content and can.exemplar and set(can.directions) >= set(pictures) and least >= LEAST_PROBED:
             noise = Noise(seed, 0)
             codes = [_noisy_codes(method, x[:least], d, noise, content_noise, part) for d, x in pictures.items()]
             found["watch/content_probe"] = probe_accuracy(codes)

@@ -43,7 +43,7 @@ def test_the_pool_keeps_so_many_and_gives_old_ones_half_of_the_time() -> None:
     for i in range(400):
         made = torch.full((1, 1, 2, 2), float(i))
         given.append(float(pool.query(made, Noise(0, i)).mean()))
-        assert len(pool.pictures) == min(i + 1, 4)
+        assert len(pool.state()) == min(i + 1, 4)
     assert given[:4] == [0, 1, 2, 3]  # while it fills
     old = [i for i in range(4, 400) if given[i] != i]
     assert all(given[i] < i for i in old) and 0.4 < len(old) / 396 < 0.6
@@ -52,6 +52,9 @@ def test_the_pool_keeps_so_many_and_gives_old_ones_half_of_the_time() -> None:
     again.load(pool.state())
     draws = [p.query(torch.full((3, 1, 2, 2), 500.0), Noise(1, 0)) for p in (pool, again)]
     assert torch.equal(draws[0], draws[1])
+    smaller = ImagePool(2)
+    smaller.load(pool.state())
+    assert len(smaller.state()) == 2
     made = torch.zeros(1, 1, 2, 2)
     assert ImagePool(0).query(made, Noise(0, 0)) is made
 

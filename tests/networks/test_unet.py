@@ -138,3 +138,13 @@ def test_smooth_enlargement_is_bilinear(kernel: int, padding: int, extra: int) -
     else:
         expected = F.interpolate(x, size=11, mode="bilinear", align_corners=True)
         assert torch.allclose(layer(x)[..., :11, :11], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("gain", [False, True])
+def test_every_layer_learns_from_the_start(gain: bool) -> None:
+    """Down to one pixel, whose even enlargement a normalisation would make 0."""
+    torch.manual_seed(0)
+    net = UNet(3, 3, 4, 4, gain, smooth=True)
+    net(torch.rand(2, 3, 16, 16) * 2 - 1).square().mean().backward()
+    for layer in [*net.down, *net.up, net.last]:
+        assert layer.weight.grad is not None and bool(layer.weight.grad.any())
