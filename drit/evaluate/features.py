@@ -242,19 +242,14 @@ def train_domains(pictures: Mapping[str, Tensor], steps: int, seed: int) -> Doma
 
 
 class ProbeFeatures(nn.Module):
-    """A probe's maps after each of its convolutions and poolings."""
+    """A probe's maps after each of its convolutions."""
 
     def __init__(self, probe: Probe) -> None:
         super().__init__()
         self.probe = probe
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        maps = []
-        x = at_most(x, PROBE_SIDE)
-        for conv, norm in zip(self.probe.convs, self.probe.norms, strict=True):
-            x = F.max_pool2d(F.relu(norm(conv(x))), 2)
-            maps.append(x)
-        return maps
+        return self.probe.maps(at_most(x, PROBE_SIDE))
 
 
 def keep(body: nn.Module, record: Mapping[str, Any], path: Path) -> dict[str, Any]:

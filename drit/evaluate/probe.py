@@ -48,10 +48,17 @@ class Probe(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(o) for o in widths[1:])
         self.head = nn.Linear(widths[-1] * 9, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, classes)."""
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """x: (N, C, H, W) in [-1, 1]. Returns what each convolution gives, normalised and activated."""
+        found = []
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x)))
+            found.append(x)
+        return found
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, classes)."""
+        x = self.maps(x)[-1]
         stride = [side // 3 for side in x.shape[-2:]]  # 3 x 3 windows that cover the map
         kernel = [side - 2 * s for side, s in zip(x.shape[-2:], stride, strict=True)]
         x = F.max_pool2d(x, kernel, stride)
