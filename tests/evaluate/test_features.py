@@ -170,7 +170,8 @@ def test_a_probe_as_features(tmp_path: Path) -> None:
     network = features.build_kept("classifier", tmp_path / "p.safetensors")
     x = torch.rand(3, 1, 28, 28) * 2 - 1
     last = network(x).maps[-1]
-    logits = probe.head(torch.nn.functional.adaptive_avg_pool2d(last, 4).flatten(1))
+    assert last.shape == (3, 32, 7, 7)
+    logits = probe.head(torch.nn.functional.max_pool2d(last, 3, 2).flatten(1))
     assert torch.allclose(logits, probe(x), atol=1e-5)
     assert network.channels == 1 and network(x.repeat(1, 3, 1, 1)).vectors.shape == (3, 32)
     assert (features.read_labels(probe, x) == probe(x).argmax(1).numpy()).all()
