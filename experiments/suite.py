@@ -13,12 +13,17 @@ DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roa
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from drit.atomic import write_atomically
 from drit.commands import INTERRUPTED
 from drit.errors import DritError, UsageError, nearest
 from drit.flags import Parser, add_settings, fail, settings
@@ -52,20 +57,35 @@ ABLATION = {
 }
 
 
+# name in a result, title, factor, digits
+NUMBERS = (
+    ("fid", "Frechet", 1, 2),
+    ("kid", "KID x 1000", 1000, 1),
+    ("lpips_diversity", "diversity", 1, 3),
+    ("content_kept", "content kept, %", 100, 1),
+    ("style_error", "style regression", 1, 3),
+    ("self_reconstruction", "self", 1, 1),
+    ("cross_cycle", "there and back", 1, 1),
+    ("truth", "best to the true picture", 1, 1),
+)
+
+
 @dataclass(frozen=True)
 class Suite:
-    """What is trained on what. data: of a and b below the data folder, {part}: train or test. flags: of all members."""
+    """What is trained on what. data: of a and b below the data folder, {part}: train or test. flags: of all members.
+    features: the network that `drit compare` looks with."""
 
     data: tuple[str, str]
     flags: str
     members: dict[str, str]
+    features: str = "domains"
 
 
 SUITES = {
-    "digits": Suite(DIGITS, DIGIT_FLAGS, UNPAIRED),
+    "digits": Suite(DIGITS, DIGIT_FLAGS, UNPAIRED, "classifier"),
     "photographs": Suite(ROADS, ROAD_FLAGS, UNPAIRED),
     "pairs": Suite(ROADS, ROAD_FLAGS, {"drit": "", "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"}),
-    "ablation-digits": Suite(DIGITS, DIGIT_FLAGS, ABLATION),
+    "ablation-digits": Suite(DIGITS, DIGIT_FLAGS, ABLATION, "classifier"),
     "ablation-photographs": Suite(ROADS, ROAD_FLAGS, ABLATION),
 }
 
@@ -86,6 +106,30 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
         affordable = loop.affordable(config, seconds, time.process_time)
         config = settings(parser.parse_all([*words, "--data.a", a, "--data.b", b, "--steps", str(affordable)]))
     return loop.train(config, run).finished
+
+
+def means(found: dict[str, Any], members: list[str]) -> str:
+    """Markdown: each number's mean over the seeds of a member, with the deviation where there are several.
+
+    found: runs of a comparison.json, named MEMBER-SEED.
+    """
+    parts = []
+    for to in ("b", "a"):
+        lines = [f"| to {to} | {' | '.join(title for _, title, _, _ in NUMBERS)} |", "|---" * (1 + len(NUMBERS)) + "|"]
+        for member in members:
+            results = [r["result"]["to"].get(to) for name, r in found.items() if name.rpartition("-")[0] == member]
+            cells = [_mean([r[key] for r in results if r], factor, digits) for key, _, factor, digits in NUMBERS]
+            lines.append(f"| {member} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _mean(numbers: list[dict[str, Any] | None], factor: float, digits: int) -> str:
+    values = [factor * n["value"] for n in numbers if n is not None and n["value"] is not None]
+    if not values:
+        return "-"
+    spread = f" +- {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
 
 
 def main() -> int:
@@ -109,8 +153,15 @@ def main() -> int:
                     return INTERRUPTED
         runs = [str(values.out / f"{member}-{seed}") for seed in range(values.seeds) for member in members]
         test = [str(values.data / path.format(part="test")) for path in suite.data]
-        command = ["compare", *runs, "--data.a", test[0], "--data.b", test[1], "--out", str(values.out / "comparison")]
-        return subprocess.run([sys.executable, "-m", "drit.cli", *command], check=False).returncode
+        out = values.out / "comparison"
+        command = ["compare", *runs, "--data.a", test[0], "--data.b", test[1], "--out", str(out), "--threads", "1"]
+        command += ["--protocol", "quick", "--features", suite.features]
+        code = subprocess.run([sys.executable, "-m", "drit.cli", *command], check=False).returncode
+        if code == 0:
+            found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["runs"]
+            write_atomically(out / "means.md", means(found, members).encode())
+            print(means(found, members), end="")
+        return code
     except DritError as error:
         return fail(error, error.exit_code)
 

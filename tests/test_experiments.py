@@ -17,7 +17,7 @@ from drit.methods import method_class
 from drit.train.loop import affordable
 from drit.train.setup import recorded_config
 from experiments import adaptation, digits, mnist_m
-from experiments.suite import SUITES, Suite
+from experiments.suite import NUMBERS, SUITES, Suite, means
 from experiments.suite import train as train_member
 
 
@@ -111,6 +111,17 @@ def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Pa
     ticks = itertools.count()
     assert affordable(config, 60.0, lambda: 60.0 * next(ticks)) == 50  # at least
     assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
+
+
+def test_means_over_seeds() -> None:
+    def result(value: float | None) -> dict:
+        number = None if value is None else {"value": value}
+        return {"result": {"to": {"b": {key: number for key, *_ in NUMBERS}}}}
+
+    found = {"full-0": result(0.5), "full-1": result(0.7), "no-dc-0": result(None)}
+    lines = means(found, ["full", "no-dc"]).splitlines()
+    assert lines[2].startswith("| full | 0.60 +- 0.14 | 600.0 +- 141.4 | 0.600 +- 0.141 | 60.0 +- 14.1 |")
+    assert lines[3] == "| no-dc |" + " - |" * len(NUMBERS)
 
 
 def test_every_member_of_every_suite_is_a_configuration() -> None:
