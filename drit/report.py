@@ -362,5 +362,6 @@ def _next(run: Run) -> str:
     if run.checkpoints:
         to = run.domains[-1]
         parts.append(("Translate:", f"drit translate {run.path} PICTURES --to {to} --out DIR --styles 5"))
+        parts.append(("Measure:", f"drit evaluate {run.path} --data.a DIR --data.b DIR"))
     parts.append(("Every number, to zoom into:", f"tensorboard --logdir {run.path}"))
     return "".join(f"<p>{_e(words)}<br><code>{_e(line)}</code></p>" for words, line in parts)

@@ -22,14 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from drit.atomic import write_atomically
 from drit.commands import INTERRUPTED
+from drit.data.folders import open_domain
+from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest
 from drit.flags import Parser, add_settings, fail, settings
+from drit.sheets import save_sheet, sheet
 from drit.train import checkpoint as files
 from drit.train import loop
 from drit.train.setup import recorded_config
+from drit.translate import Translator
 
 DIGITS = ("mnist/mnist.npz:{part}_images", "mnist_m.npz:{part}_images")
 ROADS = ("roadscene/{part}A", "roadscene/{part}B")
@@ -57,6 +62,7 @@ ABLATION = {
 }
 
 
+SHOWN = 4  # styles of an input on the sheet
 # name in a result, title, factor, digits
 NUMBERS = (
     ("fid", "Frechet", 1, 2),
@@ -132,6 +138,23 @@ def _mean(numbers: list[dict[str, Any] | None], factor: float, digits: int) -> s
     return f"{np.mean(values):.{digits}f}{spread}"
 
 
+def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
+    """Two test pictures of a in random styles of b, and two of b in styles of a: a row for each run."""
+    cells: list[list[np.ndarray | None]] = []
+    for run in runs.values():
+        translator = Translator.load(run, threads=1)
+        data, able, row = recorded_config(run).data, translator.method.capabilities, []
+        for source, to in (("a", "b"), ("b", "a")):
+            pictures = open_domain(test["ab".index(source)], data, source)
+            for i in (1, 8):
+                picture = centre_crop(pictures.get(i % len(pictures)), data.crop)
+                styles = SHOWN if able.style_dim else 1
+                made = translator.translate(picture, to, styles) if to in able.directions else []
+                row += [picture, *made, *[None] * (SHOWN - len(made))]
+        cells.append(row)
+    return sheet(cells, row_titles=list(runs))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", metavar="NAME")
@@ -160,6 +183,7 @@ def main() -> int:
         if code == 0:
             found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["runs"]
             write_atomically(out / "means.md", means(found, members).encode())
+            save_sheet(contact_sheet({m: values.out / f"{m}-0" for m in members}, test), out / "sheet.png")
             print(means(found, members), end="")
         return code
     except DritError as error:

@@ -17,7 +17,7 @@ from drit.methods import method_class
 from drit.train.loop import affordable
 from drit.train.setup import recorded_config
 from experiments import adaptation, digits, mnist_m
-from experiments.suite import NUMBERS, SUITES, Suite, means
+from experiments.suite import NUMBERS, SUITES, Suite, contact_sheet, means
 from experiments.suite import train as train_member
 
 
@@ -111,6 +111,12 @@ def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Pa
     ticks = itertools.count()
     assert affordable(config, 60.0, lambda: 60.0 * next(ticks)) == 50  # at least
     assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
+
+
+def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path]) -> None:
+    picture = contact_sheet({"one": run, "two": run}, [str(f) for f in folders])
+    single = contact_sheet({"one": run}, [str(f) for f in folders])
+    assert picture.width == single.width and picture.height > 1.8 * single.height
 
 
 def test_means_over_seeds() -> None:
