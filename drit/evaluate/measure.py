@@ -276,7 +276,7 @@ class _Session:
             if self.wants("disentanglement"):
                 found.codes.append(_pooled(codes))
             if self.wants("truth") and self.aligned:
-                true = self.chosen[target].batch(begin, end).to(outputs)
+                true = self.chosen[target].batch(begin, end, like=inputs).to(outputs)
                 found.truth.append(_levels(outputs, true[:, None]).min(1))
             for part in range(0, end - begin, max(1, _ENCODED // self.styles)):
                 rows = slice(part, part + max(1, _ENCODED // self.styles))

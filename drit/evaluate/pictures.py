@@ -13,6 +13,7 @@ from torch import Tensor
 from drit.config import DataConfig
 from drit.data.decode import to_tensor
 from drit.data.folders import Half, PictureSet, open_domain
+from drit.data.transforms import resize
 from drit.evaluate import perceptual
 from drit.evaluate.features import FeatureNetwork, at_most
 
@@ -39,15 +40,16 @@ class Pictures:
         folders = all(p.set.fingerprint()["kind"] == "folder" for p in (self, other))
         if not folders or len(self) != len(other):
             return False
-        return [self.set.key(int(i)) for i in self.indices] == [other.set.key(int(i)) for i in other.indices] and all(
-            self.set.size(int(i)) == other.set.size(int(i)) for i in self.indices
-        )
+        return [self.set.key(int(i)) for i in self.indices] == [other.set.key(int(i)) for i in other.indices]
 
-    def batch(self, begin: int, end: int) -> Tensor:
-        """Pictures begin .. end - 1: (N, C, crop, crop) in [-1, 1]."""
+    def batch(self, begin: int, end: int, like: Pictures | None = None) -> Tensor:
+        """Pictures begin .. end - 1: (N, C, crop, crop) in [-1, 1]. like: stretched to the sizes of these before the
+        square is cut, so that pictures of one scene stay aligned."""
         squares = []
         for i in self.indices[begin:end]:
             array = self.set.get(int(i))
+            if like is not None:
+                array = resize(array, *like.set.size(int(i)))
             top, left = (array.shape[0] - self.crop) // 2, (array.shape[1] - self.crop) // 2
             squares.append(to_tensor(array[top : top + self.crop, left : left + self.crop]))
         return torch.stack(squares)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from drit import cli
-from drit.data.decode import decode, encode
+from drit.data.decode import decode, encode, to_tensor
+from drit.data.transforms import centre_crop, resize
 from drit.errors import UsageError
 from drit.evaluate import compare, measure
 from drit.gallery import scatter_svg
@@ -31,7 +32,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     test = {"a": str(write_pictures(root / "testA", 6, 3, seed=5)), "b": str(root / "testB")}
     (root / "testB").mkdir()
     for path in (root / "testA").iterdir():
-        encode(255 - decode(path)[0], root / "testB" / path.name)
+        stretched = resize(255 - decode(path)[0], 24, 36)  # of the same scene, wider
+        encode(stretched, root / "testB" / path.name)
     runs = {}
     for name, method, seed in (("drit", "drit", 0), ("other", "drit", 1), ("cyclegan", "cyclegan", 0)):
         config = tiny(*train, method, seed=seed, steps=2)
@@ -73,15 +75,10 @@ def test_the_best_answer_to_an_aligned_picture(world: dict[str, Any], tmp_path: 
     styles = translator.method.sample_style(6 * 3, "b", torch.Generator().manual_seed(0)).unflatten(0, (6, 3))
     expected = []
     for i in range(6):
-        pair = [torch.from_numpy(decode(Path(world["test"][d]) / f"{i:03d}.png")[0]).float() for d in "ab"]
-        from drit.data.transforms import centre_crop, resize
-
-        # 24 x 30 pixels are resized to 20 x 25 and cut to 16 x 16
-        x, true = (
-            torch.from_numpy(centre_crop(resize(p.to(torch.uint8).numpy(), 20, 25), 16).copy()).permute(2, 0, 1) / 127.5
-            - 1
-            for p in pair
-        )
+        # 24 x 30 pixels are resized to 20 x 25, the true ones of 24 x 36 to 20 x 30 and then likewise; cut to 16 x 16
+        first, second = (decode(Path(world["test"][d]) / f"{i:03d}.png")[0] for d in "ab")
+        pair = resize(first, 20, 25), resize(resize(second, 20, 30), 20, 25)
+        x, true = (to_tensor(centre_crop(p, 16)) for p in pair)
         made = torch.stack(list(translator.outputs(x, styles[i], "b")))
         expected.append(float((made - true).abs().mean((1, 2, 3)).min()) * 127.5)
     assert result["to"]["b"]["truth"]["value"] == pytest.approx(sum(expected) / 6, rel=2e-3)
