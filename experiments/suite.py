@@ -90,7 +90,11 @@ class Suite:
 SUITES = {
     "digits": Suite(DIGITS, DIGIT_FLAGS, UNPAIRED, "classifier"),
     "photographs": Suite(ROADS, ROAD_FLAGS, UNPAIRED),
-    "pairs": Suite(ROADS, ROAD_FLAGS, {"drit": "", "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"}),
+    "pairs": Suite(  # aligned once they are of one size
+        ROADS,
+        f"{ROAD_FLAGS} --data.resize-mode square",
+        {"drit": "", "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"},
+    ),
     "ablation-digits": Suite(DIGITS, DIGIT_FLAGS, ABLATION, "classifier"),
     "ablation-photographs": Suite(ROADS, ROAD_FLAGS, ABLATION),
 }
