@@ -122,6 +122,11 @@ def k_major(x: Tensor, count: int) -> Tensor:
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))
 
 
+# Inputs of fewer numbers are activated and padded by the library's operations: they keep two maps more, which weigh
+# nothing beside the weights, and save doing it again (a seventh of the time of an iteration on 28-pixel digits).
+LARGE_INPUT = 1 << 18
+
+
 class _PaddedConv(torch.autograd.Function):
     """Convolution of the padded, activated input. For the gradients it keeps the input as it was given, and activates
     and pads it again: a map that a normalisation keeps anyhow, in place of two more."""
@@ -172,7 +177,7 @@ def padded_conv(
 ) -> Tensor:
     """Convolution with bias of the activated input (leaky ReLU of `slope`, 0: ReLU, None: as it is), after padding
     `amount` pixels by reflection. x: (N, C, H, W) at least as large as the kernel when padded."""
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and x.numel() >= LARGE_INPUT:
         return _PaddedConv.apply(x, weight, bias, stride, amount, slope)
     return F.conv2d(pad(_activated(x, slope), amount), weight, bias, stride)
 
