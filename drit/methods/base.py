@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +23,11 @@ Prepared = tuple[Tensor, ...]
 # One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; picture n of one corresponds to picture n of
 # another only where the method asks for pairs.
 Batch = dict[str, Tensor]
+
+# Of the methods that know two domains.
+DOMAINS = ("a", "b")
+OTHER = {"a": "b", "b": "a"}
+ByDomain = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,19 @@ class Noise:
         return other
 
 
+@contextmanager
+def held(network: nn.Module) -> Iterator[None]:
+    """While open, what is computed with the network's weights takes them for constants."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    for p in weights:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in weights:
+            p.requires_grad_(True)
+
+
 class Method(nn.Module, ABC):
     """Networks (the direct children) plus an objective.
 
@@ -144,6 +163,16 @@ class Method(nn.Module, ABC):
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
+    def through(self, network: nn.Module, *inputs: Any) -> Any:
+        """run(network, *inputs) with the network's weights held: gradients pass to the inputs, none are computed for
+        weights that do not move in this step."""
+
+        def part(*given: Any) -> Any:
+            with held(network):
+                return network(*given)
+
+        return self.run(part, *inputs)
+
     def training_state(self) -> dict[str, Tensor]:
         """What training needs beside weights to go on exactly (a pool of old pictures, say); kept in checkpoints."""
         return {}
@@ -169,9 +198,9 @@ class Method(nn.Module, ABC):
     def content(self, x: Tensor, domain: str) -> Tensor:
         """Content code of pictures of `domain`."""
 
-    @abstractmethod
     def style(self, x: Tensor, domain: str) -> Tensor:
-        """Attribute code (posterior mean) of pictures of `domain`: (N, S)."""
+        """Attribute code (posterior mean) of pictures of `domain`: (N, S); of methods that take a style from one."""
+        raise NotImplementedError(f"{type(self).__name__} takes no style from a picture.")
 
     def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""

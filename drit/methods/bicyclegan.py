@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pix2pix import check_levels
-from drit.networks.discriminators import MultiScalePatchGAN
+from drit.networks.blocks import k_major
+from drit.networks.discriminators import MultiScalePatchGAN, by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.networks.unet import UNet, fitting_levels
 from drit.precision import full
@@ -85,7 +85,7 @@ class BicycleGAN(Method):
 
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
         (x,) = prepared
-        return self.generator(x.repeat(len(style) // len(x), 1, 1, 1), style)
+        return self.generator(k_major(x, len(style)), style)
 
     # Training
 
@@ -116,8 +116,9 @@ class BicycleGAN(Method):
             (self.discriminator, "domain_adversarial", out.encoded),
             (self.random_discriminator, "domain_adversarial_random", out.random),
         ):
-            maps = [m.chunk(2) for m in self.run(network, torch.cat([real, fake.detach()]))]
-            terms[term] = losses.discrimination([m[0] for m in maps], [m[1] for m in maps], self.loss.gan)
+            maps = self.run(network, torch.cat([real, fake.detach()]))
+            judged, made = by_batch(maps, [len(real), len(fake)])
+            terms[term] = losses.discrimination(judged, made, self.loss.gan)
         weights = dict.fromkeys(terms, 1.0)  # alone in their step: a weight would only rescale the gradient
         return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
 
@@ -126,8 +127,8 @@ class BicycleGAN(Method):
         w, terms = self.loss, {}
         if w.domain_adversarial:
             real_to = losses.gan(w.gan)
-            terms["domain_adversarial"] = real_to(self.run(self.discriminator, out.encoded), 1.0)
-            terms["domain_adversarial_random"] = real_to(self.run(self.random_discriminator, out.random), 1.0)
+            terms["domain_adversarial"] = real_to(self.through(self.discriminator, out.encoded), 1.0)
+            terms["domain_adversarial_random"] = real_to(self.through(self.random_discriminator, out.random), 1.0)
         if w.paired:
             terms["paired"] = losses.reconstruction(out.encoded, real)
         if w.kl:
@@ -140,5 +141,4 @@ class BicycleGAN(Method):
     def _recovered(self, made: Tensor) -> Tensor:
         """The code that E finds in a picture, with E fixed: moved by this, E and G would hide the code in the picture
         (section 4). Only the mean is used."""
-        fixed = {name: p.detach() for name, p in self.encoder.named_parameters()}
-        return functional_call(self.encoder, fixed, (made,))[0]
+        return self.through(self.encoder, made)[0]

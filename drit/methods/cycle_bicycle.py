@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from drit.config import TrainConfig
 from drit.errors import UsageError
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.base import OTHER, Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.bicyclegan import BicycleGAN
-from drit.methods.cyclegan import OTHER, CycleGAN
+from drit.methods.cyclegan import CycleGAN
 
 OF_CYCLE = ("generator", "discriminator")
 OF_BICYCLE = ("generator", "encoder", "discriminator", "random_discriminator")
@@ -95,7 +95,7 @@ class CycleBicycle(Method):
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         for objective in (*self._cycle, *self._bicycle.values()):
             objective.recompute = self.recompute
-        if step < int(self.share * self.steps):
+        if self.stage(step, self.steps)[0] == 0:
             for update in self._cycle[0].updates(batches, step, noise, frugal):
                 networks = tuple(f"cycle_{name}" for name in update.networks)
                 yield update._replace(name=f"cycle_{update.name}", networks=networks)

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.base import OTHER, Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pool import ImagePool
+from drit.networks.blocks import k_major
 from drit.networks.discriminators import PatchGAN
 from drit.networks.resnet import ResNetGenerator
-
-OTHER = {"a": "b", "b": "a"}
 
 
 class CycleGAN(Method):
@@ -70,9 +69,6 @@ class CycleGAN(Method):
         """Features of the generator that leaves `domain`: no code that domains share."""
         return self.generator[OTHER[domain]].encode(x)
 
-    def style(self, x: Tensor, domain: str) -> Tensor:
-        raise NotImplementedError("CycleGAN takes no style from a picture.")
-
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         if self.capabilities.style_dim:
             return (content,)
@@ -82,7 +78,7 @@ class CycleGAN(Method):
         (x,) = prepared
         if self.capabilities.style_dim:
             return self.generator[domain].decode(x, style)
-        return x if len(style) == len(x) else x.repeat(len(style) // len(x), 1, 1, 1)
+        return k_major(x, len(style))
 
     # Training
 
@@ -112,7 +108,7 @@ class CycleGAN(Method):
             if same:
                 terms[f"identity_{d}"] = losses.reconstruction(same[0], x[d])
         for d in x:
-            logits = self.run(self.discriminator[d], fake[d])
+            logits = self.through(self.discriminator[d], fake[d])
             terms[f"domain_adversarial_{d}"] = losses.gan(w.gan)(logits, 1.0)
             back = self._translate(fake[OTHER[d]], d, noise)
             terms[f"cross_cycle_{d}"] = losses.reconstruction(back, x[d])

@@ -7,24 +7,20 @@ discriminator. One iteration: content discriminator (several batches), domain di
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
-from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
+from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
+from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
 from drit.precision import full
 
-DOMAINS = ("a", "b")
-OTHER = {"a": "b", "b": "a"}
-ByDomain = dict[str, Tensor]
 Posteriors = dict[str, tuple[Tensor, Tensor | None]]  # mean and log variance
 
 
@@ -212,9 +208,10 @@ class DRIT(Method):
         """Domain adversarial loss of the discriminators; real and fake pictures go through them as one batch."""
         terms = {}
         for d in DOMAINS:
-            real, fake = self._judge(self.discriminator[d], [pictures[d], out.fake[d].detach()])
+            real, fake = self._judged(self.run, self.discriminator[d], [pictures[d], out.fake[d].detach()])
             terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake)
-            real, *fakes = self._judge(self.random_discriminator[d], [reals[d], *[x.detach() for x in out.random[d]]])
+            randoms = [x.detach() for x in out.random[d]]
+            real, *fakes = self._judged(self.run, self.random_discriminator[d], [reals[d], *randoms])
             terms[f"domain_adversarial_random_{d}"] = torch.stack(
                 [losses.discrimination(real, fake) for fake in fakes]
             ).sum()
@@ -222,13 +219,10 @@ class DRIT(Method):
         return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
 
     def _content_discriminator_update(self, codes: ByDomain) -> Update:
-        logits_a, logits_b = self._content_logits(codes)
+        logits_a, logits_b = self.content_discriminator(torch.cat([codes["a"], codes["b"]])).chunk(2)
         terms = {"content_adversarial": losses.content_discrimination(logits_a, logits_b)}
         clip = self.optim.content_discriminator_clip or None
         return Update("content_discriminator", ("content_discriminator",), terms, {"content_adversarial": 1.0}, clip)
-
-    def _content_logits(self, codes: ByDomain) -> list[Tensor]:
-        return list(self.content_discriminator(torch.cat([codes["a"], codes["b"]])).split(len(codes["a"])))
 
     def _exemplar_terms(
         self,
@@ -243,9 +237,12 @@ class DRIT(Method):
         terms: ByDomain = {}
         if w.domain_adversarial:
             for d in DOMAINS:
-                terms[f"domain_adversarial_{d}"] = losses.adversarial(self.run(self.discriminator[d], out.fake[d]), 1.0)
+                terms[f"domain_adversarial_{d}"] = losses.adversarial(
+                    self.through(self.discriminator[d], out.fake[d]), 1.0
+                )
         if w.content_adversarial:
-            for d, logits in zip(DOMAINS, self._content_logits(content), strict=True):
+            both = self.through(self.content_discriminator, torch.cat([content["a"], content["b"]])).chunk(2)
+            for d, logits in zip(DOMAINS, both, strict=True):
                 terms[f"content_adversarial_{d}"] = losses.content_adversarial(logits)
         if w.self_reconstruction:
             for d in DOMAINS:
@@ -274,7 +271,7 @@ class DRIT(Method):
         for d in DOMAINS:
             pictures = out.random[d]
             if w.domain_adversarial:
-                maps = self._judge(self.random_discriminator[d], pictures)
+                maps = self._judged(self.through, self.random_discriminator[d], pictures)
                 terms[f"domain_adversarial_random_{d}"] = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
             if w.latent_regression:
                 recovered = self._recovered_style(pictures[0], d)
@@ -283,17 +280,15 @@ class DRIT(Method):
                 terms[f"mode_seeking_{d}"] = losses.mode_seeking(*pictures, *randoms)
         return terms
 
-    def _judge(self, discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
-        """Logits of several batches in one pass: for each batch, its map at every scale."""
-        maps = self.run(discriminator, torch.cat(batches))
-        return [list(of_batch) for of_batch in zip(*(m.split([len(x) for x in batches]) for m in maps), strict=True)]
+    @staticmethod
+    def _judged(way: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
+        """Logits of several batches in one pass (way: `run` or `through`): for each batch, its map at every scale."""
+        return by_batch(way(discriminator, torch.cat(batches)), [len(x) for x in batches])
 
     def _recovered_style(self, x: Tensor, domain: str) -> Tensor:
         encoder = self.attribute_encoder[domain]
-        if self.optim.latent_moves_attribute_encoder:
-            return self.run(encoder, x)[0]
-        frozen = {name: p.detach() for name, p in encoder.named_parameters()}
-        return functional_call(encoder, frozen, (x,))[0]
+        way = self.run if self.optim.latent_moves_attribute_encoder else self.through
+        return way(encoder, x)[0]
 
 
 def _setting_of(term: str) -> str:

@@ -21,7 +21,7 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.blocks import initialise
-from drit.networks.discriminators import ClassifyingDiscriminator, ContentDiscriminator
+from drit.networks.discriminators import ClassifyingDiscriminator, ContentDiscriminator, by_batch
 from drit.networks.encoders import ContentTrunk, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
 from drit.precision import full
@@ -184,7 +184,7 @@ class DRITPP(Method):
         n = len(pictures.x)
         made = [x.detach() for x in (out.fake, *out.random)]
         maps, classes = self.discriminator(torch.cat([pictures.x, *made]))
-        real, *fakes = _by_batch(maps, n)
+        real, *fakes = by_batch(maps, [n] * (1 + len(made)))
         terms = {
             "domain_adversarial": torch.stack([losses.discrimination(real, fake) for fake in fakes]).sum(),
             "domain_classification": losses.classification(classes[:n], pictures.domain),
@@ -211,14 +211,14 @@ class DRITPP(Method):
         terms: Terms = {}
         if w.domain_adversarial or w.domain_classification:
             made = [out.fake, *out.random]
-            maps, classes = self.run(self.discriminator, torch.cat(made))
-            judged = [losses.adversarial(m, 1.0) for m in _by_batch(maps, len(x))]
+            maps, classes = self.through(self.discriminator, torch.cat(made))
+            judged = [losses.adversarial(m, 1.0) for m in by_batch(maps, [len(x)] * len(made))]
             if w.domain_adversarial:
                 terms |= {"domain_adversarial": judged[0], "domain_adversarial_random": torch.stack(judged[1:]).sum()}
             if w.domain_classification:
                 terms["domain_classification"] = losses.classification(classes, domain.repeat(len(made)))
         if w.content_adversarial:
-            terms["content_adversarial"] = losses.confusion(self.content_discriminator(content))
+            terms["content_adversarial"] = losses.confusion(self.through(self.content_discriminator, content))
         if w.self_reconstruction:
             terms["self_reconstruction"] = losses.reconstruction(out.recon, x)
         if w.cross_cycle:
@@ -249,8 +249,3 @@ def _normal(x: Tensor, noise: Noise) -> Tensor:
     """Standard normals of the shape of x (2 N, ...). Both halves are drawn for N pictures, so that the parts of a batch
     have the numbers of the whole."""
     return torch.cat([noise.normal(len(x) // 2, *x.shape[1:], like=x) for _ in range(2)])
-
-
-def _by_batch(maps: list[Tensor], n: int) -> list[list[Tensor]]:
-    """Maps of logits of several batches of n pictures: for each batch, its map at every scale."""
-    return [list(batch) for batch in zip(*(m.split(n) for m in maps), strict=True)]

@@ -20,15 +20,12 @@ from torch import Tensor, nn
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.errors import UsageError
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.adain import AdaINDecoder, kaiming
-from drit.networks.discriminators import MultiScaleDiscriminator
+from drit.networks.discriminators import MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
 from drit.precision import full
 
-DOMAINS = ("a", "b")
-OTHER = {"a": "b", "b": "a"}
-ByDomain = dict[str, Tensor]
 SLOPE = 0.2  # of the discriminators' leaky ReLUs
 
 
@@ -144,8 +141,9 @@ class MUNIT(Method):
         """Adversarial loss as the discriminators see it (equation 4): pictures to 1, translations to 0."""
         terms = {}
         for d in DOMAINS:
-            maps = self.run(self.discriminator[d], torch.cat([pictures[d], out.fake[d].detach()]))
-            real, fake = zip(*(m.chunk(2) for m in maps), strict=True)
+            x = pictures[d]
+            maps = self.run(self.discriminator[d], torch.cat([x, out.fake[d].detach()]))
+            real, fake = by_batch(maps, [len(x), len(x)])
             terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, self.loss.gan)
         # alone in their step: a weight would only rescale the gradient
         return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))
@@ -157,7 +155,7 @@ class MUNIT(Method):
         again: ByDomain = {}  # content of the translations, by the domain that it came from
         for d in DOMAINS:
             if w.domain_adversarial:
-                terms[f"domain_adversarial_{d}"] = adversarial(self.run(self.discriminator[d], out.fake[d]), 1.0)
+                terms[f"domain_adversarial_{d}"] = adversarial(self.through(self.discriminator[d], out.fake[d]), 1.0)
             if w.self_reconstruction:  # equation 1
                 terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], pictures[d])
             if w.content_regression or w.cross_cycle:

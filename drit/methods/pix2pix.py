@@ -19,6 +19,7 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.networks.blocks import k_major
 from drit.networks.discriminators import PatchGAN
 from drit.networks.resnet import ResNetGenerator
 from drit.networks.unet import MOST_LEVELS, UNet, fitting_levels
@@ -70,15 +71,12 @@ class Pix2Pix(Method):
     def content(self, x: Tensor, domain: str) -> Tensor:
         return x  # skip connections leave nothing that a code would stand for
 
-    def style(self, x: Tensor, domain: str) -> Tensor:
-        raise NotImplementedError("Pix2Pix takes no style from a picture.")
-
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         return (self.generator(content),)
 
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
         (made,) = prepared
-        return made.repeat(len(style) // len(made), 1, 1, 1)
+        return k_major(made, len(style))
 
     # Training
 
@@ -104,7 +102,7 @@ class Pix2Pix(Method):
         """G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G), equation 4 (in the form -log D(x, G(x)), section 3.3)."""
         w, terms = self.loss, {}
         if w.domain_adversarial:
-            logits = self.run(self.discriminator, torch.cat([x["a"], fake], dim=1))
+            logits = self.through(self.discriminator, torch.cat([x["a"], fake], dim=1))
             terms["domain_adversarial"] = losses.gan(w.gan)(logits, 1.0)
         if w.paired:
             terms["paired"] = losses.reconstruction(fake, x["b"])

@@ -25,15 +25,11 @@ from torch import Tensor, nn
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.blocks import k_major
-from drit.networks.discriminators import MultiScaleDiscriminator
+from drit.networks.discriminators import MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder
 from drit.networks.unit import LatentGenerator
-
-DOMAINS = ("a", "b")
-OTHER = {"a": "b", "b": "a"}
-ByDomain = dict[str, Tensor]
 
 
 class Outputs(NamedTuple):
@@ -78,9 +74,6 @@ class UNIT(Method):
 
     def content(self, x: Tensor, domain: str) -> Tensor:
         return self.encoder(x, domain)
-
-    def style(self, x: Tensor, domain: str) -> Tensor:
-        raise NotImplementedError("UNIT takes no style from a picture.")
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         return (self.generator(content, domain),)
@@ -127,7 +120,7 @@ class UNIT(Method):
         for d in DOMAINS:
             x = pictures[d]
             maps = self.run(self.discriminator[d], torch.cat([x, out.fake[d].detach()]))
-            real, fake = zip(*(m.split(len(x)) for m in maps), strict=True)
+            real, fake = by_batch(maps, [len(x), len(x)])
             terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, self.loss.gan)
         # alone in their step: a weight would only rescale the gradient
         return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))
@@ -138,7 +131,7 @@ class UNIT(Method):
         terms: ByDomain = {}
         for d in DOMAINS:
             if w.domain_adversarial:
-                terms[f"domain_adversarial_{d}"] = adversarial(self.run(self.discriminator[d], out.fake[d]), 1.0)
+                terms[f"domain_adversarial_{d}"] = adversarial(self.through(self.discriminator[d], out.fake[d]), 1.0)
             if w.self_reconstruction:  # a Laplacian likelihood: the mean absolute error
                 terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], pictures[d])
             if w.kl:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -121,6 +121,14 @@ def halvings(x: Tensor, scales: int) -> Iterator[Tensor]:
         if i:
             x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
         yield x
+
+
+def by_batch(maps: Sequence[Tensor], sizes: Sequence[int]) -> list[list[Tensor]]:
+    """Maps of logits of several batches that went through together: for each batch, its map at every scale.
+
+    maps: one (sum of sizes, 1, h, w) for each scale. sizes: pictures of each batch.
+    """
+    return [list(batch) for batch in zip(*(m.split(list(sizes)) for m in maps), strict=True)]
 
 
 PATCH_SLOPE = 0.2  # of the leaky ReLUs of a PatchGAN

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, ResidualBlock, enlarge_smoothly, initialise, instance_norm
+from drit.networks.blocks import Conv, ResidualBlock, enlarge_smoothly, initialise, instance_norm, k_major
 from drit.precision import full, full_precision
 
 
@@ -57,7 +57,7 @@ class ResNetGenerator(nn.Module):
         if self.code is not None and style is not None:
             with full_precision(style):
                 moved = self.code(style.to(self.code.weight.dtype))[:, :, None, None].to(h.dtype)
-            h = h.repeat(len(style) // len(h), 1, 1, 1) + moved
+            h = k_major(h, len(style)) + moved
         h = self.blocks(F.relu(h))
         for i, layer in enumerate(self.up):
             h = instance_norm(layer(F.relu(h) if i else h))
