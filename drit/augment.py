@@ -12,7 +12,6 @@ machine).
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import shutil
@@ -75,7 +74,7 @@ def augment(
     settings = {
         "run": str(checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint),
         "step": files.load_meta(checkpoint)["step"],
-        "weights_sha256": _sha256(checkpoint / "weights.safetensors"),
+        "weights_sha256": files.weights_sha256(checkpoint),
         "device": translator.device.type,
         "precision": str(translator.dtype).removeprefix("torch."),
         "to": target,
@@ -371,8 +370,3 @@ def _write(path: Path, content: bytes) -> None:
         write_atomically(path, content)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Make room and give the command again.") from error
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

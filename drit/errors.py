@@ -6,7 +6,7 @@ The command line prints the message without a traceback and exits with `exit_cod
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DritError(Exception):
@@ -31,6 +31,14 @@ class CheckpointError(DritError):
 
 class DivergedError(DritError):
     """Training produced a loss that is not a finite number."""
+
+
+LISTED = 5  # names that an error lists
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: `a, b, c, d, e and 7 more`."""
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,9 +6,10 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -25,7 +26,8 @@ h1 { font-size: 1.9rem; margin: 0 0 .4rem; } h2 { font-size: 1.25rem; margin: 2.
 p { margin: .3rem 0 .9rem; max-width: 46rem; } .soft { color: var(--soft); font-size: .9rem; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { text-align: left; padding: .35rem 1.4rem .35rem 0;
   border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; font-weight: 600; }
-.picture { overflow-x: auto; } img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 4px; }
+.picture, .wide { overflow-x: auto; }
+img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 4px; }
 svg { max-width: 100%; height: auto; } svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
 nav a { margin-right: 1.1rem; color: inherit; display: inline-block; }
 """
@@ -90,6 +92,25 @@ def write_page(path: Path, title: str, body: str, style: str = "") -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode())
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of plain texts; numbers among them are set as numbers."""
+    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td{number_class(cell)}>{_shown(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>' if body else ""
+
+
+def number_class(cell: Any) -> str:
+    return ' class="number"' if isinstance(cell, (int, float)) and not isinstance(cell, bool) else ""
+
+
+def _shown(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "on" if cell else "off"
+    return f"{cell:.4g}" if isinstance(cell, float) else html.escape(str(cell))
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from drit.config import to_dict
 from drit.errors import DritError, UsageError
-from drit.gallery import curves_svg, write_page
+from drit.gallery import curves_svg, number_class, table, write_page
 from drit.presets import preset
 from drit.runs import Run, read_run
 from drit.train.watch import active
@@ -65,7 +65,7 @@ code { font-size: .88rem; background: #8882; border-radius: 4px; padding: .1rem 
 .film img { display: none; } .film img.shown { display: block; } .film input { width: min(100%, 40rem); }
 .film img { box-sizing: border-box; } .note code { white-space: nowrap; } svg { overflow: visible; }
 td { overflow-wrap: anywhere; vertical-align: top; }
-td.number { overflow-wrap: normal; } .wide { overflow-x: auto; }
+td.number { overflow-wrap: normal; }
 """
 _FILM = """<script>
 document.querySelectorAll(".film").forEach(film => {
@@ -127,25 +127,6 @@ def _e(value: Any) -> str:
     return html.escape(str(value))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table of plain texts; numbers among them are set as numbers."""
-    top = "".join(f"<th>{_e(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_number_class(cell)}>{_shown(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>' if body else ""
-
-
-def _number_class(cell: Any) -> str:
-    return ' class="number"' if isinstance(cell, (int, float)) and not isinstance(cell, bool) else ""
-
-
-def _shown(cell: Any) -> str:
-    if isinstance(cell, bool):
-        return "on" if cell else "off"
-    return f"{cell:.4g}" if isinstance(cell, float) else _e(cell)
-
-
 def flat(nested: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """Nested dictionaries as one with dotted names."""
     found: dict[str, Any] = {}
@@ -170,7 +151,7 @@ def _numbers(run: Run) -> str:
             if values:
                 chance = 1 / len(run.domains)
                 rows.append((words.format(d=d), values[-1], healthy.format(chance=chance)))
-    return _table(("", "now", "healthy"), rows)
+    return table(("", "now", "healthy"), rows)
 
 
 def _warnings(run: Run) -> str:
@@ -307,8 +288,8 @@ def _points(lines: Sequence[Mapping[str, float]], name: str) -> list[tuple[float
 def _evaluations(run: Run) -> str:
     """A row for each number, a column for each evaluation."""
     tables = {name: flat(result) for name, result in run.evaluations.items()}
-    numbers = dict.fromkeys(name for table in tables.values() for name, value in table.items() if _number_class(value))
-    return _table(("", *tables), ([name, *(table.get(name, "") for table in tables.values())] for name in numbers))
+    numbers = dict.fromkeys(name for one in tables.values() for name, value in one.items() if number_class(value))
+    return table(("", *tables), ([name, *(one.get(name, "") for one in tables.values())] for name in numbers))
 
 
 def _settings(run: Run) -> str:
@@ -321,7 +302,7 @@ def _settings(run: Run) -> str:
         base, words = preset("default"), f"The preset {name} of this method is not known here; from default"
     values = flat(json.loads(json.dumps(to_dict(base))))  # as they are recorded: lists for tuples
     rows = [(path, values.get(path, ""), value) for path, value in chosen.items() if values.get(path) != value]
-    return f"<p>{_e(words)}; all of them are in config.json.</p>{_table(('setting', 'preset', 'this run'), rows)}"
+    return f"<p>{_e(words)}; all of them are in config.json.</p>{table(('setting', 'preset', 'this run'), rows)}"
 
 
 def _pictures(run: Run) -> str:
@@ -333,13 +314,13 @@ def _pictures(run: Run) -> str:
         return f"{value[:12]}…" if isinstance(value, str) and len(value) == 64 else value
 
     rows = ([name, *(cell(prints.get(name, "")) for prints in run.data.values())] for name in names)
-    return _table(("", *run.data), rows)
+    return table(("", *run.data), rows)
 
 
 def _machine(run: Run) -> str:
     parts = {"machine": run.record.get("machine", "")} | flat(run.record.get("chosen", {}))
     parts |= flat(run.record.get("versions", {}))
-    return _table(("", ""), ((name, str(value)) for name, value in parts.items() if value != ""))
+    return table(("", ""), ((name, str(value)) for name, value in parts.items() if value != ""))
 
 
 def _checkpoints(run: Run) -> str:
@@ -347,7 +328,7 @@ def _checkpoints(run: Run) -> str:
         return f"{sum(p.stat().st_size for p in path.iterdir()) / 1e6:.1f} MB"
 
     rows = [(int(p.name.removeprefix("step_")), size(p), f"checkpoints/{p.name}") for p in run.checkpoints]
-    return _table(("iteration", "size", "folder"), rows) or "<p>None yet.</p>"
+    return table(("iteration", "size", "folder"), rows) or "<p>None yet.</p>"
 
 
 def _next(run: Run) -> str:

@@ -203,13 +203,9 @@ class Translator:
         (K * N, C', H, W) in [-1, 1] on the CPU, in the order of the styles. Best for up to `batch_size` pictures.
         """
         source, target = self.source(to), self.domain(to)
-        n, (h, w) = len(x), x.shape[-2:]
-        at_once = n * max(1, self.batch_size(h, w) // n)
-        with torch.inference_mode(), autocast(self.dtype, self.device):
-            x = self._padded(x.to(self.device, memory_format=torch.channels_last))
-            prepared = self.method.prepare(self.method.content(x, source), target)
-            parts = styles.to(self.device).split(at_once)
-            return torch.cat([self.method.render(prepared, s, target)[:, :, :h, :w].float().cpu() for s in parts])
+        of_each = styles.unflatten(0, (-1, len(x))).transpose(0, 1)
+        made = self.decode_batch(self.encode_batch(x, source), of_each, target, (x.shape[2], x.shape[3]))
+        return made.transpose(0, 1).flatten(0, 1).cpu()
 
     def batch_size(self, height: int, width: int) -> int:
         """How many pictures of this size fit into what is rendered at once."""

@@ -18,6 +18,7 @@ from drit.errors import DataError
 from drit.machine import free_memory
 
 Half = Literal["", "left", "right"]  # of a picture that shows both domains side by side
+HALVES: dict[str, Half] = {"a": "left", "b": "right"}
 LEAST_PICTURES = 2
 MEMORY_SHARE = 4  # cached pictures may fill a fourth of the memory that is free
 _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
@@ -175,13 +176,15 @@ class PictureSet:
         }
 
 
-def open_domain(path: str, config: DataConfig, domain: str, half: Half = "") -> PictureSet:
-    """Open a folder, `file.npz` or `file.npz:KEY` as a domain and check it. half: of each picture, this half alone.
+def open_domain(path: str, config: DataConfig, domain: str) -> PictureSet:
+    """Open a folder, `file.npz` or `file.npz:KEY` as a domain and check it. Of `data.pairs`, domain a is the left
+    half of each picture, b the right one.
 
     Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
     everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
     """
     named = array_file(path)
+    half = HALVES.get(domain, "") if path == config.pairs else ""
     found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain, half)
     if len(found) < LEAST_PICTURES:
         raise DataError(

@@ -24,11 +24,10 @@ from torch import Tensor
 
 from drit.data.decode import SUFFIXES, convert_channels, decode, probe
 from drit.data.folders import array_file, list_pictures, read_arrays
-from drit.errors import DataError
+from drit.errors import LISTED, DataError, some
 
 MASKS = "masks"  # the folder of masks within a set
 BESIDE = (".txt", ".json", ".xml")  # files beside a picture that belong to it
-LISTED = 5  # names that an error lists
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         loose = [p.name for p in paths if p.parent == root]
         if wanted and loose:
             raise DataError(
-                f"{len(loose)} pictures lie in {root} itself ({_some(loose)}): they have no label. Put each into a "
+                f"{len(loose)} pictures lie in {root} itself ({some(loose)}): they have no label. Put each into a "
                 "folder named after its class, or give --labels FILE with columns file,label."
             )
     shapes, channels, broken = [], 0, []
@@ -126,7 +125,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         shapes.append((height, width))
         channels = max(channels, have)
     if broken:
-        raise DataError(f"{len(broken)} of {len(paths)} pictures cannot be read: {_some(broken)} Mend or remove them.")
+        raise DataError(f"{len(broken)} of {len(paths)} pictures cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
     for p, value in zip(paths, values, strict=True):
         digest.update(f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\0{value}\n".encode())
@@ -197,7 +196,7 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
         raise DataError(f"The label file {file} has columns {', '.join(columns) or '(none)'}; it needs file,label.")
     short = [str(r["file"]) for r in rows if not r["label"] or None in r or None in r.values()]
     if short:
-        raise DataError(f"{file}: {len(short)} rows lack a label or have too many or too few cells: {_some(short)}.")
+        raise DataError(f"{file}: {len(short)} rows lack a label or have too many or too few cells: {some(short)}.")
     names = [p.relative_to(root).as_posix() for p in paths]
     known = set(names)
     counts = Counter(Path(r["file"]).as_posix() for r in rows)
@@ -208,7 +207,7 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
     }
     for what, found in problems.items():
         if found:
-            raise DataError(f"The label file {file} does not match: {len(found)} files {what}: {_some(found)}.")
+            raise DataError(f"The label file {file} does not match: {len(found)} files {what}: {some(found)}.")
     by_name = {Path(r["file"]).as_posix(): r for r in rows}
     values = np.array([by_name[n]["label"] for n in names])
     others = [c for c in columns if c not in ("file", "label")]
@@ -226,7 +225,3 @@ def _classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
 def _ordered(words: Sequence[str] | set[str]) -> list[str]:
     """Words in order; 2 before 10 where all are whole numbers."""
     return sorted(words, key=int) if all(w.lstrip("-").isdecimal() for w in words) else sorted(words)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from drit.data.folders import PictureSet
-from drit.errors import DataError
+from drit.errors import DataError, some
 
 UNPAIRED_ADVICE = "To learn without pairs, use another method: drit methods lists them."
-LISTED = 5  # names that an error lists
 
 
 def align(sets: dict[str, PictureSet], method: str) -> dict[str, PictureSet]:
@@ -20,7 +19,7 @@ def align(sets: dict[str, PictureSet], method: str) -> dict[str, PictureSet]:
     first, *others = places.values()
     common = [name for name in first if all(name in other for other in others)]
     alone = {d: [name for name in own if name not in set(common)] for d, own in places.items()}
-    listed = "; ".join(f"{d}: {_some(names)}" for d, names in alone.items() if names)
+    listed = "; ".join(f"{d}: {some(names)}" for d, names in alone.items() if names)
     if not common:
         raise DataError(f"{method} learns from pairs, and no name is in every domain ({listed}). {UNPAIRED_ADVICE}")
     for d, s in sets.items():
@@ -34,12 +33,7 @@ def align(sets: dict[str, PictureSet], method: str) -> dict[str, PictureSet]:
     unequal = [name for name in common if len({s.size(places[d][name]) for d, s in sets.items()}) > 1]
     if unequal:
         raise DataError(
-            f"The pictures of {len(unequal)} pairs differ in size ({_some(unequal)}). Pairs are cut alike: "
+            f"The pictures of {len(unequal)} pairs differ in size ({some(unequal)}). Pairs are cut alike: "
             "make them the same, or set --data.resize-mode square."
         )
     return {d: s.select([places[d][name] for name in common]) for d, s in sets.items()}
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -5,12 +5,11 @@ A result that is there already, of the same weights, protocol and pictures, is k
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from drit.atomic import write_json
 from drit.config import TrainConfig, from_dict
 from drit.errors import UsageError
 from drit.evaluate.measure import Step, evaluate
-from drit.evaluate.pictures import Pictures, RealFeatures, open_pictures
+from drit.evaluate.pictures import Pictures, RealFeatures, as_trained, open_pictures
 from drit.evaluate.protocol import Protocol, comparable, to_json
+from drit.methods.base import DOMAINS, OTHER
 from drit.methods.cost import cost
 from drit.train import checkpoint as files
 from drit.train.log import round_significant
@@ -134,8 +134,7 @@ def _kept(path: Path, run: Path, protocol: Protocol, first: dict[str, Any] | Non
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    with open(files.find(run) / "weights.safetensors", "rb") as file:
-        same = result["run"]["weights_sha256"] == hashlib.file_digest(file, "sha256").hexdigest()
+    same = result["run"]["weights_sha256"] == files.weights_sha256(files.find(run))
     if not same or result["protocol"] != to_json(protocol) or (first and comparable(first, result)):
         return None
     return result
@@ -147,12 +146,10 @@ def _outputs(
     """The same inputs for every run, in the same styles where it has styles."""
     shown = {}
     for target in translator.method.capabilities.directions:
-        if target not in ("a", "b"):
+        if target not in DOMAINS:
             continue
-        source = "a" if target == "b" else "b"
-        channels = translator.method.channels
-        settings = replace(config.data, domains=(), channels_a=channels["a"], channels_b=channels["b"])
-        found = open_pictures(data[source], source, settings, protocol.size)
+        source = OTHER[target]
+        found = open_pictures(data[source], source, as_trained(config.data, translator.method.channels), protocol.size)
         pictures = Pictures(found, protocol.size or config.data.crop, INPUTS, protocol.seed)
         x = pictures.batch(0, len(pictures)).to(translator.device)
         size = translator.method.capabilities.style_dim

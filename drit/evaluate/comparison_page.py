@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from drit.data.decode import from_tensor
 from drit.evaluate.compare import Compared
-from drit.gallery import Section, scatter_svg, write_gallery
+from drit.gallery import Section, scatter_svg, table, write_gallery
 from drit.sheets import sheet
 
 # name, title, factor, digits
@@ -82,16 +81,10 @@ def write_page(path: Path, found: Sequence[Compared]) -> None:
         f"{network}. In brackets 95 % intervals of the bootstrap over pictures; the chance of training again is not in "
         "them."
     )
-    sections = [Section(title, "", svg=_html_table(heads, rows)) for title, heads, rows in tables(found)]
+    sections = [Section(title, "", svg=table(heads, rows)) for title, heads, rows in tables(found)]
     sections += list(_plots(found))
     sections += list(_pictures(found))
     write_gallery(path, "Comparison of runs", summary, [], sections)
-
-
-def _html_table(heads: Row, rows: list[Row]) -> str:
-    e = html.escape
-    body = "".join(f"<tr>{''.join(f'<td>{e(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="picture"><table><tr>{"".join(f"<th>{e(h)}</th>" for h in heads)}</tr>{body}</table></div>'
 
 
 def _plots(found: Sequence[Compared]) -> Iterator[Section]:

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.atomic import write_atomically
+from drit.atomic import sha256, write_atomically
 from drit.errors import DataError, DritError, UsageError, nearest
 from drit.evaluate import backbones
 from drit.evaluate.probe import Probe
@@ -137,7 +137,7 @@ def load_published(name: str, path: Path, heads: Path | None = None) -> FeatureN
         {k: v for k, v in own.items() if k not in counters}, {k: v for k, v in given.items() if k not in counters}, path
     )
     body.load_state_dict({k: own[k] for k in counters} | given)
-    record: dict[str, Any] = {"sha256": _digest_file(path), "file": path.name}
+    record: dict[str, Any] = {"sha256": sha256(path), "file": path.name}
     weights: tuple[Tensor, ...] = ()
     if heads is not None:
         widths: tuple[int, ...] = body.widths  # type: ignore[assignment]
@@ -145,7 +145,7 @@ def load_published(name: str, path: Path, heads: Path | None = None) -> FeatureN
         found = read_tensors(heads)
         _check(shapes, {k: v for k, v in found.items() if k in shapes or not k.startswith("net.")}, heads)
         weights = tuple(found[k].float().flatten() for k in shapes)
-        record |= {"heads": heads.name, "heads_sha256": _digest_file(heads)}
+        record |= {"heads": heads.name, "heads_sha256": sha256(heads)}
         record["sha256"] = hashlib.sha256((record["sha256"] + record["heads_sha256"]).encode()).hexdigest()
     return FeatureNetwork(name, body, 3, record, weights)
 
@@ -171,11 +171,6 @@ def _check(own: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise DataError(f"{path} {what} tensor '{names[0]}'{more}: it holds another network. Check --features.")
-
-
-def _digest_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

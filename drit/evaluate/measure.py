@@ -6,10 +6,9 @@ are its feature vectors and distances, and the few that the page shows.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,19 @@ from torch import Tensor
 from drit import __version__
 from drit.config import DataConfig, TrainConfig, from_dict
 from drit.data.decode import from_tensor
-from drit.data.folders import Half, PictureSet
+from drit.data.folders import PictureSet
 from drit.errors import DataError, UsageError
 from drit.evaluate import distances, features, numbers, perceptual
 from drit.evaluate.features import FeatureNetwork
 from drit.evaluate.networks import Learned, Shelf, held_out_accuracy, open_network
-from drit.evaluate.pictures import Pictures, RealFeatures, open_pictures
+from drit.evaluate.pictures import Pictures, RealFeatures, as_trained, open_pictures
 from drit.evaluate.protocol import Protocol, to_json
+from drit.methods.base import DOMAINS, OTHER
 from drit.train import checkpoint as files
-from drit.translate import CHUNK_PIXELS, Translator
+from drit.train.watch import pooled
+from drit.translate import Translator
 
 FORMAT = 1
-DOMAINS = ("a", "b")
-OTHER = {"a": "b", "b": "a"}
 SHOWN = 8  # pictures of each kind on the page
 _ENCODED = 64  # outputs that pass through a feature network together
 
@@ -112,11 +111,10 @@ def evaluate(
     meta = files.load_meta(found)
     config = from_dict(TrainConfig, meta["config"])
     translator = translator or Translator.load(found)
-    channels = translator.method.channels
     targets = tuple(d for d in translator.method.capabilities.directions if d in DOMAINS)
     if not targets:
         raise UsageError(f"The method {meta['method']} translates nowhere: there are no outputs to measure.")
-    settings = replace(config.data, domains=(), channels_a=channels["a"], channels_b=channels["b"])
+    settings = as_trained(config.data, translator.method.channels)
     crop = protocol.size or settings.crop
     sets = {d: open_pictures(data[d], d, settings, protocol.size) for d in DOMAINS}
     chosen = {d: Pictures(s, crop, protocol.count, protocol.seed) for d, s in sets.items()}
@@ -139,9 +137,6 @@ def evaluate(
         both["domain_guessed"] = session.disentanglement(gathered)
     for s in sets.values():
         warnings += [f"skipped: {why}" for why in s.skipped.values()]
-    weights = found / "weights.safetensors"
-    with open(weights, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     result = {
         "format": FORMAT,
         "program": __version__,
@@ -149,7 +144,7 @@ def evaluate(
             "name": Path(run).resolve().name,
             "method": meta["method"],
             "step": meta["step"],
-            "weights_sha256": digest,
+            "weights_sha256": files.weights_sha256(found),
             "style_dim": translator.method.capabilities.style_dim,
             "precision": str(translator.dtype).removeprefix("torch."),
         },
@@ -179,9 +174,8 @@ def _training(
 ) -> dict[str, PictureSet]:
     """The real pictures that feature networks and probes learn from."""
     paths = given or config.data.sources()
-    halves: dict[str, Half] = {"a": "left", "b": "right"} if config.data.pairs and not given else {}
     try:
-        found = {d: open_pictures(paths[d], d, settings, protocol.size, halves.get(d, "")) for d in sets}
+        found = {d: open_pictures(paths[d], d, settings, protocol.size) for d in sets}
     except DataError as error:
         if given:
             raise
@@ -194,7 +188,7 @@ def _training(
     same = [d for d in sets if found[d].fingerprint()["sha256"] == sets[d].fingerprint()["sha256"]]
     if same:
         warnings.append(
-            f"str {' and '.join(same)}: the pictures given are those that the networks trained here learn from. "
+            f"Domain {' and '.join(same)}: the pictures given are those that the networks trained here learn from. "
             "Give held-out ones with --data.a and --data.b for honest numbers."
         )
     return found
@@ -267,14 +261,14 @@ class _Session:
         reals = None
         if self._features:
             reals = self.real.vectors(self._features[target], self.chosen[target], self.device)
-        size = max(1, CHUNK_PIXELS // inputs.crop**2)
+        size = self.translator.batch_size(inputs.crop, inputs.crop)
         for begin in range(0, n, size):
             end = min(begin + size, n)
             x = inputs.batch(begin, end).to(self.device)
             codes = self.translator.encode_batch(x, source)
             outputs = self.translator.decode_batch(codes, styles[begin:end], target, (x.shape[2], x.shape[3]))
             if self.wants("disentanglement"):
-                found.codes.append(_pooled(codes))
+                found.codes.append(pooled(codes).double().cpu().numpy())
             if self.wants("truth") and self.aligned:
                 true = self.chosen[target].batch(begin, end, like=inputs).to(outputs)
                 found.truth.append(_levels(outputs, true[:, None]).min(1))
@@ -434,12 +428,6 @@ class _Session:
         count = min(map(len, codes.values()))
         right = distances.guessed_domain(codes["a"][:count], codes["b"][:count], self.protocol.seed)
         return numbers.mean([right], self.protocol)
-
-
-def _pooled(codes: Tensor) -> np.ndarray:
-    """Mean and deviation over places of content codes: (N, 2 C)."""
-    c = codes.float().flatten(2)
-    return torch.cat([c.mean(2), c.std(2)], 1).double().cpu().numpy()
 
 
 def _levels(made: Tensor, x: Tensor) -> np.ndarray:

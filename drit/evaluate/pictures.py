@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from drit.config import DataConfig
 from drit.data.decode import to_tensor
-from drit.data.folders import Half, PictureSet, open_domain
+from drit.data.folders import PictureSet, open_domain
 from drit.data.transforms import resize
 from drit.evaluate import perceptual
 from drit.evaluate.features import FeatureNetwork, at_most
@@ -67,14 +67,19 @@ class Pictures:
         return self.set.fingerprint()["sha256"], self.crop, self.indices.tobytes().hex()
 
 
-def open_pictures(path: str, domain: str, config: DataConfig, size: int, half: Half = "") -> PictureSet:
+def as_trained(config: DataConfig, channels: Mapping[str, int]) -> DataConfig:
+    """The settings that a run opened its pictures with, for domains a and b of these channels."""
+    return replace(config, domains=(), channels_a=channels["a"], channels_b=channels["b"])
+
+
+def open_pictures(path: str, domain: str, config: DataConfig, size: int) -> PictureSet:
     """A domain's pictures, resized as a run was trained, or (size not 0) to the short side `size`.
 
     Raises DataError for what training would refuse too: missing, too small, other channels.
     """
     if size:
         config = replace(config, resize=size, resize_mode="short_side", crop=size)
-    return open_domain(path, config, domain, half)
+    return open_domain(path, config, domain)
 
 
 class Real(NamedTuple):

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from drit.atomic import write_atomically, write_json
+from drit.atomic import sha256, write_atomically, write_json
 from drit.errors import CheckpointError, DritError
 
 FORMAT = 1
@@ -144,6 +144,11 @@ def load_meta(checkpoint: Path) -> dict[str, Any]:
     if meta["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {meta['format']}; this version reads up to {FORMAT}. Update drit.")
     return meta
+
+
+def weights_sha256(checkpoint: Path) -> str:
+    """What identifies the weights of a checkpoint."""
+    return sha256(checkpoint / "weights.safetensors")
 
 
 def load_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -11,7 +11,7 @@ import torch
 
 from drit import __version__
 from drit.config import TrainConfig, from_dict, to_dict
-from drit.data.folders import Half, PictureSet, open_domain
+from drit.data.folders import PictureSet, open_domain
 from drit.data.pairs import align
 from drit.errors import CheckpointError, UsageError
 from drit.machine import processor
@@ -36,8 +36,7 @@ def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
     method, data = method_class(config.method), config.data
     sources = data.sources()
     _check_count(config, sources)
-    halves: dict[str, Half] = {"a": "left", "b": "right"} if data.pairs and not data.domains else {}
-    sets = {d: open_domain(path, data, d, halves.get(d, "")) for d, path in sources.items()}
+    sets = {d: open_domain(path, data, d) for d, path in sources.items()}
     if method.domains[1] > 2 and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
         most = max(s.channels for s in sets.values())
         data = replace(data, channels_a=most, channels_b=most)

@@ -61,8 +61,8 @@ def side_by_side(folder: Path, count: int) -> Path:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pairs_are_cut_and_mirrored_alike(workers: int, tmp_path: Path) -> None:
     folder = str(side_by_side(tmp_path / "pairs", 5))
-    config = replace(CONFIG, cache=False, max_unreadable=2)
-    sets = {"a": open_domain(folder, config, "a", "left"), "b": open_domain(folder, config, "b", "right")}
+    config = replace(CONFIG, cache=False, max_unreadable=2, pairs=folder)
+    sets = {d: open_domain(folder, config, d) for d in "ab"}
     assert sets["a"].size(0) == (20, 24)
     assert sets["a"].fingerprint()["sha256"] != sets["b"].fingerprint()["sha256"]
     (tmp_path / "pairs" / "2.png").write_bytes(b"gone")  # after the headers were read: the pair is passed over

@@ -110,6 +110,16 @@ def test_what_cannot_be_compared(world: dict[str, Any], folders: tuple[Path, Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_networks_learn_from_the_halves_of_side_by_side_pictures(world: dict[str, Any], tmp_path: Path) -> None:
+    pairs = write_pictures(tmp_path / "pairs", 4, 3, (24, 60))
+    config = tiny("", "", "pix2pix", steps=1)
+    loop.train(replace(config, data=replace(config.data, pairs=str(pairs))), tmp_path / "run")
+    protocol = replace(PROTOCOL, metrics=("kid",))
+    (found,) = compare.compare([tmp_path / "run"], world["test"], protocol, tmp_path / "out", {})
+    learnt = found.result["networks"]["features_b"]["trained_on"]
+    assert learnt["a"]["sha256"] != learnt["b"]["sha256"]
+
+
 def test_names_tell_runs_apart(tmp_path: Path) -> None:
     assert compare.names([tmp_path / "x" / "one", tmp_path / "y" / "two"]) == ["one", "two"]
     assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]

@@ -242,6 +242,7 @@ def test_the_command(
     assert (
         "no labels" in shown.err and "Frechet distance" in shown.err and "NDB" in shown.err and "held-out" in shown.err
     )
+    assert "Domain a and b: the pictures given are those" in shown.err
     result = json.loads((out / "result.json").read_text())
     assert result["protocol"]["styles"] == 2 and result["to"]["b"]["ndb"] is None
     html = (out / "index.html").read_text()
