@@ -128,6 +128,13 @@ def main() -> None:
     result: dict[str, Any] = {"machine": about, "rows": rows, "shares": shares(where, rows)}
     result["cold"] = process("cold")
     result["loader"] = process("loader")
+    size, inputs = (64, 2) if values.quick else (256, 10)
+    result["evaluation"] = {n: process("evaluation", n, size, inputs) for n in ("domains", "alexnet")}
+    for network, found in result["evaluation"].items():
+        print(
+            f"\nEvaluating 10 styles of an input, {size} px, features of {network}: {found['ratio']:.2f} x the "
+            f"translations alone ({found['translating']:.3f} s of processor time for each)."
+        )
     print(
         f"\nFirst translation after the start: {result['cold']['translate']:.1f} s, {result['cold']['ratio']:.2f} x of "
         f"importing torch and one forward pass.\nLoader alone, 256-pixel crops of JPEG files: "

@@ -102,7 +102,7 @@ def imagenet(x: Tensor) -> Tensor:
         size = [max(LEAST_SIDE, round(s * LEAST_SIDE / short)) for s in x.shape[2:]]
         x = F.interpolate(x, size, mode="bilinear", align_corners=False)
     mean, deviation = (x.new_tensor(v)[:, None, None] for v in (_IMAGENET_MEAN, _IMAGENET_DEVIATION))
-    return ((x + 1) / 2 - mean) / deviation
+    return (x - (2 * mean - 1)).div_(2 * deviation)  # of ((x + 1) / 2 - mean) / deviation
 
 
 class Conv(nn.Module):

@@ -41,7 +41,8 @@ RECIPE = 1  # of `train_domains`: raised when anything of it changes
 DOMAIN_SIDE = 128  # larger pictures are shrunk for the domains network
 DOMAIN_PICTURES = 2000  # of each domain, that it learns from
 PROBE_SIDE = 64  # larger pictures are shrunk for probes
-_AT_ONCE = 64  # pictures in one pass
+_AT_ONCE = 64  # pictures in one pass, at most
+_PIXELS = 1 << 19  # in one pass, at most: the maps of more leave the processor's caches
 
 
 class Features(NamedTuple):
@@ -72,7 +73,8 @@ class FeatureNetwork:
     @torch.inference_mode()
     def __call__(self, x: Tensor) -> Features:
         """x: (N, C, H, W) in [-1, 1], of any number of channels."""
-        parts = [self.body(part) for part in as_channels(x, self.channels).split(_AT_ONCE)]
+        size = min(_AT_ONCE, max(1, _PIXELS // (x.shape[2] * x.shape[3])))
+        parts = [self.body(part) for part in as_channels(x, self.channels).split(size)]
         maps = [torch.cat(layer) for layer in zip(*parts, strict=True)]
         return Features(maps[-1].float().mean((2, 3)), maps)
 

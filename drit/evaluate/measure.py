@@ -124,7 +124,7 @@ def evaluate(
         d: Pictures(s, crop, protocol.learn, protocol.seed) for d, s in learn.items()
     }
     shelf = Shelf(cache, pictures_to_learn, protocol, say)
-    session = _Session(translator, protocol, chosen, shelf, real or RealFeatures(), warnings)
+    session = Session(translator, protocol, chosen, shelf, real or RealFeatures(), warnings)
     session.open_networks(targets, networks or {})
     gathered, results = {}, {}
     for target in targets:
@@ -194,7 +194,7 @@ def _training(
     return found
 
 
-class _Session:
+class Session:
     """One evaluation at work."""
 
     def __init__(
@@ -218,8 +218,8 @@ class _Session:
         self.aligned = chosen["a"].shows_what(chosen["b"])
         self.compared = min(protocol.distribution_styles, self.styles)
         self.used: dict[str, FeatureNetwork] = {}  # by use, as in the result
-        self._features: dict[str, FeatureNetwork] = {}
-        self._perceptual: dict[str, FeatureNetwork] = {}
+        self.features: dict[str, FeatureNetwork] = {}
+        self.perceptual: dict[str, FeatureNetwork] = {}
         self._probes: dict[str, Learned] = {}
 
     def wants(self, *metrics: str) -> bool:
@@ -229,18 +229,18 @@ class _Session:
         """Open, and where needed train, everything that will be asked; mistakes show before the work begins."""
         spec = specs.get("features") or self.protocol.features
         if self.wants("fid", "kid", "ndb", "jsd"):
-            self._features = open_network(spec, self.shelf, targets)
+            self.features = open_network(spec, self.shelf, targets)
         if self.wants("lpips"):
             other = specs.get("perceptual") or self.protocol.perceptual
-            shared = not other and bool(self._features)
-            self._perceptual = self._features if shared else open_network(other or spec, self.shelf, targets)
+            shared = not other and bool(self.features)
+            self.perceptual = self.features if shared else open_network(other or spec, self.shelf, targets)
         if self.wants("content"):
             for target in targets:
                 if self.shelf.training[target].labels is None or self.chosen[OTHER[target]].labels is None:
                     self.warnings.append(f"Content kept, to {target}: not measured, the pictures have no labels.")
                 else:
                     self._probes[target] = self.shelf.probe(target)
-        for use, found in (("features", self._features), ("perceptual", self._perceptual)):
+        for use, found in (("features", self.features), ("perceptual", self.perceptual)):
             for target, network in found.items():
                 self.used[f"{use}_{target}"] = network.to(self.device)
         for target, learned in self._probes.items():
@@ -259,8 +259,8 @@ class _Session:
         else:
             styles = torch.zeros(n, 1, 0)
         reals = None
-        if self._features:
-            reals = self.real.vectors(self._features[target], self.chosen[target], self.device)
+        if self.features:
+            reals = self.real.vectors(self.features[target], self.chosen[target], self.device)
         size = self.translator.batch_size(inputs.crop, inputs.crop)
         for begin in range(0, n, size):
             end = min(begin + size, n)
@@ -291,7 +291,7 @@ class _Session:
     def _compare(self, target: str, x: Tensor, outputs: Tensor, reals: np.ndarray | None, found: Direction) -> None:
         """Features of outputs (N, K, C, H, W) of inputs x, each output encoded once."""
         n, k = outputs.shape[:2]
-        network, other = self._features.get(target), self._perceptual.get(target)
+        network, other = self.features.get(target), self.perceptual.get(target)
         every = outputs.flatten(0, 1)
 
         def strip(i: int, js: range) -> list[np.ndarray]:
@@ -347,7 +347,7 @@ class _Session:
         results: dict[str, Any] = {}
         if self.wants("fid", "kid", "ndb", "jsd"):
             results |= self._distributions(target, np.concatenate(found.vectors))
-        network = self._perceptual.get(target)
+        network = self.perceptual.get(target)
         if self.wants("lpips") and network is not None:
             results["lpips_diversity"] = self._mean(found.diversity, network)
             real = self.real.pairs(network, self.chosen[target], self.device)
@@ -370,7 +370,7 @@ class _Session:
 
     def _distributions(self, target: str, vectors: np.ndarray) -> dict[str, Any]:
         """Frechet distance, KID, NDB and JSD of outputs (n, d, D) against the real pictures of the target domain."""
-        p, network = self.protocol, self._features[target]
+        p, network = self.protocol, self.features[target]
         real = self.real.vectors(network, self.chosen[target], self.device)
         n, d, dim = vectors.shape
         made = vectors.reshape(n * d, dim)

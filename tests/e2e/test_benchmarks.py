@@ -23,8 +23,9 @@ def test_quick_benchmark(tmp_path: Path) -> None:
     shown = run("benchmarks.run", "--quick", "--out", str(tmp_path / "x.json"))
     assert "| published iteration, batch 2, 64 px |" in shown and "| 10 styles, 64 px |" in shown
     found = json.loads((tmp_path / "x.json").read_text())
-    assert {"machine", "rows", "shares", "cold", "loader"} == set(found)
+    assert {"machine", "rows", "shares", "cold", "loader", "evaluation"} == set(found)
     assert all(row["drit"]["seconds"] > 0 and row["speedup"] > 0 for row in found["rows"])
+    assert all(x["evaluating"] > 0 and x["translating"] > 0 for x in found["evaluation"].values())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it would measure")

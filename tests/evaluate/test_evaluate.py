@@ -328,7 +328,7 @@ def test_interrupted(
     def stop(*_: object) -> Iterator[None]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure._Session, "summary", stop)
+    monkeypatch.setattr(measure.Session, "summary", stop)
     words = [
         "--data.a",
         folders[0],

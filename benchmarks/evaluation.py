@@ -1,0 +1,73 @@
+"""What an evaluation costs beside the translations that it measures, in processor time.
+
+    python -m benchmarks.evaluation {domains,alexnet} SIZE [INPUTS]
+
+Published network sizes, ten styles of each input, everything that the protocol `standard` measures of outputs. What is
+done once for a domain (training a feature network, real pictures, resampling) is left out: it does not grow with the
+number of inputs. The feature networks have random weights, which cost the same.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.case import CHANNELS, paper, pictures
+from drit.data.folders import PictureSet
+from drit.evaluate.backbones import AlexNet
+from drit.evaluate.features import DomainNetwork, FeatureNetwork
+from drit.evaluate.measure import Session
+from drit.evaluate.networks import Shelf
+from drit.evaluate.pictures import Pictures, RealFeatures
+from drit.evaluate.protocol import Protocol
+from drit.methods.drit import DRIT
+from drit.translate import Translator
+
+BODIES = {"domains": DomainNetwork, "alexnet": AlexNet}
+
+
+def measure(name: str, size: int, inputs: int) -> dict[str, float]:
+    """Processor seconds of one thread for each output: of translating alone, and of evaluating; their ratio."""
+    torch.set_num_threads(1)
+    config = paper(size, 1)
+    translator = Translator(DRIT.build(config, CHANNELS), {})
+    protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as of 1000
+    data = replace(config.data, resize=0, crop=size)
+    chosen = {
+        d: Pictures(PictureSet(d, pictures(size, inputs, i), [(size, size)] * inputs, data, 3, 8, {}), size, 0, 0)
+        for i, d in enumerate("ab")
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        shelf = Shelf(Path(folder), chosen, protocol, print)
+        session = Session(translator, protocol, chosen, shelf, RealFeatures(), [])
+        network = FeatureNetwork(name, BODIES[name](), 3, {"sha256": ""})
+        session.features = session.perceptual = {"b": network}
+        session.gather("b", lambda done: None)  # warms up; encodes the real pictures
+        times: dict[str, list[float]] = {"alone": [], "whole": []}
+        for _ in range(3):
+            began = time.process_time()
+            translate(translator, chosen["a"], protocol.styles)
+            between = time.process_time()
+            session.gather("b", lambda done: None)
+            times["alone"].append(between - began)
+            times["whole"].append(time.process_time() - between)
+    alone, whole = (float(np.median(t)) / (inputs * protocol.styles) for t in times.values())
+    return {"translating": alone, "evaluating": whole, "ratio": whole / alone}
+
+
+def translate(translator: Translator, inputs: Pictures, styles: int) -> None:
+    for x in inputs.batches(translator.batch_size(inputs.crop, inputs.crop)):
+        codes = translator.encode_batch(x, "a")
+        z = translator.method.sample_style(len(x) * styles, "b", torch.Generator()).unflatten(0, (len(x), styles))
+        translator.decode_batch(codes, z, "b", (x.shape[2], x.shape[3]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), int([*sys.argv[3:], "8"][0]))))
