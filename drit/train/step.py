@@ -14,14 +14,34 @@ from drit.config import OptimConfig
 from drit.methods.base import Batch, Method, Update
 
 
-def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, torch.optim.Adam]:
+class DenseAdam(torch.optim.Adam):
+    """torch's fused Adam, given the weights as they lie in memory.
+
+    On a CPU it copies what is not contiguous there and back: weights in channels_last cost 2.8 times as much. Adam
+    treats each number alone, so a view with the axes in the order of memory gives the same bits. The state keeps the
+    weights' own axes, in memory and in checkpoints.
+    """
+
+    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
+        found: bool = super()._init_group(group, *lists)
+        parameters, gradients, means, squares = lists[:4]
+        for i, same in enumerate(zip(parameters, gradients, means, squares, strict=True)):
+            if all(_in_channels_last(t) for t in same):
+                parameters[i], gradients[i], means[i], squares[i] = (t.permute(0, 2, 3, 1) for t in same)
+        return found
+
+
+def _in_channels_last(x: Tensor) -> bool:
+    """Of a weight (O, I, h, w): whether it is contiguous once its axes are in the order of channels_last."""
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, DenseAdam]:
     """One Adam for each network of a method that has weights."""
     rates = method.learning_rates(optim)
     betas = (optim.beta1, optim.beta2)
     return {
-        name: torch.optim.Adam(
-            module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True
-        )
+        name: DenseAdam(module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True)
         for name, module in method.named_children()
         if any(True for _ in module.parameters())
     }

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from drit.networks.blocks import EPS, PictureBatchNorm, enlarge_smoothly
 from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN
-from drit.networks.unet import UNet, fitting_levels
+from drit.networks.unet import UNet, doubled, fitting_levels, halved
 
 
 def count(network: torch.nn.Module) -> int:
@@ -148,3 +148,25 @@ def test_every_layer_learns_from_the_start(gain: bool) -> None:
     net(torch.rand(2, 3, 16, 16) * 2 - 1).square().mean().backward()
     for layer in [*net.down, *net.up, net.last]:
         assert layer.weight.grad is not None and bool(layer.weight.grad.any())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_layer_as_a_matrix_product(layout: torch.memory_format, bias: bool) -> None:
+    """The same output, and the same gradients, as by the library's convolution."""
+    torch.manual_seed(0)
+    down = torch.nn.Conv2d(96, 88, 4, 2, 1, bias=bias).double()
+    up = torch.nn.ConvTranspose2d(88, 96, 4, 2, 1, bias=bias).double()
+    for layer, by_product, channels in ((down, halved, 96), (up, doubled, 88)):
+        layer.to(memory_format=layout)  # type: ignore[call-overload]
+        assert layer.weight.numel() >= 1 << 17
+        x = torch.randn(2, channels, 4, 6, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+        found = []
+        for call in (layer, lambda x, f=by_product, m=layer: f(m, x)):
+            out = call(x)
+            found.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+        for plain, product in zip(*found, strict=True):
+            torch.testing.assert_close(product, plain)
+        assert found[0][0].grad_fn.name() != found[1][0].grad_fn.name()  # it was computed another way
+        large = torch.randn(12, channels, 4, 6, dtype=torch.float64)
+        assert by_product(layer, large).grad_fn.name() == "ConvolutionBackward0"  # type: ignore[arg-type, operator]

@@ -1,0 +1,95 @@
+"""Training steps of all methods: arithmetic, time, and the rate beside that of DRIT's step.
+
+    python -m benchmarks.methods [PRESET] [METHOD ...]
+
+Each is a process of its own with the sizes of PRESET (quick) and colour pictures. `of the prediction` is the time
+against what the arithmetic predicts at the rate that DRIT's step reaches. `optimizer`: time in Adam, which no count of
+arithmetic holds: it goes through all weights, however few places of a picture each is used at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.case import pictures
+from benchmarks.run import process
+from drit.data.folders import PictureSet
+from drit.methods import METHODS, method_class
+from drit.presets import preset
+from drit.train.loop import Trainer
+
+SECONDS, LEAST = 8.0, 3
+
+
+class Optimizing:
+    """Processor seconds spent in the optimizers of a trainer from now on."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+        for optimizer in trainer.optimizers.values():
+            optimizer.register_step_pre_hook(self._begin)
+            optimizer.register_step_post_hook(self._end)
+
+    def _begin(self, *_: object) -> None:
+        self._began = time.process_time()
+
+    def _end(self, *_: object) -> None:
+        self.seconds += time.process_time() - self._began
+
+
+def measure(name: str, method: str) -> dict[str, float]:
+    """Of one iteration, on one thread: GFLOP, processor seconds (median), and those in optimizers (mean)."""
+    torch.set_num_threads(1)
+    config = preset(name, method)
+    size = config.data.crop
+    data = replace(config.data, resize=0)
+    fewest = method_class(method).domains[0]
+    names = "abc"[:fewest]
+    count = max(8, config.batch)
+    sets = {
+        d: PictureSet(d, pictures(size, count, i), [(size, size)] * count, data, 3, 8, {}) for i, d in enumerate(names)
+    }
+    trainer = Trainer(replace(config, data=data), Path("/nonexistent"), sets)
+    trainer.start_stream()
+    trainer.iterate()
+    with FlopCounterMode(display=False) as counter:
+        trainer.iterate()
+    optimizing, times = Optimizing(trainer), list[float]()
+    while len(times) < LEAST or sum(times) < SECONDS:
+        began = time.process_time()
+        trainer.iterate()
+        times.append(time.process_time() - began)
+    return {
+        "gflop": counter.get_total_flops() / 1e9,
+        "seconds": statistics.median(times),
+        "optimizer": optimizing.seconds / len(times),
+        "batch": config.batch,
+        "size": size,
+    }
+
+
+def main(name: str, methods: list[str]) -> None:
+    found = {method: process("methods", "--one", name, method) for method in dict.fromkeys(["drit", *methods])}
+    rate = found["drit"]["gflop"] / found["drit"]["seconds"]
+    print(f"| preset {name} | GFLOP | seconds | of the prediction | in the optimizer |\n|---|---|---|---|---|")
+    for method, one in found.items():
+        ratio = one["seconds"] * rate / one["gflop"]
+        share = 100 * one["optimizer"] / one["seconds"]
+        print(f"| {method} | {one['gflop']:.0f} | {one['seconds']:.2f} | {ratio:.2f} x | {share:.0f} % |")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(measure(*sys.argv[2:])), flush=True)
+        os._exit(0)  # the trainer's loader thread need not be waited for
+    main([*sys.argv[1:], "quick"][0], sys.argv[2:] or list(METHODS))
