@@ -29,6 +29,7 @@ from drit.commands import INTERRUPTED
 from drit.data.folders import open_domain
 from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest
+from drit.evaluate.comparison_page import COLUMNS
 from drit.flags import Parser, add_settings, fail, settings
 from drit.sheets import save_sheet, sheet
 from drit.train import checkpoint as files
@@ -63,17 +64,6 @@ ABLATION = {
 
 
 SHOWN = 4  # styles of an input on the sheet
-# name in a result, title, factor, digits
-NUMBERS = (
-    ("fid", "Frechet", 1, 2),
-    ("kid", "KID x 1000", 1000, 1),
-    ("lpips_diversity", "diversity", 1, 3),
-    ("content_kept", "content kept, %", 100, 1),
-    ("style_error", "style regression", 1, 3),
-    ("self_reconstruction", "self", 1, 1),
-    ("cross_cycle", "there and back", 1, 1),
-    ("truth", "best to the true picture", 1, 1),
-)
 
 
 @dataclass(frozen=True)
@@ -125,13 +115,19 @@ def means(found: dict[str, Any], members: list[str]) -> str:
     """
     parts = []
     for to in ("b", "a"):
-        lines = [f"| to {to} | {' | '.join(title for _, title, _, _ in NUMBERS)} |", "|---" * (1 + len(NUMBERS)) + "|"]
-        for member in members:
-            results = [r["result"]["to"].get(to) for name, r in found.items() if name.rpartition("-")[0] == member]
-            cells = [_mean([r[key] for r in results if r], factor, digits) for key, _, factor, digits in NUMBERS]
+        results = {m: [r["result"]["to"].get(to) or {} for r in _of(found, m)] for m in members}
+        columns = [c for c in COLUMNS if any(r.get(c[0]) for of_member in results.values() for r in of_member)]
+        lines = [f"| to {to} | {' | '.join(title for _, title, _, _ in columns)} |", "|---" * (1 + len(columns)) + "|"]
+        for member, of_member in results.items():
+            cells = [_mean([r.get(key) for r in of_member], factor, digits) for key, _, factor, digits in columns]
             lines.append(f"| {member} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _of(found: dict[str, Any], member: str) -> list[dict[str, Any]]:
+    """The runs of a member, of all seeds."""
+    return [r for name, r in found.items() if name.rpartition("-")[0] == member]
 
 
 def _mean(numbers: list[dict[str, Any] | None], factor: float, digits: int) -> str:

@@ -13,8 +13,8 @@ from drit.evaluate.compare import Compared
 from drit.gallery import Section, scatter_svg, table, write_gallery
 from drit.sheets import sheet
 
-# name, title, factor, digits
-_COLUMNS = (
+# What tables of several runs show: name in a result, title, factor, digits.
+COLUMNS = (
     ("fid", "Frechet distance", 1, 3),
     ("kid", "KID x 1000", 1000, 2),
     ("ndb", "NDB", 1, 0),
@@ -23,6 +23,7 @@ _COLUMNS = (
     ("lpips_to_input", "distance to input", 1, 4),
     ("content_kept", "content kept, %", 100, 1),
     ("truth", "best to the true picture", 1, 2),
+    ("self_reconstruction", "self-reconstruction", 1, 2),
     ("cross_cycle", "there and back", 1, 2),
     ("style_error", "style regression", 1, 3),
 )
@@ -41,7 +42,7 @@ def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
     """Title, heads and rows of each table: one for each direction, then the costs. Values carry their interval."""
     for target in ("b", "a"):
         numbers = {c.name: c.result["to"].get(target, {}) for c in found}
-        columns = [c for c in _COLUMNS if any(n.get(c[0]) for n in numbers.values())]
+        columns = [c for c in COLUMNS if any(n.get(c[0]) for n in numbers.values())]
         if columns:
             rows = [[name, *(_shown(n.get(key), f, d) for key, _, f, d in columns)] for name, n in numbers.items() if n]
             yield f"To {target}", ["run", *(title for _, title, _, _ in columns)], rows
