@@ -117,11 +117,9 @@ def comparable(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
             reasons.append(f"data.{domain}: {left['channels']} channels in one and {right['channels']} in the other")
         if left["sha256"] != right["sha256"]:
             reasons.append(f"data.{domain}: other pictures ({left['source']}, {right['source']})")
-    for use in sorted(set(one["networks"]) | set(other["networks"])):
-        left, right = one["networks"].get(use), other["networks"].get(use)
-        if left is None or right is None:
-            reasons.append(f"network {use}: only one of the results has it")
-        elif left["sha256"] != right["sha256"]:
+    for use in sorted(set(one["networks"]) & set(other["networks"])):  # a method of one direction has those of it alone
+        left, right = one["networks"][use], other["networks"][use]
+        if left["sha256"] != right["sha256"]:
             again = ""
             if left["name"] == right["name"] and "trained_on" in left:
                 again = "; give both the same file: --features NAME:FILE"

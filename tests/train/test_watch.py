@@ -188,7 +188,7 @@ def test_ignored_styles() -> None:
     assert told(series(5, **bad)) == {}  # 800 iterations: not yet
     (message,) = told(series(6, **bad)).values()
     assert "styles are being ignored to b: difference between styles 0.4 of 255 for 1000 iterations" in message
-    assert "real pictures 67" in message and "--loss.mode-seeking 0.3, or --network.generator feature" in message
+    assert "real pictures 67" in message and "--loss.mode-seeking 0.6, or --network.generator feature" in message
     assert told([*series(6, **bad), series(7)[-1]]) == {}  # recovered
     config = replace(CONFIG, network=replace(CONFIG.network, init="published", generator="feature"))
     config = replace(config, loss=replace(config.loss, mode_seeking=0.5))
