@@ -17,7 +17,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks import straightforward
-from drit.config import TrainConfig
+from drit.config import DataConfig, TrainConfig
 from drit.data.folders import PictureSet
 from drit.machine import cores
 from drit.methods.base import Noise
@@ -58,6 +58,12 @@ def pictures(size: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
 
 
+def random_sets(domains: Iterable[str], size: int, count: int, config: DataConfig) -> dict[str, PictureSet]:
+    """Colour pictures of noise, `count` for each domain, in memory and of one size."""
+    sizes = [(size, size)] * count
+    return {d: PictureSet(d, pictures(size, count, i), sizes, config, 3, 8, {}) for i, d in enumerate(domains)}
+
+
 def train_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
     return _trainer(paper(size, count, width))
 
@@ -68,10 +74,7 @@ def official_fast(size: int, count: int, width: int = 64) -> Callable[[], object
 
 def _trainer(config: TrainConfig) -> Callable[[], object]:
     size, count = config.data.crop, config.batch
-    sets = {
-        d: PictureSet(d, pictures(size, count, i), [(size, size)] * count, config.data, 3, 8, {})
-        for i, d in enumerate("ab")
-    }
+    sets = random_sets(CHANNELS, size, count, config.data)
     trainer = Trainer(config, Path("/nonexistent"), sets)
     trainer.start_stream()
     return trainer.iterate

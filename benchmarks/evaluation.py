@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.case import CHANNELS, paper, pictures
-from drit.data.folders import PictureSet
+from benchmarks.case import CHANNELS, paper, random_sets
 from drit.evaluate.backbones import AlexNet
 from drit.evaluate.features import DomainNetwork, FeatureNetwork
 from drit.evaluate.measure import Session
@@ -40,10 +39,7 @@ def measure(name: str, size: int, inputs: int) -> dict[str, float]:
     translator = Translator(DRIT.build(config, CHANNELS), {})
     protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as of 1000
     data = replace(config.data, resize=0, crop=size)
-    chosen = {
-        d: Pictures(PictureSet(d, pictures(size, inputs, i), [(size, size)] * inputs, data, 3, 8, {}), size, 0, 0)
-        for i, d in enumerate("ab")
-    }
+    chosen = {d: Pictures(found, size, 0, 0) for d, found in random_sets(CHANNELS, size, inputs, data).items()}
     with tempfile.TemporaryDirectory() as folder:
         shelf = Shelf(Path(folder), chosen, protocol, print)
         session = Session(translator, protocol, chosen, shelf, RealFeatures(), [])

@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import straightforward
-from benchmarks.case import CHANNELS, paper, pictures
-from drit.data.folders import PictureSet
+from benchmarks.case import CHANNELS, paper, pictures, random_sets
 from drit.methods.base import Noise
 from drit.methods.drit import DRIT
 from drit.train.loop import Trainer
@@ -61,10 +60,7 @@ def peak() -> float:
 
 def training(size: int, batch: int) -> dict[str, dict[str, float]]:
     config = paper(size, batch)
-    sets = {
-        d: PictureSet(d, pictures(size, batch, i), [(size, size)] * batch, config.data, 3, 8, {})
-        for i, d in enumerate("ab")
-    }
+    sets = random_sets(CHANNELS, size, batch, config.data)
     with Trainer(config, Path("/nonexistent"), sets) as trainer:
         trainer.start_stream()
         fast = timed(trainer.iterate)

@@ -20,9 +20,8 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.case import pictures
+from benchmarks.case import random_sets
 from benchmarks.run import process
-from drit.data.folders import PictureSet
 from drit.methods import METHODS, method_class
 from drit.presets import preset
 from drit.train.loop import Trainer
@@ -51,15 +50,10 @@ def measure(name: str, method: str) -> dict[str, float]:
     """Of one iteration, on one thread: GFLOP, processor seconds (median), and those in optimizers (mean)."""
     torch.set_num_threads(1)
     config = preset(name, method)
-    size = config.data.crop
-    data = replace(config.data, resize=0)
-    fewest = method_class(method).domains[0]
-    names = "abc"[:fewest]
-    count = max(8, config.batch)
-    sets = {
-        d: PictureSet(d, pictures(size, count, i), [(size, size)] * count, data, 3, 8, {}) for i, d in enumerate(names)
-    }
-    trainer = Trainer(replace(config, data=data), Path("/nonexistent"), sets)
+    config = replace(config, data=replace(config.data, resize=0))
+    domains = "abc"[: method_class(method).domains[0]]
+    sets = random_sets(domains, config.data.crop, max(8, config.batch), config.data)
+    trainer = Trainer(config, Path("/nonexistent"), sets)
     trainer.start_stream()
     trainer.iterate()
     with FlopCounterMode(display=False) as counter:
@@ -73,8 +67,6 @@ def measure(name: str, method: str) -> dict[str, float]:
         "gflop": counter.get_total_flops() / 1e9,
         "seconds": statistics.median(times),
         "optimizer": optimizing.seconds / len(times),
-        "batch": config.batch,
-        "size": size,
     }
 
 

@@ -13,7 +13,8 @@ from drit.config import LossWeights, TrainConfig
 from drit.errors import UsageError, nearest
 
 _PAPER = TrainConfig(preset="paper")
-_DEFAULT = replace(
+# What every size below starts from.
+_BASE = replace(
     _PAPER,
     preset="default",
     network=replace(_PAPER.network, init="scaled"),
@@ -21,17 +22,17 @@ _DEFAULT = replace(
 )
 
 # Photographs: styles that differ sooner, and nearer to real pictures (docs/results.md); digits get unreadable by it.
-_SEEKING = replace(_DEFAULT, loss=replace(_DEFAULT.loss, mode_seeking=0.3))
+_DEFAULT = replace(_BASE, loss=replace(_BASE.loss, mode_seeking=0.3))
 
 # 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
 _DIGITS = replace(
-    _DEFAULT,
+    _BASE,
     preset="digits",
     steps=6_000,
     batch=16,
-    data=replace(_DEFAULT.data, resize=32, crop=32, flip=False),
+    data=replace(_BASE.data, resize=32, crop=32, flip=False),
     network=replace(
-        _DEFAULT.network,
+        _BASE.network,
         width=24,
         content_blocks=2,
         generator_blocks=2,
@@ -41,12 +42,12 @@ _DIGITS = replace(
         discriminator_layers=3,
         discriminator_scales=2,
     ),
-    optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=1.6e-4),
+    optim=replace(_BASE.optim, lr=4e-4, content_discriminator_lr=1.6e-4),
 )
 
 PRESETS: dict[str, TrainConfig] = {
     # What trains best on one machine (docs/results.md has the experiments behind it).
-    "default": _SEEKING,
+    "default": _DEFAULT,
     # The paper's formulas and weights, at the published sizes.
     "paper": _PAPER,
     # What the published program does (docs/official.md lists what of it is not reproduced).
@@ -74,13 +75,13 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     # A first look at photographs within the hour on a laptop: half the width, 128-pixel crops.
     "quick": replace(
-        _SEEKING,
+        _DEFAULT,
         preset="quick",
         steps=10_000,
         batch=2,
-        data=replace(_SEEKING.data, resize=144, crop=128),
-        network=replace(_SEEKING.network, width=32, attribute_width=32, discriminator_width=32),
-        optim=replace(_SEEKING.optim, lr=4e-4, content_discriminator_lr=8e-5),
+        data=replace(_DEFAULT.data, resize=144, crop=128),
+        network=replace(_DEFAULT.network, width=32, attribute_width=32, discriminator_width=32),
+        optim=replace(_DEFAULT.optim, lr=4e-4, content_discriminator_lr=8e-5),
     ),
 }
 

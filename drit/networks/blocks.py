@@ -25,7 +25,7 @@ class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, amount: int, reflect: bool) -> Tensor:
         ctx.shape, ctx.amount, ctx.reflect = x.shape, amount, reflect
-        ctx.layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+        ctx.layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         return F.pad(x, (amount,) * 4, mode="reflect" if reflect else "replicate")
 
     @staticmethod
@@ -69,7 +69,7 @@ class _InstanceNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        if h * w < _SMALL_MAP and _is_channels_last(x):
+        if h * w < _SMALL_MAP and is_channels_last(x):
             flat = full(x.permute(0, 2, 3, 1).reshape(n, h * w, c))
             mean = flat.new_full((n, 1, h * w), 1 / (h * w))
             flat = flat - mean @ flat
@@ -85,7 +85,7 @@ class _InstanceNorm(torch.autograd.Function):
         """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
         out, rstd = ctx.saved_tensors
         n, c, h, w = out.shape
-        if _is_channels_last(out):
+        if is_channels_last(out):
             flat_out = out.permute(0, 2, 3, 1).reshape(n, h * w, c)
             flat_grad = grad.permute(0, 2, 3, 1).reshape(n, h * w, c)
             mean = flat_grad.new_full((n, 1, h * w), 1 / (h * w))
@@ -99,8 +99,9 @@ class _InstanceNorm(torch.autograd.Function):
         return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd)
 
 
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x, maps or a convolution's weight, is contiguous once its axes are in the order of channels_last."""
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def instance_norm(x: Tensor) -> Tensor:

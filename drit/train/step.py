@@ -12,6 +12,7 @@ from torch import Tensor
 
 from drit.config import OptimConfig
 from drit.methods.base import Batch, Method, Update
+from drit.networks.blocks import is_channels_last
 
 
 class DenseAdam(torch.optim.Adam):
@@ -26,14 +27,9 @@ class DenseAdam(torch.optim.Adam):
         found: bool = super()._init_group(group, *lists)
         parameters, gradients, means, squares = lists[:4]
         for i, same in enumerate(zip(parameters, gradients, means, squares, strict=True)):
-            if all(_in_channels_last(t) for t in same):
+            if all(is_channels_last(t) for t in same):
                 parameters[i], gradients[i], means[i], squares[i] = (t.permute(0, 2, 3, 1) for t in same)
         return found
-
-
-def _in_channels_last(x: Tensor) -> bool:
-    """Of a weight (O, I, h, w): whether it is contiguous once its axes are in the order of channels_last."""
-    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def make_optimizers(method: Method, optim: OptimConfig) -> dict[str, DenseAdam]:
