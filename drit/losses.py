@@ -166,12 +166,11 @@ def category_information(logits: Tensor, category: Tensor) -> Tensor:
     return F.cross_entropy(full(logits), category)
 
 
-def continuous_information(mean: Tensor, log_variance: Tensor, code: Tensor) -> Tensor:
-    """The same of continuous codes, Q a Gaussian for each (1606.03657, section 6 and appendix C).
+def continuous_information(mean: Tensor, code: Tensor) -> Tensor:
+    """The same of continuous codes, Q a Gaussian of deviation 1 around each mean (1606.03657, section 6).
 
-    -E[log Q(c|x)] = E[ sum_c 1/2 (c - m)^2 / s^2 + 1/2 log s^2 + 1/2 log 2 pi ].
-    mean, log_variance, code: (N, C); sum over C, mean over N. Negative where s is small.
+    -E[log Q(c|x)] = E[ sum_c 1/2 (c - m)^2 + 1/2 log 2 pi ].
+    mean, code: (N, C); sum over C, mean over N.
     """
-    mean, log_variance = full(mean), full(log_variance)
-    square = (full(code) - mean).square() * (-log_variance).exp()
-    return 0.5 * (square + log_variance + math.log(2 * math.pi)).sum(dim=1).mean()
+    square = (full(code) - full(mean)).square()
+    return 0.5 * (square + math.log(2 * math.pi)).sum(dim=1).mean()

@@ -266,7 +266,7 @@ _INFOGAN = replace(
         kl=0.0,
         latent_regression=0.0,
         mutual_information=1.0,
-        mutual_information_continuous=0.1,
+        mutual_information_continuous=1.0,
     ),
     optim=replace(_PAPER.optim, lr=2e-4, weight_decay=0.0, decay_from=1.0),
 )

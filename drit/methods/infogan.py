@@ -4,6 +4,10 @@ A generator draws pictures from a category, a few continuous codes and noise. Q,
 with the discriminator, reads the codes back from the picture; what it can read bounds the mutual information of codes
 and picture from below (equation 4), and generator and Q both raise that bound. Nothing is translated: `drit sample`
 draws grids over the codes.
+
+What was chosen where the paper is silent, as in its program: the noise is uniform, continuous codes have a Gaussian of
+deviation 1 in Q (the paper lets Q tell the deviation) and the weight of the category, 1; each step draws codes of its
+own. In use, batches are normalised by the running statistics; the program knows none.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ class Codes(NamedTuple):
 
     category: Tensor  # (N,), 0 .. K - 1
     continuous: Tensor  # (N, C) in [-1, 1]
-    noise: Tensor  # (N, Z), normal
+    noise: Tensor  # (N, Z) in [-1, 1]
 
 
 class InfoGAN(Method):
@@ -78,16 +82,15 @@ class InfoGAN(Method):
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         real = next(batches)["a"]
         codes = self._draw_codes(len(real), noise, real)
-        with torch.set_grad_enabled(not frugal):
+        with torch.no_grad():
             fake = self._generate(codes)
-        features = self.discriminator.features(fake.detach())
+        features = self.discriminator.features(fake)
         adversarial = losses.adversarial(self.discriminator.judge(features), 0.0)
         adversarial = adversarial + losses.adversarial(self.discriminator.judge(self.discriminator.features(real)), 1.0)
         yield self._update("discriminators", ("discriminator", "recogniser"), adversarial, features, codes)
 
-        if frugal:
-            fake = self._generate(codes)
-        features = self.discriminator.features(fake)
+        codes = self._draw_codes(len(real), noise, real)
+        features = self.discriminator.features(self._generate(codes))
         adversarial = losses.adversarial(self.discriminator.judge(features), 1.0)
         yield self._update("generators", ("generator",), adversarial, features, codes)
 
@@ -95,7 +98,7 @@ class InfoGAN(Method):
         self, name: str, networks: tuple[str, ...], adversarial: Tensor, features: Tensor, codes: Codes
     ) -> Update:
         """min_{G, Q} max_D V(D, G) - lambda L_I(G, Q)   (equation 6): D and Q together, then G."""
-        logits, mean, log_variance = self.recogniser(features)
+        logits, mean = self.recogniser(features)
         terms = {
             "domain_adversarial": adversarial,
             "mutual_information": losses.category_information(logits, codes.category),
@@ -105,7 +108,7 @@ class InfoGAN(Method):
             "mutual_information": self.loss.mutual_information,
         }
         if self.network.continuous:
-            terms["mutual_information_continuous"] = losses.continuous_information(mean, log_variance, codes.continuous)
+            terms["mutual_information_continuous"] = losses.continuous_information(mean, codes.continuous)
             weights["mutual_information_continuous"] = self.loss.mutual_information_continuous
         return Update(name, networks, terms, weights)
 
@@ -114,7 +117,7 @@ class InfoGAN(Method):
         return Codes(
             noise.integers(count, n.categories, like=like),
             noise.uniform(count, n.continuous, like=like) * 2 - 1,
-            noise.normal(count, n.noise_dim, like=like),
+            noise.uniform(count, n.noise_dim, like=like) * 2 - 1,
         )
 
     def _generate(self, codes: Codes) -> Tensor:
@@ -125,7 +128,7 @@ class InfoGAN(Method):
 
     def recognise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What Q reads in pictures: logits of the category (N, K) and means of the continuous codes (N, C)."""
-        logits, mean, _ = self.recogniser(self.discriminator.features(x))
+        logits, mean = self.recogniser(self.discriminator.features(x))
         return logits, mean
 
     @torch.no_grad()
@@ -135,7 +138,7 @@ class InfoGAN(Method):
         n = self.network
         noise, continuous = torch.empty(rows, n.noise_dim), torch.empty(rows, n.continuous)
         for z, c in zip(noise, continuous, strict=True):  # the first rows of a seed do not depend on their number
-            z.normal_(generator=generator)
+            z.uniform_(-1, 1, generator=generator)
             c.uniform_(-1, 1, generator=generator)
         every = torch.arange(n.categories)
         grids = [self._grid("category", [str(k) for k in every.tolist()], every.expand(rows, -1), continuous, noise)]

@@ -5,12 +5,15 @@ its posterior N(E(x), I), G_a, G_b the pictures. The last layer of the encoders 
 shared. One iteration: discriminators, then encoders and generators. One output for each input, from the mean.
 
 What was chosen where the paper and the two programs of its authors differ:
-- networks as in the paper's table, recalled and not checked against it layer by layer: 7 x 7, two halvings, 3 residual
-  blocks + 1 shared; 1 shared + 3, two transposed convolutions, 1 x 1; leaky ReLUs, normalisation in residual blocks
-  alone. Discriminators of 3 x 3 halvings whose channels double from 64 to 1024, logistic: the preset `paper`;
+- encoders and generators are layer for layer those of the first program with leaky ReLUs: 7 x 7, two halvings, 3
+  residual blocks + 1 shared; 1 shared + 3, two transposed convolutions, 1 x 1; normalisation in residual blocks alone
+  (its other networks normalise the halvings too). Discriminators of 3 x 3 halvings whose channels double from 64 to
+  1024, logistic, as recalled from the paper's table; the program has one halving more for some data, three scales for
+  other;
 - other presets take the least squares and the scales of the second program, whose weights are the paper's / 10 (the
   same objective to Adam), at the sizes of the preset;
-- 256-pixel crops and weight decay 1e-4 as in the programs; the paper also trains on larger street scenes;
+- 256-pixel crops as in the second program (the first: 216 for animals, 640 x 480 for streets), weight decay 1e-4 as in
+  both;
 - the KL divergence of N(m, I) from N(0, I) is |m|^2 / 2; as in both programs, the term is the mean of m^2 over the
   code, on the scale of the L1 terms, which are means over pixels.
 """

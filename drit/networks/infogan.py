@@ -1,7 +1,8 @@
 """Networks of InfoGAN (arXiv 1606.03657, appendix C.1): small pictures drawn from codes, and codes read from pictures.
 
 Sides are multiples of 4: both networks change them twice by 2. The published widths are 64, 128, 1024 and 128 at 28
-pixels: w, 2 w, 16 w and 2 w here.
+pixels: w, 2 w, 16 w and 2 w here. Pictures are in [-1, 1] outside and in [0, 1] within, as in the program: what D pads
+with is the background of a digit, not a grey frame.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import INITIAL_DEVIATION, initialise
+from drit.networks.blocks import INITIAL_DEVIATION
 from drit.precision import full, full_precision
 
 STRIDE = 4
-SLOPE = 0.1  # of the leaky ReLUs (published value)
+SLOPE = 0.1  # of the leaky ReLUs (the paper's; 0.01 in its program)
 
 
 class CodeGenerator(nn.Module):
@@ -36,7 +37,7 @@ class CodeGenerator(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """codes: (N, inputs). Returns pictures (N, channels, side, side) in [-1, 1], float32 or wider."""
         h = self.second(self.first(codes)).view(-1, self.width, self.side, self.side)
-        return torch.tanh(full(self.last(self.up(h))))
+        return torch.tanh(full(self.last(self.up(h))) / 2)  # 2 s - 1 of the sigmoid s
 
 
 class CodeDiscriminator(nn.Module):
@@ -58,7 +59,7 @@ class CodeDiscriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """x: (N, channels, side, side) in [-1, 1]. Returns (N, 16 width)."""
-        h = self.second(F.leaky_relu(self.first(x), SLOPE))
+        h = self.second(F.leaky_relu(self.first((x + 1) / 2), SLOPE))
         return self.third(h.flatten(1))
 
     def judge(self, features: Tensor) -> Tensor:
@@ -69,29 +70,30 @@ class CodeDiscriminator(nn.Module):
 
 
 class Recogniser(nn.Module):
-    """Q: the codes that a picture was drawn from, read from D's features: logits of the category, and the Gaussian of
-    each continuous code."""
+    """Q: the codes that a picture was drawn from, read from D's features: logits of the category, and the mean of each
+    continuous code, whose deviation is 1 (as in the program, whose last layer has two outputs more, unused)."""
 
     def __init__(self, width: int, categories: int, continuous: int) -> None:
         super().__init__()
-        self.sizes = [categories, continuous, continuous]
+        self.sizes = [categories, continuous]
         self.hidden = nn.Sequential(nn.Linear(16 * width, 2 * width), nn.BatchNorm1d(2 * width), nn.LeakyReLU(SLOPE))
         self.codes = nn.Linear(2 * width, sum(self.sizes))
         _initialise(self)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """features: (N, 16 width). Returns logits (N, K), mean (N, C) and log variance (N, C)."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """features: (N, 16 width). Returns logits (N, K) and means (N, C)."""
         h = full(self.hidden(features))
         with full_precision(h):
-            logits, mean, log_variance = self.codes(h).split(self.sizes, dim=1)
-        return logits, mean, log_variance
+            logits, mean = self.codes(h).split(self.sizes, dim=1)
+        return logits, mean
 
 
 def _initialise(module: nn.Module) -> None:
-    """Every weight normal(0, 0.02), as in the published program. With the library's larger numbers in G's first layer
-    and smaller ones in D's, the category stays a small detail of the picture that only Q sees."""
-    initialise(module)
+    """Every weight normal(0, 0.02) and every bias 0, as in the program (which cuts the tails of D's convolutions). With
+    the library's larger numbers in G's first layer and smaller ones in D's, the category stays a small detail of the
+    picture that only Q sees; with its biases most of D's first units never change sign at first."""
     for layer in module.modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
+            assert layer.bias is not None
             nn.init.zeros_(layer.bias)

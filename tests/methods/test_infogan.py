@@ -14,7 +14,7 @@ import torch
 from drit import cli, losses
 from drit.errors import UsageError
 from drit.methods.base import Noise
-from drit.methods.infogan import InfoGAN
+from drit.methods.infogan import Codes, InfoGAN
 from drit.presets import preset
 from drit.train import loop
 from drit.translate import Translator
@@ -47,16 +47,45 @@ def drawn(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_networks_are_those_of_the_paper() -> None:
-    """Appendix C.1: G 74 - 1024 - 7 x 7 x 128 - 64 - 1; D 64 - 128 - 1024 - 1; Q 128 - 10 + 2 x 2; by hand."""
+    """Appendix C.1: G 74 - 1024 - 7 x 7 x 128 - 64 - 1; D 64 - 128 - 1024 - 1; Q 128 - 10 + 2; by hand."""
     method = InfoGAN.build(preset("paper", "infogan"), {"a": 1})
     # weights, biases, and two numbers a channel for batch normalisation
     generator = (74 + 1 + 2) * 1024 + (1024 + 1 + 2) * 6272 + (128 * 16 + 1 + 2) * 64 + 64 * 16 + 1
     discriminator = (16 + 1) * 64 + (64 * 16 + 1 + 2) * 128 + (6272 + 1 + 2) * 1024 + 1024 + 1
     assert count(method.generator) == generator == 6_652_481
     assert count(method.discriminator) == discriminator == 6_559_169
-    assert count(method.recogniser) == (1024 + 1 + 2) * 128 + (128 + 1) * 14
+    assert count(method.recogniser) == (1024 + 1 + 2) * 128 + (128 + 1) * 12
     rates = method.learning_rates(preset("paper", "infogan").optim)
     assert rates == {"generator": pytest.approx(1e-3), "discriminator": 2e-4, "recogniser": 2e-4}
+
+
+def test_pictures_within_are_from_0_to_1_and_biases_0() -> None:
+    """The program's scale: what D pads with is black, and G's output is that of a sigmoid."""
+    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1}).eval()
+    for name, p in method.named_parameters():
+        assert p.dim() > 1 or bool(p.eq(1 if name.split(".")[-1] == "weight" else 0).all())
+    seen: list[torch.Tensor] = []
+    hook = method.discriminator.first.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    method.discriminator.features(torch.full((2, 1, 16, 16), -1.0))
+    hook.remove()
+    assert bool(seen[0].eq(0).all())
+    logits: list[torch.Tensor] = []
+    hook = method.generator.last.register_forward_hook(lambda _, args, out: logits.append(out))
+    (grid, *_) = method.grids(1, torch.Generator().manual_seed(0))
+    hook.remove()
+    expected = 2 * torch.sigmoid(logits[0].double()) - 1
+    assert torch.allclose(grid.pictures.flatten(0, 1).double(), expected, atol=1e-6)
+
+
+def test_each_step_draws_codes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
+    drawn: list[Codes] = []
+    draw = method._draw_codes
+    monkeypatch.setattr(method, "_draw_codes", lambda *args: drawn.append(draw(*args)) or drawn[-1])
+    list(method.updates(iter([{"a": torch.rand(8, 1, 16, 16) * 2 - 1}]), 0, Noise(0, 0)))
+    first, second = drawn
+    for a, b in zip(first[1:], second[1:], strict=True):
+        assert not torch.equal(a, b) and float(a.abs().max()) <= 1 and float(a.min()) < 0
 
 
 @pytest.mark.parametrize(("side", "channels"), [(28, 1), (32, 3)])
@@ -76,13 +105,9 @@ def test_the_bound_by_hand() -> None:
     expected = (-math.log(3 / 4) - math.log(1 / 2)) / 2
     assert losses.category_information(logits, torch.tensor([0, 1])).item() == pytest.approx(expected)
     mean, code = torch.tensor([[0.5, 0.0]]), torch.tensor([[-0.5, 0.0]])
-    log_variance = torch.tensor([[math.log(4.0), 0.0]])
-    expected = 0.5 * (1 / 4 + math.log(4)) + math.log(2 * math.pi)
-    assert losses.continuous_information(mean, log_variance, code).item() == pytest.approx(expected)
-    normal = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
-    assert losses.continuous_information(mean, log_variance, code).item() == pytest.approx(
-        -normal.log_prob(code).sum().item()
-    )
+    found = losses.continuous_information(mean, code).item()
+    assert found == pytest.approx(0.5 + math.log(2 * math.pi))
+    assert found == pytest.approx(-torch.distributions.Normal(mean, 1.0).log_prob(code).sum().item())
 
 
 def test_codes_are_a_function_of_seed_and_step_and_are_shared_out() -> None:
@@ -105,7 +130,7 @@ def test_generator_and_q_raise_the_bound_together() -> None:
     assert first.weights == {
         "domain_adversarial": 1.0,
         "mutual_information": 1.0,
-        "mutual_information_continuous": 0.1,
+        "mutual_information_continuous": 1.0,
     }
     for parameters, update, reached in (
         (method.generator, first, False),
