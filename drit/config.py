@@ -18,13 +18,20 @@ from drit.errors import UsageError, nearest
 
 T = TypeVar("T")
 
+# Methods that settings below mean something to.
+_DRIT = "drit drit++"
+_CYCLES = "cyclegan cyclegan-noise cycle-bicycle"
+_UNETS = "pix2pix bicyclegan cycle-bicycle"
+
 
 def setting(default: T, help: str, only: str = "") -> T:
     """A dataclass field with its default and the help text that the command line shows.
 
-    only: the methods that it means something to, by name, separated by spaces; empty: most of them.
+    only: the methods that it means something to, by name, separated by spaces; empty: most of them. The command line
+    refuses it for others.
     """
-    return field(default=default, metadata={"help": help + (f" ({only.replace(' ', ', ')})" if only else "")})
+    names = tuple(only.split())
+    return field(default=default, metadata={"help": help + (f" ({', '.join(names)})" if names else ""), "only": names})
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,9 @@ class NetworkConfig:
     """Sizes of the networks; the defaults are the published ones."""
 
     generator: Literal["concat", "feature"] = setting(
-        "concat", "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)"
+        "concat",
+        "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)",
+        only=_DRIT,
     )
     style_dim: int = setting(8, "numbers in an attribute code")
     width: int = setting(
@@ -92,19 +101,25 @@ class NetworkConfig:
         3, "residual blocks of the concatenating generator (the feature-wise one has one more)"
     )
     share_feature_layer: bool = setting(
-        True, "the feature-wise generators share their first layer, as in the paper (the published program shares none)"
+        True,
+        "the feature-wise generators share their first layer, as in the paper (the published program shares none)",
+        only=_DRIT,
     )
     attribute_width: int = setting(64, "channels after the first layer of the attribute encoder")
     attribute_blocks: int = setting(3, "halving blocks of the attribute encoder after its first layer")
     discriminator_width: int = setting(64, "channels after the first layer of a domain discriminator")
     discriminator_layers: int = setting(4, "halving layers of a domain discriminator")
     discriminator_scales: int = setting(3, "picture scales that a domain discriminator looks at")
-    spectral_norm: bool = setting(False, "spectral normalisation of the domain discriminators")
-    content_noise: float = setting(1.0, "deviation of the Gaussian noise added to content codes in training")
+    spectral_norm: bool = setting(
+        False, "spectral normalisation of the domain discriminators", only=f"{_DRIT} unit munit"
+    )
+    content_noise: float = setting(
+        1.0, "deviation of the Gaussian noise added to content codes in training", only=f"{_DRIT} unit"
+    )
     init: Literal["published", "scaled"] = setting(
         "published",
-        "initial weights: 'published' (deviation 0.02) or 'scaled' (He's deviation in attribute encoders and domain "
-        "discriminators, which have no normalisation; generators that start by enlarging smoothly)",
+        "initial weights: 'published' (as in the method's own program) or 'scaled' (He's deviation in attribute "
+        "encoders and domain discriminators, which have no normalisation; generators that start by enlarging smoothly)",
     )
     discriminator_norm: Literal["none", "instance", "batch"] = setting(
         "none",
@@ -113,14 +128,16 @@ class NetworkConfig:
     backbone: Literal["unet", "resnet"] = setting(
         "unet", "generator: a U-Net, or the residual network of CycleGAN", only="pix2pix"
     )
-    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only="pix2pix")
+    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only=_UNETS)
     unet_levels: int = setting(
         0,
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
-        only="pix2pix bicyclegan",
+        only=_UNETS,
     )
     code_everywhere: bool = setting(
-        True, "the code goes into every layer on the way down of a U-Net; no: into the first alone", only="bicyclegan"
+        True,
+        "the code goes into every layer on the way down of a U-Net; no: into the first alone",
+        only="bicyclegan cycle-bicycle",
     )
     categories: int = setting(10, "values of the categorical code", only="infogan")
     continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")
@@ -131,7 +148,9 @@ class NetworkConfig:
 class LossWeights:
     """Weight of each term of the objective (DRIT, section 3; published values)."""
 
-    content_adversarial: float = setting(1.0, "content adversarial loss: hides the domain in the content code")
+    content_adversarial: float = setting(
+        1.0, "content adversarial loss: hides the domain in the content code", only=_DRIT
+    )
     domain_adversarial: float = setting(1.0, "domain adversarial loss of exemplar and random outputs")
     cross_cycle: float = setting(10.0, "cross-cycle consistency, L1")
     self_reconstruction: float = setting(10.0, "self-reconstruction, L1")
@@ -141,17 +160,15 @@ class LossWeights:
     identity: float = setting(
         0.0,
         "L1 between a picture and what the generator of its own domain makes of it",
-        only="cyclegan cyclegan-noise cycle-bicycle",
+        only=_CYCLES,
     )
-    paired: float = setting(
-        0.0, "L1 to the true picture, of methods that learn from pairs", only="pix2pix bicyclegan cycle-bicycle"
-    )
+    paired: float = setting(0.0, "L1 to the true picture, of methods that learn from pairs", only=_UNETS)
     content_regression: float = setting(
         0.0, "L1 between a content code and the one recovered from its output", only="munit"
     )
-    content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)")
+    content_norm: float = setting(0.0, "mean square of the content code (the published program: 0.01)", only=_DRIT)
     mode_seeking: float = setting(
-        0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off"
+        0.0, "mode seeking (MSGAN, DRIT++): 1 / (picture distance / style distance); 0 switches it off", only=_DRIT
     )
     domain_classification: float = setting(
         0.0, "domain classification: made pictures are told to be of the domain that they are made for", only="drit++"
@@ -167,7 +184,7 @@ class OptimConfig:
     """Optimizers and how the updates of one iteration are laid out."""
 
     lr: float = setting(1e-4, "Adam learning rate")
-    content_discriminator_lr: float = setting(4e-5, "Adam learning rate of the content discriminator")
+    content_discriminator_lr: float = setting(4e-5, "Adam learning rate of the content discriminator", only=_DRIT)
     beta1: float = setting(0.5, "Adam's first beta")
     beta2: float = setting(0.999, "Adam's second beta")
     weight_decay: float = setting(1e-4, "L2 penalty, added to the gradient")
@@ -177,23 +194,32 @@ class OptimConfig:
     )
     halve_every: int = setting(0, "iterations after which the learning rates are halved, again and again; 0: never")
     content_discriminator_steps: int = setting(
-        3, "updates of the content discriminator for one of everything else (each on a batch of its own)"
+        3, "updates of the content discriminator for one of everything else (each on a batch of its own)", only=_DRIT
     )
-    content_discriminator_clip: float = setting(5.0, "largest gradient norm of the content discriminator; 0: no limit")
-    clip: float = setting(0.0, "largest gradient norm of the encoders and generators together; 0: no limit")
+    content_discriminator_clip: float = setting(
+        5.0, "largest gradient norm of the content discriminator; 0: no limit", only=_DRIT
+    )
+    clip: float = setting(
+        0.0,
+        "largest gradient norm of the encoders and generators together; 0: no limit",
+        only=f"{_DRIT} {_CYCLES} unit munit",
+    )
     split_batch: bool = setting(
         False,
         "the published batch: one half is encoded, the other half only serves as real pictures for random outputs",
+        only="drit",
     )
     separate_random_step: bool = setting(
-        False, "the published order: random outputs (latent regression, mode seeking) in a second step of their own"
+        False,
+        "the published order: random outputs (latent regression, mode seeking) in a second step of their own",
+        only="drit",
     )
     latent_moves_attribute_encoder: bool = setting(
-        True, "latent regression also trains the attribute encoder (the paper's formula; the published program: no)"
+        True,
+        "latent regression also trains the attribute encoder (the paper's formula; the published program: no)",
+        only="drit",
     )
-    pool: int = setting(
-        0, "older outputs that discriminators also see; 0: none", only="cyclegan cyclegan-noise cycle-bicycle"
-    )
+    pool: int = setting(0, "older outputs that discriminators also see; 0: none", only=_CYCLES)
     pairing_share: float = setting(
         0.5, "share of the iterations in which the CycleGAN learns that makes the pairs", only="cycle-bicycle"
     )

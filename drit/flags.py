@@ -99,6 +99,7 @@ def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) ->
         base = preset(chosen.get("preset", "default"), chosen.get("method", given.get("method", "drit")))
     nested = to_dict(base)
     _merge(nested, given)
+    _refuse_foreign(chosen, chosen.get("method", nested["method"]))
     for path, value in chosen.items():
         group = nested
         *parents, name = path.split(".")
@@ -106,6 +107,21 @@ def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) ->
             group = group[parent]
         group[name] = value
     return from_dict(TrainConfig, nested)
+
+
+def _refuse_foreign(chosen: dict[str, Any], method: str) -> None:
+    """Raises UsageError for a typed setting that means nothing to the method. (Files of settings hold all of them.)"""
+    for path in chosen:
+        cls: type = TrainConfig
+        *parents, name = path.split(".")
+        for parent in parents:
+            cls = typing.get_type_hints(cls)[parent]
+        only = next(f for f in dataclasses.fields(cls) if f.name == name).metadata["only"]
+        if only and method not in only:
+            raise UsageError(
+                f"--{path.replace('_', '-')} means nothing to the method {method}: it is a setting of "
+                f"{', '.join(only)}. Leave it out, or choose one of these with --method."
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

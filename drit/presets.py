@@ -141,14 +141,15 @@ _PIX2PIX = _pix2pix(
         optim=replace(_PAPER.optim, decay_from=1.0),
     )
 )
-# Likewise, with the schedule of its program (1711.11586, section 4).
+# On 400 facades, with the schedule and the dropout of its program's scripts: 400 epochs of 200 iterations, rates that
+# fall over the second half (1711.11586, section 4).
 _BICYCLEGAN = _bicyclegan(
     replace(
         _PAPER,
         steps=80_000,
         batch=1,
         data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256),
-        network=replace(_PAPER.network, attribute_blocks=4),
+        network=replace(_PAPER.network, attribute_blocks=4, dropout=0.5),
     )
 )
 
@@ -173,7 +174,8 @@ def _cyclegan_noise(config: TrainConfig) -> TrainConfig:
     return _cyclegan(config, config.network.style_dim)
 
 
-# Horses and zebras, 200 epochs of 1334 pictures (1703.10593, appendix 7.1); nine residual blocks at 256 pixels.
+# Horses and zebras (1703.10593, appendix 7), 200 epochs of the 1334 pictures that its authors offer; nine residual
+# blocks at 256 pixels. The identity loss, which the paper uses for paintings, is on by default in its programs.
 _CYCLEGAN = replace(
     _PAPER, steps=266_800, batch=1, data=replace(_PAPER.data, resize=286, resize_mode="square", crop=256)
 )
@@ -193,15 +195,15 @@ def _cycle_bicycle(config: TrainConfig) -> TrainConfig:
 
 # Both for as many iterations as CycleGAN's paper takes; DRIT's paper, whose baseline it is, does not tell.
 _CYCLE_BICYCLE = _cycle_bicycle(
-    replace(_CYCLEGAN, steps=2 * _CYCLEGAN.steps, network=replace(_PAPER.network, attribute_blocks=4))
+    replace(_CYCLEGAN, steps=2 * _CYCLEGAN.steps, network=replace(_PAPER.network, attribute_blocks=4, dropout=0.5))
 )
 
 
 def _dritpp(config: TrainConfig) -> TrainConfig:
     """DRIT's objective, and what DRIT++ (1905.01270) adds: mode seeking of weight 1, and domain classification.
 
-    The latter must weigh more than mode seeking: at 1, random outputs for one domain look like those of another (their
-    cross-entropy rose above log D on three domains of digits; at 5 it fell to 0.2).
+    The latter weighs 5 for generators and 1 for discriminators, as in the program: at 1, random outputs for one domain
+    look like those of another (their cross-entropy rose above log D on three domains of digits; at 5 it fell to 0.2).
     """
     return replace(config, loss=replace(config.loss, mode_seeking=1.0, domain_classification=5.0))
 

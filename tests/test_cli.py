@@ -120,6 +120,11 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
         (("train", *out, "--config", tmp_path / "none.json"), "cannot be read"),
         (("train", *out, "--data.resize-mode", "round"), "invalid choice: 'round'"),
         (("train", *out), "No pictures of domain a"),
+        (
+            ("train", *out, "--loss.identity", 5),
+            "--loss.identity means nothing to the method drit: it is a setting of cyclegan, cyclegan-noise,",
+        ),
+        (("train", *out, "--method", "unit", "--optim.content-discriminator-lr", 1e-4), "a setting of drit, drit++."),
         (("train",), "Give either --out"),
         (("trian",), "invalid choice: 'trian'"),
         (("methods", "more"), "Unknown argument 'more'"),

@@ -4,6 +4,9 @@ Read beside section 3 of the paper. Learns from pairs, from a to b, with a code 
 code is encoded from the true picture, and the picture comes back from it. cLR-GAN: the code is random, and comes back
 from the picture. One U-Net, one encoder, and a discriminator for each of the two, which see b alone (section 4).
 
+Where the paper is silent, from its program: initial weights, and dropout as its scripts for training use it
+(`network.dropout`, 0.5 in the preset `paper`).
+
 The code enters every layer on the way down (figure 3), so translations of one picture in several styles have nothing
 in common to compute once: `prepare` hands the picture on.
 """
@@ -20,7 +23,7 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pix2pix import check_levels
-from drit.networks.blocks import k_major
+from drit.networks.blocks import initialise_xavier, k_major
 from drit.networks.discriminators import MultiScalePatchGAN, by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.networks.unet import UNet, fitting_levels
@@ -51,13 +54,16 @@ class BicycleGAN(Method):
         levels = n.unet_levels or fitting_levels(crop)
         self.stride, self.least = 1, 1 << levels
         code = {"style_dim": n.style_dim, "everywhere": n.code_everywhere}
-        self.generator = UNet(channels["a"], b, n.width, levels, gain=False, smooth=scaled, **code)
+        dropout = {"dropout": n.dropout, "dropout_innermost": False}
+        self.generator = UNet(channels["a"], b, n.width, levels, gain=False, smooth=scaled, **code, **dropout)
         self.encoder = VariationalAttributeEncoder(
             b, n.style_dim, n.attribute_width, n.attribute_blocks, scaled, norm=True
         )
         width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
         self.discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
         self.random_discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
+        if not scaled:
+            initialise_xavier(self)
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> BicycleGAN:
@@ -97,7 +103,7 @@ class BicycleGAN(Method):
             with torch.set_grad_enabled(not frugal):
                 out = self._outputs(x, deviations, styles)
             yield self._discriminators_update(x["b"], out)
-        if out is None or frugal:
+        if out is None or frugal:  # again, with a graph (and other dropout, which is random in either)
             out = self._outputs(x, deviations, styles)
         yield self._generators_update(x["b"], styles, out)
 

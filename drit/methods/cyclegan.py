@@ -16,7 +16,7 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.methods.base import OTHER, Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pool import ImagePool
-from drit.networks.blocks import k_major
+from drit.networks.blocks import k_major, zero_biases
 from drit.networks.discriminators import PatchGAN
 from drit.networks.resnet import ResNetGenerator
 
@@ -47,6 +47,8 @@ class CycleGAN(Method):
                 for d, c in channels.items()
             }
         )
+        if not scaled:
+            zero_biases(self)
         self.pools = {d: ImagePool(optim.pool) for d in channels}
 
     @classmethod

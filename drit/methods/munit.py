@@ -6,7 +6,8 @@ picture with a random style of the other domain, or with that of an exemplar. On
 encoders and decoders.
 
 The perceptual loss that the paper adds above 512 pixels needs a trained VGG network and is left out. `loss.cross_cycle`
-is the paper's style-augmented cycle consistency (appendix), 0 as there.
+is the paper's style-augmented cycle consistency, 0 as there; the program's settings for summer and winter and for
+streets have 10.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.adain import AdaINDecoder, kaiming
+from drit.networks.blocks import LayerNorm, zero_biases
 from drit.networks.discriminators import MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
 from drit.precision import full
@@ -78,6 +80,11 @@ class MUNIT(Method):
         self.discriminator = nn.ModuleDict(
             {d: MultiScaleDiscriminator(c, *sizes, n.init == "scaled", slope=SLOPE) for d, c in channels.items()}
         )
+        if n.init == "published":
+            zero_biases(self.discriminator)
+            for layer in self.generator.modules():
+                if isinstance(layer, LayerNorm):
+                    nn.init.uniform_(layer.weight)
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> MUNIT:

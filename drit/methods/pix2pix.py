@@ -19,7 +19,7 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
-from drit.networks.blocks import k_major
+from drit.networks.blocks import k_major, zero_biases
 from drit.networks.discriminators import PatchGAN
 from drit.networks.resnet import ResNetGenerator
 from drit.networks.unet import MOST_LEVELS, UNet, fitting_levels
@@ -54,6 +54,8 @@ class Pix2Pix(Method):
             n.discriminator_norm,
             scaled,
         )
+        if not scaled:
+            zero_biases(self)
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Pix2Pix:

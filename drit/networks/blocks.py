@@ -272,8 +272,8 @@ def enlarge_smoothly(layer: nn.ConvTranspose2d) -> None:
 def initialise(module: nn.Module, scaled: bool = False) -> None:
     """Initial weights of convolutions; biases and other layers keep the library's.
 
-    Published: normal(0, 0.02). `scaled`: normal with the deviation that keeps the size of activations through leaky
-    ReLUs (He et al., 1502.01852), for networks without normalisation.
+    Published (DRIT): normal(0, 0.02). `scaled`: normal with the deviation that keeps the size of activations through
+    leaky ReLUs (He et al., 1502.01852), for networks without normalisation.
     """
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -281,3 +281,19 @@ def initialise(module: nn.Module, scaled: bool = False) -> None:
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
             else:
                 nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
+
+
+def zero_biases(module: nn.Module) -> None:
+    """Biases of convolutions to 0 at first, as in the programs of CycleGAN, Pix2Pix and MUNIT (its discriminators)."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def initialise_xavier(module: nn.Module) -> None:
+    """Initial weights of BicycleGAN's program: Glorot's deviation (Glorot and Bengio, 2010) times 0.02, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.xavier_normal_(layer.weight, gain=INITIAL_DEVIATION)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

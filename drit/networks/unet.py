@@ -34,7 +34,8 @@ class UNet(nn.Module):
 
     style_dim: numbers of a code that is laid out as planes beside the input of the first layer, or with `everywhere`
     beside the input of every layer on the way down (1711.11586, figure 3). `gain`: normalisation with gain and bias, as
-    batch normalisation of single pictures. dropout: rate, in the first layers on the way up (three from U-Net-128 on).
+    batch normalisation of single pictures. dropout: rate, in the first layers on the way up (three from U-Net-128 on),
+    or with `dropout_innermost` off in those after the first.
     smooth: layers on the way up start as bilinear enlargements.
     """
 
@@ -46,6 +47,7 @@ class UNet(nn.Module):
         levels: int,
         gain: bool,
         dropout: float = 0.0,
+        dropout_innermost: bool = True,
         style_dim: int = 0,
         everywhere: bool = False,
         smooth: bool = False,
@@ -71,7 +73,8 @@ class UNet(nn.Module):
         self.up_norm = nn.ModuleList(map(norm, to))
         self.last = nn.ConvTranspose2d(up[-1], outputs, 4, stride=2, padding=1)
         self.dropout = nn.Dropout(dropout)
-        self.dropped = max(1, min(3, levels - 4)) if dropout else 0  # layers with dropout
+        first = int(not dropout_innermost)
+        self.dropped = range(first, first + max(1, min(3, levels - 4)) if dropout else 0)  # layers with dropout
         initialise(self)
         if smooth:
             # Not the innermost: an evenly enlarged pixel is normalised to 0, where ReLUs have no slope.
@@ -90,7 +93,7 @@ class UNet(nn.Module):
         for i, (layer, norm) in enumerate(zip(self.up, self.up_norm, strict=True)):
             skip = maps.pop()
             h = _cut(norm(doubled(layer, F.relu(h))), skip)
-            if i < self.dropped:
+            if i in self.dropped:
                 h = self.dropout(h)
             h = torch.cat([h, skip], dim=1)
         return torch.tanh(full(_cut(self.last(F.relu(h)), x)))

@@ -43,7 +43,8 @@ def pair(count: int = 2) -> dict[str, Tensor]:
 
 
 def test_the_paper() -> None:
-    """1611.07004, section 3.3, appendix 6: 54.4 M and 2.8 M weights, 100 L1, Adam 2e-4 and 0.5, batch 1, 286 to 256."""
+    """1611.07004, section 3.3, appendix 6: 100 L1, Adam 2e-4 and 0.5, batch 1, 286 to 256; the 54.4 M and 2.8 M
+    weights of its authors' PyTorch program."""
     config = preset("paper", "pix2pix")
     with torch.device("meta"):
         model = Pix2Pix.build(config, {"a": 3, "b": 3})

@@ -23,7 +23,7 @@ def test_published_size_of_the_u_net(levels: int, expected: int) -> None:
     assert count(net) == expected
     assert [tuple(c.weight.shape[:2]) for c in net.down][:4] == [(64, 3), (128, 64), (256, 128), (512, 256)]
     assert net.down[-1].weight.shape == (512, 512, 4, 4) and net.last.weight.shape == (128, 3, 4, 4)
-    assert net.dropped == 3  # CD512-CD1024-CD1024 of the paper
+    assert list(net.dropped) == [0, 1, 2]  # CD512-CD1024-CD1024 of the paper
 
 
 @pytest.mark.parametrize(
