@@ -21,8 +21,9 @@ _BASE = replace(
     optim=replace(_PAPER.optim, content_discriminator_steps=1, ema=0.999),
 )
 
-# Photographs: styles that differ sooner, and nearer to real pictures (docs/results.md); digits get unreadable by it.
-_DEFAULT = replace(_BASE, loss=replace(_BASE.loss, mode_seeking=0.3))
+# Photographs: styles that differ sooner, and nearer to real pictures (docs/results.md); the weight is the published
+# program's. Digits get unreadable by it.
+_DEFAULT = replace(_BASE, loss=replace(_BASE.loss, mode_seeking=1.0))
 
 # 32-pixel digits: small networks, no mirroring (a mirrored digit is another thing).
 _DIGITS = replace(

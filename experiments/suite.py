@@ -46,6 +46,7 @@ UNPAIRED = {
     "drit": PLAIN,
     "drit-no-dc": f"{PLAIN} --loss.content-adversarial 0",
     "drit-ms": "--loss.mode-seeking 0.3",
+    "drit-ms1": "--loss.mode-seeking 1",
     "munit": "--method munit",
     "cyclegan": "--method cyclegan",
     "cyclegan-noise": "--method cyclegan-noise",
