@@ -14,16 +14,17 @@ in common to compute once: `prepare` hands the picture on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pix2pix import check_levels
-from drit.networks.blocks import initialise_xavier, k_major
+from drit.networks.blocks import INITIAL_DEVIATION, draw_weights, k_major
 from drit.networks.discriminators import MultiScalePatchGAN, by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.networks.unet import UNet, fitting_levels
@@ -63,7 +64,8 @@ class BicycleGAN(Method):
         self.discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
         self.random_discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
         if not scaled:
-            initialise_xavier(self)
+            # Glorot's deviation (Glorot and Bengio, 2010) times 0.02, as in its program
+            draw_weights(self, partial(nn.init.xavier_normal_, gain=INITIAL_DEVIATION))
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> BicycleGAN:

@@ -5,9 +5,10 @@ with the discriminator, reads the codes back from the picture; what it can read 
 and picture from below (equation 4), and generator and Q both raise that bound. Nothing is translated: `drit sample`
 draws grids over the codes.
 
-What was chosen where the paper is silent, as in its program: the noise is uniform, continuous codes have a Gaussian of
-deviation 1 in Q (the paper lets Q tell the deviation) and the weight of the category, 1; each step draws codes of its
-own. In use, batches are normalised by the running statistics; the program knows none.
+Chosen as in its program where the paper is silent: the noise is uniform, continuous codes weigh as much as the
+category, each step draws codes of its own. Against the paper, which lets Q tell it, but as in the program: the
+deviation of continuous codes in Q is 1. In use, batches are normalised by the running statistics; the program knows
+none.
 """
 
 from __future__ import annotations

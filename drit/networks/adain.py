@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, instance_norm, k_major
+from drit.networks.blocks import Conv, draw_weights, instance_norm, k_major
 from drit.networks.enlarge import Enlarge
 from drit.precision import full, full_precision
 
@@ -82,8 +82,4 @@ class AdaINDecoder(nn.Module):
 
 def kaiming(module: nn.Module) -> None:
     """Initial weights of MUNIT's encoders and decoders: He's deviation for ReLUs, biases 0 (1502.01852)."""
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    draw_weights(module, nn.init.kaiming_normal_)

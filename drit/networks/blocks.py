@@ -6,6 +6,7 @@ program does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -290,10 +291,10 @@ def zero_biases(module: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def initialise_xavier(module: nn.Module) -> None:
-    """Initial weights of BicycleGAN's program: Glorot's deviation (Glorot and Bengio, 2010) times 0.02, biases 0."""
+def draw_weights(module: nn.Module, draw: Callable[[Tensor], object]) -> None:
+    """Initial weights of convolutions and linear layers: `draw` fills them in place; biases 0."""
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            nn.init.xavier_normal_(layer.weight, gain=INITIAL_DEVIATION)
+            draw(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -7,11 +7,13 @@ with is the background of a digit, not a grey frame.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import INITIAL_DEVIATION
+from drit.networks.blocks import INITIAL_DEVIATION, draw_weights
 from drit.precision import full, full_precision
 
 STRIDE = 4
@@ -92,8 +94,4 @@ def _initialise(module: nn.Module) -> None:
     """Every weight normal(0, 0.02) and every bias 0, as in the program (which cuts the tails of D's convolutions). With
     the library's larger numbers in G's first layer and smaller ones in D's, the category stays a small detail of the
     picture that only Q sees; with its biases most of D's first units never change sign at first."""
-    for layer in module.modules():
-        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(layer.weight, 0.0, INITIAL_DEVIATION)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+    draw_weights(module, partial(nn.init.normal_, std=INITIAL_DEVIATION))
