@@ -2,8 +2,9 @@
 
     python -m benchmarks.methods [PRESET] [METHOD ...]
 
-Each is a process of its own with the sizes of PRESET (quick) and colour pictures. `of the prediction` is the time
-against what the arithmetic predicts at the rate that DRIT's step reaches. `optimizer`: time in Adam, which no count of
+Each is a process of its own with the sizes of PRESET (quick) and colour pictures, in which iterations of the method and
+of DRIT take turns: what else the machine does slows both. `of the prediction` is the time against what the arithmetic
+predicts at the rate that DRIT's iteration reaches, the median over turns. `optimizer`: time in Adam, which no count of
 arithmetic holds: it goes through all weights, however few places of a picture each is used at.
 """
 
@@ -26,7 +27,8 @@ from drit.methods import METHODS, method_class
 from drit.presets import preset
 from drit.train.loop import Trainer
 
-SECONDS, LEAST = 8.0, 3
+SECONDS, LEAST = 8.0, 5  # of the method's iterations; turns
+EACH = 1.0  # seconds of a turn
 
 
 class Optimizing:
@@ -46,38 +48,58 @@ class Optimizing:
         self.seconds += time.process_time() - self._began
 
 
-def measure(name: str, method: str) -> dict[str, float]:
-    """Of one iteration, on one thread: GFLOP, processor seconds (median), and those in optimizers (mean)."""
-    torch.set_num_threads(1)
+def begun(name: str, method: str) -> tuple[Trainer, float]:
+    """A trainer after its first iterations, and the GFLOP of one."""
     config = preset(name, method)
     config = replace(config, data=replace(config.data, resize=0))
     domains = "abc"[: method_class(method).domains[0]]
     sets = random_sets(domains, config.data.crop, max(8, config.batch), config.data)
     trainer = Trainer(config, Path("/nonexistent"), sets)
+    torch.set_num_threads(1)
     trainer.start_stream()
     trainer.iterate()
     with FlopCounterMode(display=False) as counter:
         trainer.iterate()
-    optimizing, times = Optimizing(trainer), list[float]()
-    while len(times) < LEAST or sum(times) < SECONDS:
-        began = time.process_time()
+    return trainer, counter.get_total_flops() / 1e9
+
+
+def timed(trainer: Trainer, seconds: float) -> float:
+    """Processor seconds of an iteration, the mean over at least one and over about so many seconds."""
+    began, count = time.process_time(), 0
+    while not count or time.process_time() - began < seconds:
         trainer.iterate()
-        times.append(time.process_time() - began)
+        count += 1
+    return (time.process_time() - began) / count
+
+
+def measure(name: str, method: str) -> dict[str, float]:
+    """Of one iteration, on one thread: GFLOP, processor seconds (median), those in optimizers (mean), and the time of
+    DRIT's iteration for the same arithmetic (median)."""
+    drit, drit_gflop = begun(name, "drit")
+    trainer, gflop = begun(name, method)
+    times, ratios = list[float](), list[float]()
+    optimizing = Optimizing(trainer)
+    spent = 0.0
+    while len(times) < LEAST or spent < SECONDS:
+        predicted = timed(drit, 0.0) / drit_gflop * gflop
+        before = trainer.step
+        times.append(timed(trainer, EACH))
+        spent += times[-1] * (trainer.step - before)
+        ratios.append(times[-1] / predicted)
     return {
-        "gflop": counter.get_total_flops() / 1e9,
+        "gflop": gflop,
         "seconds": statistics.median(times),
-        "optimizer": optimizing.seconds / len(times),
+        "optimizer": optimizing.seconds / spent,
+        "ratio": statistics.median(ratios),
     }
 
 
 def main(name: str, methods: list[str]) -> None:
-    found = {method: process("methods", "--one", name, method) for method in dict.fromkeys(["drit", *methods])}
-    rate = found["drit"]["gflop"] / found["drit"]["seconds"]
     print(f"| preset {name} | GFLOP | seconds | of the prediction | in the optimizer |\n|---|---|---|---|---|")
-    for method, one in found.items():
-        ratio = one["seconds"] * rate / one["gflop"]
-        share = 100 * one["optimizer"] / one["seconds"]
-        print(f"| {method} | {one['gflop']:.0f} | {one['seconds']:.2f} | {ratio:.2f} x | {share:.0f} % |")
+    for method in dict.fromkeys(["drit", *methods]):
+        one = process("methods", "--one", name, method)
+        ratio, share = one["ratio"], 100 * one["optimizer"]
+        print(f"| {method} | {one['gflop']:.0f} | {one['seconds']:.2f} | {ratio:.2f} x | {share:.0f} % |", flush=True)
 
 
 if __name__ == "__main__":

@@ -55,49 +55,91 @@ def pad(x: Tensor, amount: int, least: int = 0, reflect: bool = True) -> Tensor:
     return x
 
 
-# Maps of fewer pixels are normalised by matrix products when they are in channels_last: the library's kernel takes one
-# (picture, channel) at a time there and is up to 30 times slower on 8 x 8 maps, but the fastest on large ones.
-_SMALL_MAP = 1024
+# From so many pixels on, a CPU goes through maps in channels_last fastest one picture after another.
+_LARGE_MAP = 1024
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Normalisation of each channel of each picture, with the closed form of its gradient.
+    """Normalisation of each channel of each picture, with gain and bias for each channel or without.
 
-    torch's own backward is several times slower than the convolution beside it when the memory format is
-    channels_last; here the two sums over pixels are matrix products, which keep the format.
+    The library's own backward is several times slower than the convolution beside it in channels_last, and so is its
+    forward on small maps. Its batch normalisation is not: here the channels of all pictures stand side by side as those
+    of one map, or pictures take turns where maps are large.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
         n, c, h, w = x.shape
-        if h * w < _SMALL_MAP and is_channels_last(x):
-            flat = full(x.permute(0, 2, 3, 1).reshape(n, h * w, c))
-            mean = flat.new_full((n, 1, h * w), 1 / (h * w))
-            flat = flat - mean @ flat
-            rstd = (mean @ flat.square() + EPS).rsqrt()  # (N, 1, C)
-            out = (flat * rstd).to(x.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
+        plain = gain is None or bias is None
+        # given gains and biases in full precision the library sums up in full precision
+        scale = full(x.new_ones(c)) if plain else gain
+        shift = full(x.new_zeros(c)) if plain else bias
+        if _in_turns(x):
+            out, mean, rstd = torch.native_group_norm(x, scale, shift, n, c, h * w, c, EPS)
         else:
-            out, _, rstd = torch.native_group_norm(x, None, None, n, c, h * w, c, EPS)
-        ctx.save_for_backward(out, rstd)
+            scale, shift = (t.expand(n, c).flatten() for t in (scale, shift))
+            made, mean, rstd = torch.native_batch_norm(_side_by_side(x), scale, shift, None, None, True, 0.0, EPS)
+            out = _apart(made, x)
+        if plain:
+            ctx.save_for_backward(out, rstd)
+        else:
+            ctx.save_for_backward(x, rstd, mean, gain)
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel."""
-        out, rstd = ctx.saved_tensors
-        n, c, h, w = out.shape
-        if is_channels_last(out):
-            flat_out = out.permute(0, 2, 3, 1).reshape(n, h * w, c)
-            flat_grad = grad.permute(0, 2, 3, 1).reshape(n, h * w, c)
-            mean = flat_grad.new_full((n, 1, h * w), 1 / (h * w))
-            mean_grad, mean_product = mean @ flat_grad, mean @ (flat_grad * flat_out)  # (N, 1, C)
-            rstd = rstd.reshape(n, 1, c).to(grad.dtype)
-            dx = torch.addcmul(flat_grad - mean_grad, flat_out, mean_product, value=-1).mul_(rstd)
-            return dx.view(n, h, w, c).permute(0, 3, 1, 2)
-        mean_grad = grad.mean(dim=(2, 3), keepdim=True)
-        mean_product = (grad * out).mean(dim=(2, 3), keepdim=True)
-        rstd = rstd.reshape(n, c, 1, 1).to(grad.dtype)
-        return torch.addcmul(grad - mean_grad, out, mean_product, value=-1).mul_(rstd)
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel.
+
+        That is also the gradient of normalising y itself, of mean 0 and deviation 1, with gain 1 / s: so the map that
+        the next layer keeps anyhow does, in place of x.
+        """
+        x, rstd, *affine = ctx.saved_tensors
+        n, c = x.shape[:2]
+        rstd = rstd.flatten()
+        if affine:
+            mean, gains = affine[0].flatten(), affine[1].expand(n, c).flatten()
+        else:
+            mean, gains, rstd = torch.zeros_like(rstd), rstd, torch.ones_like(rstd)
+        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
+        grad = grad.contiguous(memory_format=layout)
+        wanted = [True, bool(affine), bool(affine)]
+
+        def gradients(g: Tensor, x: Tensor, k: Tensor, m: Tensor, r: Tensor) -> list[Tensor]:
+            backward = torch.ops.aten.native_batch_norm_backward
+            return [d for d in backward(g, x, k, None, None, m, r, True, EPS, wanted) if d is not None]
+
+        if _in_turns(x):
+            turns = (grad.split(1), x.split(1), *(t.view(n, c).unbind() for t in (gains, mean, rstd)))
+            dx, *rest = map(torch.cat, zip(*map(gradients, *turns), strict=True))
+        else:
+            dx, *rest = gradients(_side_by_side(grad), _side_by_side(x), gains, mean, rstd)
+            dx = _apart(dx, x)
+        if not affine:
+            return dx, None, None
+        d_gain, d_bias = (d.view(n, c).sum(0) for d in rest)
+        return dx, d_gain, d_bias
+
+
+def _in_turns(x: Tensor) -> bool:
+    """Whether pictures are normalised one after another."""
+    return x.device.type == "cpu" and is_channels_last(x) and x.shape[-2] * x.shape[-1] >= _LARGE_MAP
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """(N, C, H, W) as one map of N C channels: (1, N C, H, W), in the memory format of x."""
+    n, c, h, w = x.shape
+    if is_channels_last(x):
+        return x.permute(2, 3, 0, 1).reshape(1, h, w, n * c).permute(0, 3, 1, 2)
+    return x.reshape(1, n * c, h, w)
+
+
+def _apart(made: Tensor, like: Tensor) -> Tensor:
+    """What `_side_by_side` made of maps as those of `like`, as such maps again."""
+    n, c, h, w = like.shape
+    if is_channels_last(like):
+        return made.permute(0, 2, 3, 1).view(h, w, n, c).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
+    return made.view(n, c, h, w)
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -110,7 +152,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
     x: (N, C, H, W). A map of one pixel gives 0.
     """
-    return _InstanceNorm.apply(x)
+    return _InstanceNorm.apply(x, None, None)
 
 
 def _activated(x: Tensor, slope: float | None) -> Tensor:
@@ -226,8 +268,7 @@ class PictureBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = (p.to(x.dtype)[:, None, None] for p in (self.weight, self.bias))
-        return torch.addcmul(bias, instance_norm(x), weight)
+        return _InstanceNorm.apply(x, self.weight, self.bias)
 
 
 class ResidualBlock(nn.Module):

@@ -168,7 +168,24 @@ class PatchGAN(nn.Module):
         x = pad(x, 0, self.least)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), PATCH_SLOPE)
-        return self.logit(x)
+        return one_channel(self.logit, x)
+
+
+def one_channel(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """`layer(x)` for a convolution of stride 1 to one channel, in float32 or wider: (N, C, H, W) to (N, 1, H', W').
+
+    The library computes one output channel at a fifteenth of its rate. Here a matrix product gives what each pixel adds
+    to each output that it touches, and a fold, of the kernel turned about, sums up.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return layer(x)
+    size, padding = layer.kernel_size[0], int(layer.padding[0])
+    h, w = (side + 2 * padding - size + 1 for side in x.shape[-2:])
+    taps = layer.weight[0].flip(1, 2).flatten(1)  # (C, size^2)
+    with full_precision(x):
+        parts = full(x).permute(0, 2, 3, 1).flatten(1, 2) @ taps  # (N, H W, size^2)
+        made = F.fold(parts.transpose(1, 2), (h, w), size, padding=size - 1 - padding)
+    return made if layer.bias is None else made + layer.bias[:, None, None]
 
 
 class MultiScalePatchGAN(nn.Module):

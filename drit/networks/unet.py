@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import InstanceNorm, PictureBatchNorm, enlarge_smoothly, initialise
+from drit.networks.blocks import InstanceNorm, PictureBatchNorm, enlarge_smoothly, initialise, is_channels_last
 from drit.precision import full, full_precision
 
 SLOPE = 0.2  # of the leaky ReLUs on the way down
@@ -88,6 +89,8 @@ class UNet(nn.Module):
             maps.append(h)
             if style is not None and self.style_dim and (self.everywhere or not i):
                 planes = style.to(h.dtype)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
+                if is_channels_last(h):  # the library would put both in another order
+                    planes = planes.contiguous(memory_format=torch.channels_last)
                 h = torch.cat([h, planes], dim=1)
             h = norm(halved(layer, _even(F.leaky_relu(h, SLOPE) if i else h)))
         for i, (layer, norm) in enumerate(zip(self.up, self.up_norm, strict=True)):
@@ -102,7 +105,7 @@ class UNet(nn.Module):
 # The layers around the innermost pixels have most of the weights and hardly any places to use them at. A convolution
 # spends its time there on bringing the weights into its own order; one matrix product takes them as they are, in
 # channels_last, three times as fast. Up to so many places, and from so many weights, on:
-_FEW_PLACES, _MANY_WEIGHTS = 64, 1 << 17
+_FEW_PLACES, _MANY_WEIGHTS = 256, 1 << 17
 
 
 def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, places: int) -> bool:
@@ -114,13 +117,12 @@ def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, places: int) -
 def halved(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """`layer(x)` for a 4 x 4 convolution of stride 2 and padding 1, of maps with even sides: (N, C, H, W) to
     (N, C', H / 2, W / 2)."""
-    n, c, h, w = x.shape
+    n, _, h, w = x.shape
     if not _as_product(layer, x, h * w // 4):
         return layer(x)
-    windows = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).unfold(1, 4, 2).unfold(2, 4, 2)  # (N, H', W', C, 4, 4)
-    columns = windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, 16 * c)
     rows = layer.weight.permute(0, 2, 3, 1).flatten(1)  # in channels_last a view
-    return F.linear(columns, rows, layer.bias).view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
+    made = F.linear(_Windows.apply(x.permute(0, 2, 3, 1)), rows, layer.bias)
+    return made.view(n, h // 2, w // 2, -1).permute(0, 3, 1, 2)
 
 
 def doubled(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
@@ -129,10 +131,55 @@ def doubled(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     if not _as_product(layer, x, h * w):
         return layer(x)
     rows = layer.weight.permute(0, 2, 3, 1).flatten(1)
-    made = (x.permute(0, 2, 3, 1).reshape(-1, c) @ rows).view(n, h * w, 16, -1)
-    columns = made.permute(0, 3, 2, 1).reshape(n, -1, h * w)
-    out = F.fold(columns, (2 * h, 2 * w), 4, stride=2, padding=1).contiguous(memory_format=torch.channels_last)
+    out = _Overlay.apply(x.permute(0, 2, 3, 1).reshape(-1, c) @ rows, n, h, w).permute(0, 3, 1, 2)
     return out if layer.bias is None else out + layer.bias.to(out.dtype)[:, None, None]
+
+
+class _Windows(torch.autograd.Function):
+    """Windows of 4 x 4 at distance 2, with a border of zeros: (N, 2 h, 2 w, C) to (N h w, 16 C)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        n, h, w, _ = x.shape
+        ctx.size = n, h // 2, w // 2
+        return _cut_out(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _laid_over(grad, *ctx.size)
+
+
+class _Overlay(torch.autograd.Function):
+    """The sum of windows that lie as `_Windows` cuts them: (N h w, 16 C) to (N, 2 h, 2 w, C). Each is the other's
+    gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, windows: Tensor, n: int, h: int, w: int) -> Tensor:
+        return _laid_over(windows, n, h, w)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return _cut_out(grad), None, None, None
+
+
+# A window is 2 x 2 blocks of 2 x 2 pixels, and every block lies in four windows: four copies or sums of whole blocks.
+
+
+def _cut_out(x: Tensor) -> Tensor:
+    n, h, w, c = x.shape
+    with full_precision(x):  # autocast would widen the map
+        blocks = F.pad(x, (0, 0, 1, 1, 1, 1)).view(n, h // 2 + 1, 2, w // 2 + 1, 2, c)
+    windows = blocks.unfold(1, 2, 1).unfold(3, 2, 1)  # (N, h, 2, w, 2, C, 2, 2): rows, columns, then blocks
+    return windows.permute(0, 1, 3, 6, 2, 7, 4, 5).reshape(-1, 16 * c)
+
+
+def _laid_over(windows: Tensor, n: int, h: int, w: int) -> Tensor:
+    parts = windows.view(n, h, w, 2, 2, 2, 2, -1)
+    blocks = windows.new_zeros(n, h + 1, 2, w + 1, 2, parts.shape[-1])
+    for i in range(2):
+        for j in range(2):
+            blocks[:, i : i + h, :, j : j + w].add_(parts[:, :, :, i, :, j].transpose(2, 3))
+    return blocks.view(n, 2 * h + 2, 2 * w + 2, -1)[:, 1:-1, 1:-1].contiguous()
 
 
 def _even(x: Tensor) -> Tensor:

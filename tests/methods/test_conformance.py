@@ -104,7 +104,7 @@ def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, 
 @pytest.mark.parametrize(("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature")])
 def test_a_tiny_set_is_learnt(name: str, generator: str, pictures: dict[str, Path], tmp_path: Path) -> None:
     """A few 16-pixel pictures: what the method reconstructs, it reconstructs better than at the start."""
-    steps = 150 if method_class(name).domains[1] > 1 else 300  # codes show in no picture at first
+    steps = 240 if method_class(name).domains[1] > 1 else 300  # codes show in no picture at first
     config = case(name, pictures, steps=steps)
     steps *= round(steps / built(config).stage(0, steps)[1])  # as many in each stage
     config = dataclasses.replace(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from drit.networks.blocks import EPS, PictureBatchNorm, enlarge_smoothly
-from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN
+from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN, one_channel
 from drit.networks.unet import UNet, doubled, fitting_levels, halved
 
 
@@ -115,6 +115,24 @@ def test_picture_batch_norm_is_batch_norm_of_one() -> None:
         assert torch.allclose(together[i : i + 1], library(x[i : i + 1]), atol=1e-12)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("size", "padding"), [(4, 1), (3, 0), (3, 1)])
+def test_a_convolution_to_one_channel(size: int, padding: int, bias: bool, layout: torch.memory_format) -> None:
+    """The same output, and the same gradients, as by the library's convolution; under autocast no less exact."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(6, 1, size, padding=padding, bias=bias).double()
+    x = torch.randn(2, 6, 7, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    found = []
+    for call in (layer, lambda x: one_channel(layer, x)):
+        out = call(x)
+        found.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+    for plain, product in zip(*found, strict=True):
+        torch.testing.assert_close(product, plain)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(one_channel(layer.float(), x.float()), found[0][0].float())
+
+
 def test_dropout_acts_in_training_only() -> None:
     net = UNet(1, 1, 4, 4, gain=True, dropout=0.5)
     x = torch.randn(1, 1, 16, 16)
@@ -168,5 +186,5 @@ def test_a_layer_as_a_matrix_product(layout: torch.memory_format, bias: bool) ->
         for plain, product in zip(*found, strict=True):
             torch.testing.assert_close(product, plain)
         assert found[0][0].grad_fn.name() != found[1][0].grad_fn.name()  # it was computed another way
-        large = torch.randn(12, channels, 4, 6, dtype=torch.float64)
+        large = torch.randn(44, channels, 4, 6, dtype=torch.float64)
         assert by_product(layer, large).grad_fn.name() == "ConvolutionBackward0"  # type: ignore[arg-type, operator]
