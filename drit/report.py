@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from drit.config import to_dict
 from drit.errors import DritError, UsageError
 from drit.gallery import curves_svg, number_class, table, write_page
+from drit.methods import method_class
+from drit.methods.base import Capabilities
 from drit.presets import preset
 from drit.runs import Run, read_run
+from drit.train.setup import recorded_config
 from drit.train.watch import active
 
 SHEETS = 24  # sample sheets on the page, spread over the training
@@ -123,6 +127,17 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
     }
 
 
+def _able(run: Run) -> Capabilities | None:
+    """What the run's method can do; None where this version does not know it."""
+    try:
+        config = recorded_config(run.path)
+        channels = {d: int(found["channels"]) for d, found in run.data.items()}
+        with FakeTensorMode():  # no weights are made
+            return method_class(config.method).build(config, channels).capabilities
+    except (DritError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _e(value: Any) -> str:
     return html.escape(str(value))
 
@@ -191,10 +206,12 @@ def _samples(run: Run) -> tuple[str, list[str]]:
     images[-1] = images[-1].replace("<img ", '<img class="shown" ')
     n = len(images) - 1
     slider = f'<input type="{"range" if n else "hidden"}" min="0" max="{n}" value="{n}" aria-label="iteration">'
-    words = (
-        "The same pictures, by the averaged weights where the run keeps them. Columns: input, reconstruction, styles "
-        "of pictures of the other domain, random styles."
-    )
+    able = _able(run)
+    if able is not None and not able.directions:
+        words = "A table for each code. A row keeps all other codes, and this one changes along it."
+    else:
+        words = "The same pictures in each sheet, a row for each; the titles of columns say what was made of them."
+    words += " By the averaged weights where the run keeps them."
     film = f'<div class="film">{slider} <output class="soft"></output>{"".join(images)}</div>'
     return f"<p>{words}</p>{film}", torn
 
@@ -340,9 +357,13 @@ def _next(run: Run) -> str:
         parts.append((f"Go on to iteration {run.steps}:", f"drit train --resume {run.path}"))
     else:
         parts.append(("Go on with more iterations:", f"drit train --resume {run.path} --steps {2 * run.steps}"))
-    if run.checkpoints:
-        to = run.domains[-1]
-        parts.append(("Translate:", f"drit translate {run.path} PICTURES --to {to} --out DIR --styles 5"))
+    able = _able(run)
+    if run.checkpoints and able is not None and not able.directions:
+        parts.append(("Draw pictures:", f"drit sample {run.path} --out DIR"))
+    elif run.checkpoints:
+        to = able.directions[-1] if able else run.domains[-1]
+        styles = " --styles 5" if able is None or able.multimodal else ""
+        parts.append(("Translate:", f"drit translate {run.path} PICTURES --to {to} --out DIR{styles}"))
         parts.append(("Measure:", f"drit evaluate {run.path} --data.a DIR --data.b DIR"))
     parts.append(("Every number, to zoom into:", f"tensorboard --logdir {run.path}"))
     return "".join(f"<p>{_e(words)}<br><code>{_e(line)}</code></p>" for words, line in parts)

@@ -155,6 +155,24 @@ def test_runs_of_other_versions(copy: Path) -> None:
     assert "Not read:" in page and "data.json" in page
 
 
+@pytest.mark.parametrize(
+    ("method", "advice", "samples"),
+    [
+        ("drit", "drit translate {} PICTURES --to b --out DIR --styles 5", "a row for each"),
+        ("unit", "drit translate {} PICTURES --to b --out DIR<", "a row for each"),
+        ("infogan", "drit sample {} --out DIR<", "A table for each code"),
+    ],
+)
+def test_what_is_said_fits_the_method(copy: Path, method: str, advice: str, samples: str) -> None:
+    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    record["settings"]["method"] = method
+    (copy / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    write_report(copy)
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    assert advice.format(copy) in page and samples in page
+    assert ("drit evaluate" in page) == (method != "infogan")
+
+
 def test_what_is_not_a_run(run: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no run at .*nowhere"):
         write_report(tmp_path / "nowhere")

@@ -113,7 +113,10 @@ def evaluate(
     translator = translator or Translator.load(found)
     targets = tuple(d for d in translator.method.capabilities.directions if d in DOMAINS)
     if not targets:
-        raise UsageError(f"The method {meta['method']} translates nowhere: there are no outputs to measure.")
+        raise UsageError(
+            f"The method {meta['method']} translates nowhere: there are no outputs to measure. Draw its pictures: "
+            f"drit sample {run} --out DIR. With --data.a FILE that says how its categories agree with labels, too."
+        )
     settings = as_trained(config.data, translator.method.channels)
     crop = protocol.size or settings.crop
     sets = {d: open_pictures(data[d], d, settings, protocol.size) for d in DOMAINS}
