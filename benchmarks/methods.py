@@ -2,10 +2,10 @@
 
     python -m benchmarks.methods [PRESET] [METHOD ...]
 
-Each is a process of its own with the sizes of PRESET (quick) and colour pictures, in which iterations of the method and
-of DRIT take turns: what else the machine does slows both. `of the prediction` is the time against what the arithmetic
-predicts at the rate that DRIT's iteration reaches, the median over turns. `optimizer`: time in Adam, which no count of
-arithmetic holds: it goes through all weights, however few places of a picture each is used at.
+Each is a process of its own with the sizes of PRESET (quick) and colour pictures, which takes turns with one of DRIT:
+what else the machine does slows both. `of the prediction` is the time against what the arithmetic predicts at the rate
+that DRIT's iteration reaches, the median over turns. `optimizer`: time in Adam, which no count of arithmetic holds: it
+goes through all weights, however few places of a picture each is used at.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.case import random_sets
-from benchmarks.run import process
 from drit.methods import METHODS, method_class
 from drit.presets import preset
 from drit.train.loop import Trainer
 
-SECONDS, LEAST = 8.0, 5  # of the method's iterations; turns
-EACH = 1.0  # seconds of a turn
+TURNS, EACH = 9, 1.5  # the first does not count; seconds of a turn
 
 
 class Optimizing:
@@ -48,8 +48,11 @@ class Optimizing:
         self.seconds += time.process_time() - self._began
 
 
-def begun(name: str, method: str) -> tuple[Trainer, float]:
-    """A trainer after its first iterations, and the GFLOP of one."""
+def serve(name: str, method: str) -> None:
+    """Iterate on one thread for EACH seconds, at least once, whenever a line comes; print a JSON line each time.
+
+    GFLOP of an iteration (once, at first); then processor seconds of one, and those in the optimizers.
+    """
     config = preset(name, method)
     config = replace(config, data=replace(config.data, resize=0))
     domains = "abc"[: method_class(method).domains[0]]
@@ -60,50 +63,62 @@ def begun(name: str, method: str) -> tuple[Trainer, float]:
     trainer.iterate()
     with FlopCounterMode(display=False) as counter:
         trainer.iterate()
-    return trainer, counter.get_total_flops() / 1e9
-
-
-def timed(trainer: Trainer, seconds: float) -> float:
-    """Processor seconds of an iteration, the mean over at least one and over about so many seconds."""
-    began, count = time.process_time(), 0
-    while not count or time.process_time() - began < seconds:
-        trainer.iterate()
-        count += 1
-    return (time.process_time() - began) / count
-
-
-def measure(name: str, method: str) -> dict[str, float]:
-    """Of one iteration, on one thread: GFLOP, processor seconds (median), those in optimizers (mean), and the time of
-    DRIT's iteration for the same arithmetic (median)."""
-    drit, drit_gflop = begun(name, "drit")
-    trainer, gflop = begun(name, method)
-    times, ratios = list[float](), list[float]()
+    print(json.dumps(counter.get_total_flops() / 1e9), flush=True)
     optimizing = Optimizing(trainer)
-    spent = 0.0
-    while len(times) < LEAST or spent < SECONDS:
-        predicted = timed(drit, 0.0) / drit_gflop * gflop
-        before = trainer.step
-        times.append(timed(trainer, EACH))
-        spent += times[-1] * (trainer.step - before)
-        ratios.append(times[-1] / predicted)
-    return {
-        "gflop": gflop,
-        "seconds": statistics.median(times),
-        "optimizer": optimizing.seconds / spent,
-        "ratio": statistics.median(ratios),
-    }
+    for _ in sys.stdin:
+        began, before, optimizing.seconds = time.process_time(), trainer.step, 0.0
+        while trainer.step == before or time.process_time() - began < EACH:
+            trainer.iterate()
+        count = trainer.step - before
+        print(json.dumps([(time.process_time() - began) / count, optimizing.seconds / count]), flush=True)
+
+
+class Worker:
+    """A process that serves one method. A context manager."""
+
+    def __init__(self, name: str, method: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.methods", "--serve", name, method]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.gflop = float(self._answer())
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("The measured process ended; what it said stands above.")
+        return json.loads(line)
+
+    def turn(self) -> list[float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        found: list[float] = self._answer()
+        return found
 
 
 def main(name: str, methods: list[str]) -> None:
     print(f"| preset {name} | GFLOP | seconds | of the prediction | in the optimizer |\n|---|---|---|---|---|")
-    for method in dict.fromkeys(["drit", *methods]):
-        one = process("methods", "--one", name, method)
-        ratio, share = one["ratio"], 100 * one["optimizer"]
-        print(f"| {method} | {one['gflop']:.0f} | {one['seconds']:.2f} | {ratio:.2f} x | {share:.0f} % |", flush=True)
+    with Worker(name, "drit") as drit:
+        for method in dict.fromkeys(["drit", *methods]):
+            with Worker(name, method) as worker:
+                turns = [(drit.turn()[0] / drit.gflop, *worker.turn()) for _ in range(TURNS)][1:]
+                ratio = statistics.median(seconds / (worker.gflop * each) for each, seconds, _ in turns)
+                seconds = statistics.median(turn[1] for turn in turns)
+                share = 100 * statistics.median(turn[2] for turn in turns) / seconds
+                row = f"| {method} | {worker.gflop:.0f} | {seconds:.3g} | {ratio:.2f} x | {share:.0f} % |"
+                print(row, flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(*sys.argv[2:])), flush=True)
+    if sys.argv[1:2] == ["--serve"]:
+        serve(*sys.argv[2:])
+        sys.stdout.flush()
         os._exit(0)  # the trainer's loader thread need not be waited for
     main([*sys.argv[1:], "quick"][0], sys.argv[2:] or list(METHODS))

@@ -288,7 +288,7 @@ class Trainer:
         rates = self.method.learning_rates(optim)
         for name, optimizer in self.optimizers.items():
             optimizer.param_groups[0]["lr"] = rates[name] * factor
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for layers that draw by themselves (dropout)
+        self._seed_layers(config.seed * 1_000_003 + self.step)
         parts = config.accumulate
         batches = Parts(self._batches(), parts)
         turns = [
@@ -310,6 +310,13 @@ class Trainer:
             averages = [self.average[name] for name in current]
             torch._foreach_lerp_(averages, [p.detach() for p in current.values()], 1 - decay)
         return seen
+
+    def _seed_layers(self, seed: int) -> None:
+        """For layers that draw by themselves (dropout). `torch.manual_seed` would note down, for every kind of device
+        that is not here, who called it: half a percent of a small step."""
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _batches(self) -> Iterator[Batch]:
         assert self.stream is not None
