@@ -16,7 +16,8 @@ from PIL import Image
 from drit.atomic import write_atomically
 
 # Okabe and Ito's colours, which people with colour-blindness tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+LINE, CHARACTER = 13, 7  # of the text in drawings: height and width, at most
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d1f23; --soft: #62666f; --paper: #fafaf8; --line: #dcdcd6; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e4; --soft: #a2a6ad; --paper: #17181b; --line: #34363b; } }
@@ -168,6 +169,22 @@ def curves_svg(
     return "".join([*parts, "</svg>"])
 
 
+def _free_lines(places: Mapping[str, tuple[float, float]], top: float, bottom: float) -> list[float]:
+    """The base line of each name, to the right of its point: the nearest where no other point or name lies."""
+    taken: list[tuple[float, float, float]] = []  # left, right, base line
+    for name, (x, y) in places.items():
+        begin, end = x + 9, x + 9 + CHARACTER * len(name)
+        dots = [(across, down + 4) for other, (across, down) in places.items() if other != name]
+
+        def free(line: float, begin: float = begin, end: float = end, dots: Any = tuple(dots)) -> bool:
+            beside = any(abs(line - at) < LINE and begin < right and left < end for left, right, at in taken)
+            return not beside and not any(abs(line - at) < 9 and begin - 6 < dot < end for dot, at in dots)
+
+        tried = (y + 4 + sign * LINE * i for i in range(len(places) + 1) for sign in (1, -1))
+        taken.append((begin, end, next((line for line in tried if top < line < bottom and free(line)), y + 4)))
+    return [line for _, _, line in taken]
+
+
 def _cycled(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
@@ -183,10 +200,19 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
-def scatter_svg(points: Mapping[str, tuple[float, float]], x_title: str, y_title: str, size: int = 460) -> str:
-    """Named points (x, y) with axes and round ticks, as SVG; each point has its name beside it."""
+def scatter_svg(
+    points: Mapping[str, tuple[float, float]],
+    x_title: str,
+    y_title: str,
+    size: int = 460,
+    spans: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """Named points (x, y) with axes and round ticks, as SVG; each point has its name beside it, with a line to it where
+    another point or name takes the place. spans: from where to where a point's y may lie."""
+    spans = spans or {}
     xs, ys = zip(*points.values(), strict=True)
-    x_ticks, y_ticks = ticks(min(0.0, *xs), max(xs)), ticks(min(0.0, *ys), max(ys))
+    reached = [*ys, *(y for span in spans.values() for y in span)]
+    x_ticks, y_ticks = ticks(min(0.0, *xs), max(xs)), ticks(min(0.0, *reached), max(reached))
     left, right, top, bottom = 60, size + 160, 16, size - 40
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -206,13 +232,16 @@ def scatter_svg(points: Mapping[str, tuple[float, float]], x_title: str, y_title
     middle = (top + bottom) / 2
     turned = f'x="14" y="{middle:.0f}" text-anchor="middle" transform="rotate(-90 14 {middle:.0f})"'
     parts.append(f"<text {turned}>{e(y_title)}</text>")
-    taken: list[tuple[float, float]] = []  # places of names, which must not lie on each other
-    for (name, point), colour in zip(points.items(), _cycled(len(points)), strict=True):
-        x, y = place(*point)
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
-        line = y + 4
-        while any(abs(line - other) < 12 and abs(x - beside) < 110 for beside, other in taken):
-            line += 12
-        taken.append((x, line))
+    colours = dict(zip(points, _cycled(len(points)), strict=True))
+    places = {name: place(*point) for name, point in points.items()}
+    for name, (low, high) in spans.items():
+        x, y1, y2 = places[name][0], *(place(0.0, y)[1] for y in (low, high))
+        ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"'
+        parts.append(f'<line {ends} stroke="{colours[name]}" stroke-width="1.5" opacity="0.6"/>')
+    for (name, (x, y)), line in zip(places.items(), _free_lines(places, top, bottom), strict=True):
+        if line != y + 4:
+            to = f'x2="{x + 8:.1f}" y2="{line - 4:.1f}"'
+            parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" {to} stroke="{colours[name]}" stroke-width="1"/>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colours[name]}"/>')
         parts.append(f'<text x="{x + 9:.1f}" y="{line:.1f}">{e(name)}</text>')
     return "".join([*parts, "</svg>"])

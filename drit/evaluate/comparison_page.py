@@ -91,15 +91,20 @@ def write_page(path: Path, found: Sequence[Compared]) -> None:
 def _plots(found: Sequence[Compared]) -> Iterator[Section]:
     for target in ("b", "a"):
         for measure, title in (("fid", "Frechet distance"), ("kid", "KID")):
-            points = {}
+            points, spans = {}, {}
             for c in found:
                 numbers = c.result["to"].get(target, {})
                 realism, diversity = numbers.get(measure), numbers.get("lpips_diversity")
                 if realism and realism["value"] is not None:
                     points[c.name] = (diversity["value"] if diversity else 0.0, realism["value"])
+                    if None not in realism["interval"]:
+                        spans[c.name] = tuple(realism["interval"])
             if points:
-                svg = scatter_svg(points, "diversity of the outputs of one input", title)
-                words = "Lower is more like the real pictures, further right more diverse: the lower right is best."
+                svg = scatter_svg(points, "diversity of the outputs of one input", title, spans=spans)
+                words = (
+                    "Lower is more like the real pictures, further right more diverse: the lower right is best. "
+                    "Upright lines: intervals of the distance."
+                )
                 yield Section(f"Realism and diversity, to {target}", words, svg=svg)
                 break
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,21 @@ def test_points_of_a_plot_lie_where_they_should() -> None:
     svg = scatter_svg({"one": (0.0, 0.0), "two": (10.0, 5.0)}, "x", "y", size=460)
     assert 'cx="60.0" cy="420.0"' in svg and 'cx="480.0" cy="16.0"' in svg
     assert svg.count("<circle") == 2 and ">one</text>" in svg
+
+
+def test_names_in_a_plot_cover_nothing() -> None:
+    """Points on each other and close together: every name stands apart, with a line to its point if it had to move."""
+    points = {"first": (1.0, 1.0), "second": (1.0, 1.0), "third": (1.2, 1.01), "far": (9.0, 4.0)}
+    svg = scatter_svg(points, "x", "y", spans={"far": (3.0, 6.0)})
+    drawn = ElementTree.fromstring(svg)
+    lines = [float(t.get("y", "")) for t in drawn.iter("text") if t.text in points]
+    assert len(lines) == 4 and min(abs(a - b) for i, a in enumerate(lines) for b in lines[:i]) >= 12
+    upright = [one for one in drawn.iter("line") if one.get("opacity")]
+    assert len(upright) == 1 and upright[0].get("x1") == upright[0].get("x2")
+    moved = [one for one in drawn.iter("line") if one.get("stroke-width") == "1"]
+    assert len(moved) == 3  # all but the far one
+    dots = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in drawn.iter("circle")]
+    for text in drawn.iter("text"):
+        if text.text in points:
+            x, y = float(text.get("x", "")), float(text.get("y", "")) - 4
+            assert not any(x < dx < x + 7 * len(text.text) and abs(dy - y) < 9 for dx, dy in dots)
