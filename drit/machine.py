@@ -26,7 +26,8 @@ def processor() -> str:
         name = next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{name}, {cores()} cores, {platform.system()}"
+    count = cores()
+    return f"{name}, {count} core{'s' if count > 1 else ''}, {platform.system()}"
 
 
 def free_memory() -> int:
