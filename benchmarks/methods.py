@@ -125,6 +125,5 @@ def row(method: str, gflop: float, turns: list[list[float]], ratio: float) -> st
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(*sys.argv[2:])
-        sys.stdout.flush()
         os._exit(0)  # the trainer's loader thread need not be waited for
     main([*sys.argv[1:], "quick"][0], sys.argv[2:] or [m for m in METHODS if m != "drit"])

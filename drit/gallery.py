@@ -15,9 +15,9 @@ from PIL import Image
 
 from drit.atomic import write_atomically
 
-# Okabe and Ito's colours, which people with colour-blindness tell apart.
-LINE, CHARACTER = 13, 7  # of the text in drawings: height and width, at most
+# Colours that people with colour-blindness tell apart: Okabe and Ito's, and a wine red.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#882255")
+LINE, CHARACTER = 13, 7  # height and width of the text in drawings, at most
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d1f23; --soft: #62666f; --paper: #fafaf8; --line: #dcdcd6; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e4; --soft: #a2a6ad; --paper: #17181b; --line: #34363b; } }
@@ -169,22 +169,6 @@ def curves_svg(
     return "".join([*parts, "</svg>"])
 
 
-def _free_lines(places: Mapping[str, tuple[float, float]], top: float, bottom: float) -> list[float]:
-    """The base line of each name, to the right of its point: the nearest where no other point or name lies."""
-    taken: list[tuple[float, float, float]] = []  # left, right, base line
-    for name, (x, y) in places.items():
-        begin, end = x + 9, x + 9 + CHARACTER * len(name)
-        dots = [(across, down + 4) for other, (across, down) in places.items() if other != name]
-
-        def free(line: float, begin: float = begin, end: float = end, dots: Any = tuple(dots)) -> bool:
-            beside = any(abs(line - at) < LINE and begin < right and left < end for left, right, at in taken)
-            return not beside and not any(abs(line - at) < 9 and begin - 6 < dot < end for dot, at in dots)
-
-        tried = (y + 4 + sign * LINE * i for i in range(len(places) + 1) for sign in (1, -1))
-        taken.append((begin, end, next((line for line in tried if top < line < bottom and free(line)), y + 4)))
-    return [line for _, _, line in taken]
-
-
 def _cycled(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
@@ -245,3 +229,22 @@ def scatter_svg(
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colours[name]}"/>')
         parts.append(f'<text x="{x + 9:.1f}" y="{line:.1f}">{e(name)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _free_lines(places: Mapping[str, tuple[float, float]], top: float, bottom: float) -> list[float]:
+    """The base line of each name, to the right of its point: the nearest where no other point or name lies."""
+    taken: list[tuple[float, float, float]] = []  # left, right, base line
+    for name, (x, y) in places.items():
+        begin, end, own = x + 9, x + 9 + CHARACTER * len(name), y + 4
+        names = [at for left, right, at in taken if begin < right and left < end]
+        dots = [down + 4 for other, (across, down) in places.items() if other != name and begin - 6 < across < end]
+        tried = (own + sign * LINE * i for i in range(len(places) + 1) for sign in (1, -1))
+        free = (
+            line
+            for line in tried
+            if top < line < bottom
+            and all(abs(line - at) >= LINE for at in names)
+            and all(abs(line - at) >= 9 for at in dots)
+        )
+        taken.append((begin, end, next(free, own)))
+    return [line for _, _, line in taken]

@@ -93,7 +93,8 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
     out = out or path / "report.html"
     name, method, preset_name = path.resolve().name, run.settings.get("method"), run.settings.get("preset")
     title = f"{name}: {method} ({preset_name}), {run.step} of {run.steps} iterations"
-    samples, torn = _samples(run)
+    able = _able(run)
+    samples, torn = _samples(run, able)
     sections = [
         ("Warnings", _warnings(run)),
         ("Samples", samples),
@@ -103,7 +104,7 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
         ("Pictures", _pictures(run)),
         ("Machine and versions", _machine(run)),
         ("Checkpoints", _checkpoints(run)),
-        ("What next", _next(run)),
+        ("What next", _next(run, able)),
     ]
     sections = [(name, body) for name, body in sections if body]
     links = "".join(f'<a href="#s{i}">{_e(name)}</a>' for i, (name, _) in enumerate(sections))
@@ -188,7 +189,7 @@ def _warnings(run: Run) -> str:
     return "".join(parts)
 
 
-def _samples(run: Run) -> tuple[str, list[str]]:
+def _samples(run: Run, able: Capabilities | None) -> tuple[str, list[str]]:
     """A slider over the sheets, and those that are no pictures."""
     steps = list(run.sheets)
     if not steps:
@@ -206,7 +207,6 @@ def _samples(run: Run) -> tuple[str, list[str]]:
     images[-1] = images[-1].replace("<img ", '<img class="shown" ')
     n = len(images) - 1
     slider = f'<input type="{"range" if n else "hidden"}" min="0" max="{n}" value="{n}" aria-label="iteration">'
-    able = _able(run)
     if able is not None and not able.directions:
         words = "A table for each code. A row keeps all other codes, and this one changes along it."
     else:
@@ -348,7 +348,7 @@ def _checkpoints(run: Run) -> str:
     return table(("iteration", "size", "folder"), rows) or "<p>None yet.</p>"
 
 
-def _next(run: Run) -> str:
+def _next(run: Run, able: Capabilities | None) -> str:
     parts: list[tuple[str, str]] = []
     if active(run.events):
         words = "Mend what is warned of; a changed weight or rate can be tried on this run:"
@@ -357,7 +357,6 @@ def _next(run: Run) -> str:
         parts.append((f"Go on to iteration {run.steps}:", f"drit train --resume {run.path}"))
     else:
         parts.append(("Go on with more iterations:", f"drit train --resume {run.path} --steps {2 * run.steps}"))
-    able = _able(run)
     if run.checkpoints and able is not None and not able.directions:
         parts.append(("Draw pictures:", f"drit sample {run.path} --out DIR"))
     elif run.checkpoints:

@@ -20,7 +20,7 @@ from torch import Tensor
 from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
-from drit.networks.blocks import initialise
+from drit.networks.blocks import initialise, with_planes
 from drit.networks.discriminators import ClassifyingDiscriminator, ContentDiscriminator, by_batch
 from drit.networks.encoders import ContentTrunk, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.networks.generators import ConcatGenerator, FeatureGenerator
@@ -108,8 +108,7 @@ class DRITPP(Method):
 
     def _attribute(self, x: Tensor, domain: Tensor) -> Posterior:
         """Posterior of the attribute codes: the domain's one-hot code lies beside the picture, as planes."""
-        code = F.one_hot(domain, len(self.names)).to(x.dtype)
-        return self.attribute_encoder(torch.cat([x, code[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1))
+        return self.attribute_encoder(with_planes(x, F.one_hot(domain, len(self.names))))
 
     def _render(self, prepared: Prepared, style: Tensor, domain: Tensor) -> Tensor:
         code = F.one_hot(domain, len(self.names)).to(style.dtype)

@@ -121,6 +121,11 @@ class _InstanceNorm(torch.autograd.Function):
         return dx, d_gain, d_bias
 
 
+def eagerly_on_cpu(x: Tensor) -> bool:
+    """Whether x is computed with on a CPU, operation by operation: where other formulations than the library's pay."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _in_turns(x: Tensor) -> bool:
     """Whether pictures are normalised one after another."""
     return x.device.type == "cpu" and is_channels_last(x) and x.shape[-2] * x.shape[-1] >= _LARGE_MAP
@@ -159,6 +164,15 @@ def _activated(x: Tensor, slope: float | None) -> Tensor:
     if slope is None:
         return x
     return F.leaky_relu(x, slope) if slope else F.relu(x)
+
+
+def with_planes(x: Tensor, code: Tensor) -> Tensor:
+    """Maps x (N, C, H, W), and behind them each number of the code (N, S) as a constant plane: (N, C + S, H, W), in the
+    memory format of x."""
+    planes = code.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[-2:])
+    if is_channels_last(x):  # the library would put both in another order
+        planes = planes.contiguous(memory_format=torch.channels_last)
+    return torch.cat([x, planes], dim=1)
 
 
 def k_major(x: Tensor, count: int) -> Tensor:

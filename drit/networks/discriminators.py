@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from drit.networks.blocks import Conv, InstanceNorm, PictureBatchNorm, initialise, pad
+from drit.networks.blocks import Conv, InstanceNorm, PictureBatchNorm, eagerly_on_cpu, initialise, pad
 from drit.precision import full, full_precision
 
 SLOPE = 0.01  # of the leaky ReLUs
@@ -177,7 +177,7 @@ def one_channel(layer: nn.Conv2d, x: Tensor) -> Tensor:
     The library computes one output channel at a fifteenth of its rate. Here a matrix product gives what each pixel adds
     to each output that it touches, and a fold, of the kernel turned about, sums up.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if not eagerly_on_cpu(x):
         return layer(x)
     size, padding = layer.kernel_size[0], int(layer.padding[0])
     h, w = (side + 2 * padding - size + 1 for side in x.shape[-2:])

@@ -14,7 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import InstanceNorm, PictureBatchNorm, enlarge_smoothly, initialise, is_channels_last
+from drit.networks.blocks import (
+    InstanceNorm,
+    PictureBatchNorm,
+    eagerly_on_cpu,
+    enlarge_smoothly,
+    initialise,
+    with_planes,
+)
 from drit.precision import full, full_precision
 
 SLOPE = 0.2  # of the leaky ReLUs on the way down
@@ -88,10 +95,7 @@ class UNet(nn.Module):
         for i, (layer, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             maps.append(h)
             if style is not None and self.style_dim and (self.everywhere or not i):
-                planes = style.to(h.dtype)[:, :, None, None].expand(-1, -1, *h.shape[-2:])
-                if is_channels_last(h):  # the library would put both in another order
-                    planes = planes.contiguous(memory_format=torch.channels_last)
-                h = torch.cat([h, planes], dim=1)
+                h = with_planes(h, style)
             h = norm(halved(layer, _even(F.leaky_relu(h, SLOPE) if i else h)))
         for i, (layer, norm) in enumerate(zip(self.up, self.up_norm, strict=True)):
             skip = maps.pop()
@@ -111,7 +115,7 @@ _FEW_PLACES, _MANY_WEIGHTS = 256, 1 << 17
 def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, places: int) -> bool:
     """Whether a layer is computed as a matrix product, which depends on the sizes alone."""
     few = len(x) * places <= _FEW_PLACES and layer.weight.numel() >= _MANY_WEIGHTS
-    return few and x.device.type == "cpu" and not torch.compiler.is_compiling()
+    return few and eagerly_on_cpu(x)
 
 
 def halved(layer: nn.Conv2d, x: Tensor) -> Tensor:

@@ -312,11 +312,12 @@ class Trainer:
         return seen
 
     def _seed_layers(self, seed: int) -> None:
-        """For layers that draw by themselves (dropout). `torch.manual_seed` would note down, for every kind of device
-        that is not here, who called it: half a percent of a small step."""
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        """For layers that draw by themselves (dropout). On a CPU its own generator is enough: `torch.manual_seed` notes
+        down, for every kind of device that is not here, who called it, half a percent of a small step."""
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def _batches(self) -> Iterator[Batch]:
         assert self.stream is not None
