@@ -256,10 +256,10 @@ def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
-    """(H, W, C) of uint8 or uint16 to float32 (C, H, W) in [-1, 1]."""
+    """(..., H, W, C) of uint8 or uint16 to float32 (..., C, H, W) in [-1, 1]; a batch is in channels_last."""
     top = np.iinfo(array.dtype).max
-    values = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32))
-    return values.mul_(2 / top).sub_(1)
+    values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    return values.mul_(2 / top).sub_(1).movedim(-1, -3)
 
 
 def from_tensor(tensor: Tensor, depth: int = 8) -> np.ndarray:

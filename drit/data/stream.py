@@ -28,7 +28,8 @@ _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
 class Crops(NamedTuple):
-    """One batch of every domain: (N, C, crop, crop), float32 in [-1, 1]; and which pictures they are of: (N,)."""
+    """One batch of every domain: (N, C, crop, crop) in channels_last, float32 in [-1, 1]; which pictures they are of:
+    (N,)."""
 
     pictures: dict[str, Tensor]
     places: dict[str, Tensor]
@@ -78,10 +79,10 @@ class _Batches(Dataset[_Made]):
     def _make(self, k: int) -> Crops:
         numbers = range(k * self._batch, (k + 1) * self._batch)
         rows = [self._pair(n) if self._paired else self._apart(n) for n in numbers]
-        pictures = {d: torch.stack([row[d][0] for row in rows]) for d in self._sets}
+        pictures = {d: to_tensor(np.stack([row[d][0] for row in rows])) for d in self._sets}
         return Crops(pictures, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
 
-    def _apart(self, n: int) -> dict[str, tuple[Tensor, int]]:
+    def _apart(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
         """Picture n of every domain's own stream, as a crop of its own, and its place in the set."""
         found = {}
         for d, (name, pictures) in enumerate(self._sets.items()):
@@ -89,7 +90,7 @@ class _Batches(Dataset[_Made]):
             found[name] = self._crop(pictures.get(index), d, n), index
         return found
 
-    def _pair(self, n: int) -> dict[str, tuple[Tensor, int]]:
+    def _pair(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
         """Pictures of one place in every domain, cut and mirrored alike; unreadable ones are passed over together."""
         index, agreed = self._orders[0](n), -1
         while agreed != index:
@@ -98,9 +99,9 @@ class _Batches(Dataset[_Made]):
                 index = pictures.readable(index)
         return {d: (self._crop(s.get(index), 0, n), index) for d, s in self._sets.items()}
 
-    def _crop(self, picture: np.ndarray, stream: int, n: int) -> Tensor:
+    def _crop(self, picture: np.ndarray, stream: int, n: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, stream, _CROP, n])
-        return to_tensor(random_crop_flip(picture, self._config.crop, self._config.flip, rng))
+        return random_crop_flip(picture, self._config.crop, self._config.flip, rng)
 
 
 class _From(Sampler[int]):

@@ -6,7 +6,7 @@ program does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -55,70 +55,71 @@ def pad(x: Tensor, amount: int, least: int = 0, reflect: bool = True) -> Tensor:
     return x
 
 
-# From so many pixels on, a CPU goes through maps in channels_last fastest one picture after another.
-_LARGE_MAP = 1024
+# Inputs of fewer numbers are activated, padded and normalised by the library's operations: they keep a map or two more,
+# which weigh nothing beside the weights, and save doing it again and the overhead of a function written in Python (a
+# seventh of the time of an iteration on 28-pixel digits).
+LARGE_INPUT = 1 << 18
+# A CPU normalises maps in channels_last fastest one picture after another, but for many pictures of fewer pixels.
+_LARGE_MAP, _FEW_PICTURES = 1024, 8
+
+
+def _normalised(x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """Each channel of each picture normalised, with gain and bias for each channel or without.
+
+    The library's own backward is several times slower than the convolution beside it in channels_last, and so is its
+    forward on small maps. Its batch normalisation of single pictures is not.
+    """
+    n, c, h, w = x.shape
+    if gain is None or bias is None:
+        if torch.is_grad_enabled() and x.numel() >= LARGE_INPUT:
+            return _InstanceNorm.apply(x)
+        # given gains and biases in full precision the library sums up in full precision
+        gain, bias = full(x.new_ones(c)), full(x.new_zeros(c))
+    if not torch.is_grad_enabled() and h * w >= _LARGE_MAP and _in_turns(x):
+        return torch.native_group_norm(x, gain, bias, n, c, h * w, c, EPS)[0]
+    return _together([made[0] for made in _batch_norms(x, gain, bias)], x)
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """Normalisation of each channel of each picture, with gain and bias for each channel or without.
-
-    The library's own backward is several times slower than the convolution beside it in channels_last, and so is its
-    forward on small maps. Its batch normalisation is not: here the channels of all pictures stand side by side as those
-    of one map, or pictures take turns where maps are large.
-    """
+    """Normalisation that keeps for its gradient the map it makes, which the next layer keeps anyhow, in place of x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        plain = gain is None or bias is None
-        # given gains and biases in full precision the library sums up in full precision
-        scale = full(x.new_ones(c)) if plain else gain
-        shift = full(x.new_zeros(c)) if plain else bias
-        if _in_turns(x):
-            out, mean, rstd = torch.native_group_norm(x, scale, shift, n, c, h * w, c, EPS)
+        gain, bias = full(x.new_ones(c)), full(x.new_zeros(c))
+        if h * w >= _LARGE_MAP and _in_turns(x):
+            out, _, rstd = torch.native_group_norm(x, gain, bias, n, c, h * w, c, EPS)
         else:
-            scale, shift = (t.expand(n, c).flatten() for t in (scale, shift))
-            made, mean, rstd = torch.native_batch_norm(_side_by_side(x), scale, shift, None, None, True, 0.0, EPS)
-            out = _apart(made, x)
-        if plain:
-            ctx.save_for_backward(out, rstd)
-        else:
-            ctx.save_for_backward(x, rstd, mean, gain)
+            parts, _, rstds = zip(*_batch_norms(x, gain, bias), strict=True)
+            out, rstd = _together(parts, x), torch.cat(rstds)
+        ctx.save_for_backward(out, rstd)
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         """dx = (g - mean(g) - y mean(g y)) / s  for y = (x - m) / s, means over the pixels of a channel.
 
-        That is also the gradient of normalising y itself, of mean 0 and deviation 1, with gain 1 / s: so the map that
-        the next layer keeps anyhow does, in place of x.
+        That is also the gradient of normalising y itself, of mean 0 and deviation 1, with gain 1 / s.
         """
-        x, rstd, *affine = ctx.saved_tensors
-        n, c = x.shape[:2]
-        rstd = rstd.flatten()
-        if affine:
-            mean, gains = affine[0].flatten(), affine[1].expand(n, c).flatten()
-        else:
-            mean, gains, rstd = torch.zeros_like(rstd), rstd, torch.ones_like(rstd)
-        layout = torch.channels_last if is_channels_last(x) else torch.contiguous_format
-        grad = grad.contiguous(memory_format=layout)
-        wanted = [True, bool(affine), bool(affine)]
-
-        def gradients(g: Tensor, x: Tensor, k: Tensor, m: Tensor, r: Tensor) -> list[Tensor]:
+        y, rstd = ctx.saved_tensors
+        layout = torch.channels_last if is_channels_last(y) else torch.contiguous_format
+        grads, maps = _pictures(grad.contiguous(memory_format=layout)), _pictures(y)
+        found = []
+        for g, y_i, gain in zip(grads, maps, rstd.view(len(maps), -1), strict=True):
+            mean, one = torch.zeros_like(gain), torch.ones_like(gain)
+            wanted = [True, False, False]
             backward = torch.ops.aten.native_batch_norm_backward
-            return [d for d in backward(g, x, k, None, None, m, r, True, EPS, wanted) if d is not None]
+            found.append(backward(g, y_i, gain, None, None, mean, one, True, EPS, wanted)[0])
+        return _together(found, y)
 
-        if _in_turns(x):
-            turns = (grad.split(1), x.split(1), *(t.view(n, c).unbind() for t in (gains, mean, rstd)))
-            dx, *rest = map(torch.cat, zip(*map(gradients, *turns), strict=True))
-        else:
-            dx, *rest = gradients(_side_by_side(grad), _side_by_side(x), gains, mean, rstd)
-            dx = _apart(dx, x)
-        if not affine:
-            return dx, None, None
-        d_gain, d_bias = (d.view(n, c).sum(0) for d in rest)
-        return dx, d_gain, d_bias
+
+def _batch_norms(x: Tensor, gain: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Batch normalisation of each of `_pictures`: what it gives, the means and 1 / deviations of the channels."""
+    pictures = _pictures(x)
+    if len(pictures) < len(x):
+        gain, bias = gain.repeat(len(x)), bias.repeat(len(x))
+    return [torch.native_batch_norm(p, gain, bias, None, None, True, 0.0, EPS) for p in pictures]
 
 
 def eagerly_on_cpu(x: Tensor) -> bool:
@@ -127,21 +128,29 @@ def eagerly_on_cpu(x: Tensor) -> bool:
 
 
 def _in_turns(x: Tensor) -> bool:
-    """Whether pictures are normalised one after another."""
-    return x.device.type == "cpu" and is_channels_last(x) and x.shape[-2] * x.shape[-1] >= _LARGE_MAP
+    """Whether pictures are normalised one after another; else all channels side by side as those of one picture.
+
+    (A tensor without numbers stands for one on a CPU.)
+    """
+    fastest = len(x) <= _FEW_PICTURES or x.shape[-2] * x.shape[-1] >= _LARGE_MAP
+    return fastest and x.device.type in ("cpu", "meta") and is_channels_last(x)
 
 
-def _side_by_side(x: Tensor) -> Tensor:
-    """(N, C, H, W) as one map of N C channels: (1, N C, H, W), in the memory format of x."""
+def _pictures(x: Tensor) -> Sequence[Tensor]:
+    """Maps (N, C, H, W) for a normalisation of single pictures: N of (1, C, H, W), or one of (1, N C, H, W)."""
+    if _in_turns(x):
+        return x.split(1)
     n, c, h, w = x.shape
     if is_channels_last(x):
-        return x.permute(2, 3, 0, 1).reshape(1, h, w, n * c).permute(0, 3, 1, 2)
-    return x.reshape(1, n * c, h, w)
+        return [x.permute(2, 3, 0, 1).reshape(1, h, w, n * c).permute(0, 3, 1, 2)]
+    return [x.reshape(1, n * c, h, w)]
 
 
-def _apart(made: Tensor, like: Tensor) -> Tensor:
-    """What `_side_by_side` made of maps as those of `like`, as such maps again."""
-    n, c, h, w = like.shape
+def _together(pictures: Sequence[Tensor], like: Tensor) -> Tensor:
+    """What became of the `_pictures` of maps `like`, as such maps again."""
+    if len(pictures) == len(like):
+        return pictures[0] if len(like) == 1 else torch.cat(list(pictures))
+    (made,), (n, c, h, w) = pictures, like.shape
     if is_channels_last(like):
         return made.permute(0, 2, 3, 1).view(h, w, n, c).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
     return made.view(n, c, h, w)
@@ -157,7 +166,7 @@ def instance_norm(x: Tensor) -> Tensor:
 
     x: (N, C, H, W). A map of one pixel gives 0.
     """
-    return _InstanceNorm.apply(x, None, None)
+    return _normalised(x)
 
 
 def _activated(x: Tensor, slope: float | None) -> Tensor:
@@ -178,11 +187,6 @@ def with_planes(x: Tensor, code: Tensor) -> Tensor:
 def k_major(x: Tensor, count: int) -> Tensor:
     """(N, ...) -> (count, ...), count = k N: all N, k times over; no copy where the numbers agree already."""
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))
-
-
-# Inputs of fewer numbers are activated and padded by the library's operations: they keep two maps more, which weigh
-# nothing beside the weights, and save doing it again (a seventh of the time of an iteration on 28-pixel digits).
-LARGE_INPUT = 1 << 18
 
 
 class _PaddedConv(torch.autograd.Function):
@@ -282,7 +286,7 @@ class PictureBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return _InstanceNorm.apply(x, self.weight, self.bias)
+        return _normalised(x, self.weight, self.bias)
 
 
 class ResidualBlock(nn.Module):

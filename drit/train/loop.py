@@ -162,9 +162,12 @@ class Trainer:
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method.recompute = config.recompute
         self.optimizers = make_optimizers(self.method, config.optim)
-        self.average: dict[str, Tensor] = {}
-        if config.optim.ema:
-            self.average = {name: p.detach().clone() for name, p in self._inference_parameters()}
+        self._used = {  # weights that translation uses
+            f"{network}.{name}": p
+            for network in self.method.inference
+            for name, p in getattr(self.method, network).named_parameters()
+        }
+        self.average: dict[str, Tensor] = self._current() if config.optim.ema else {}
         self.step = 0  # iterations done
         self.stream: BatchStream | None = None
         self.position = 0  # batches drawn
@@ -179,10 +182,9 @@ class Trainer:
         if self.stream is not None:
             self.stream.close()
 
-    def _inference_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        for network in self.method.inference:
-            for name, p in getattr(self.method, network).named_parameters():
-                yield f"{network}.{name}", p
+    def _current(self) -> dict[str, Tensor]:
+        """What a moving average starts from: the weights as they are."""
+        return {name: p.detach().clone() for name, p in self._used.items()}
 
     def restore(self, found: Path) -> None:
         """Take up a checkpoint: weights, moving average, optimizers, positions."""
@@ -199,8 +201,8 @@ class Trainer:
             if average:
                 files.check_names(set(self.average), set(average), found)
                 self.average = {name: average[name].to(self.device) for name in self.average}
-            else:  # switched on at a resume: starts from the weights as they are
-                self.average = {name: p.detach().clone() for name, p in self._inference_parameters()}
+            else:  # switched on at a resume
+                self.average = self._current()
         for name, optimizer in self.optimizers.items():
             rates = [group["lr"] for group in optimizer.param_groups]
             own = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
@@ -306,9 +308,8 @@ class Trainer:
         self.step += 1
         if self.average:
             decay = min(config.optim.ema, (1 + self.step) / (10 + self.step))  # young averages follow quickly
-            current = dict(self._inference_parameters())
-            averages = [self.average[name] for name in current]
-            torch._foreach_lerp_(averages, [p.detach() for p in current.values()], 1 - decay)
+            averages = [self.average[name] for name in self._used]
+            torch._foreach_lerp_(averages, [p.detach() for p in self._used.values()], 1 - decay)
         return seen
 
     def _seed_layers(self, seed: int) -> None:
@@ -386,25 +387,19 @@ class Trainer:
     def averaged(self) -> Iterator[None]:
         """While open, the method computes as translation does: averaged weights if there are any, no dropout, the run's
         precision."""
-        kept = self._swap_average()
+        kept = {name: p.data for name, p in self._used.items()}
+        self._place(self.average)
         self.method.eval()
         try:
             with autocast(self.dtype, self.device):
                 yield
         finally:
             self.method.train()
-            self._swap_back(kept)
+            self._place(kept)
 
-    def _swap_average(self) -> dict[str, Tensor]:
-        kept = {}
-        for name, p in self._inference_parameters() if self.average else ():
-            kept[name] = p.data
-            p.data = self.average[name]
-        return kept
-
-    def _swap_back(self, kept: dict[str, Tensor]) -> None:
-        for name, p in self._inference_parameters() if kept else ():
-            p.data = kept[name]
+    def _place(self, weights: dict[str, Tensor]) -> None:
+        for name, data in weights.items():
+            self._used[name].data = data
 
     def stop(self) -> None:
         """Finish the iteration at hand, save and return."""

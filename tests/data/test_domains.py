@@ -183,14 +183,18 @@ def test_resizing() -> None:
     assert resize(blocks.astype(np.uint16), 12, 12).dtype == np.uint16
 
 
-def test_crops_and_flips_reach_everything() -> None:
-    picture = np.arange(12).reshape(3, 4, 1)
-    seen = {random_crop_flip(picture, 2, True, np.random.default_rng(i))[0].ravel().tobytes() for i in range(200)}
-    expected = {
-        np.array(p).tobytes() for r in (0, 4) for c in range(3) for p in ([r + c, r + c + 1], [r + c + 1, r + c])
-    }
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_crops_and_flips_reach_everything(channels: int, kind: type) -> None:
+    picture = np.arange(12 * channels, dtype=kind).reshape(3, 4, channels)
+    seen = {random_crop_flip(picture, 2, True, np.random.default_rng(i)).tobytes() for i in range(200)}
+    expected = set()
+    for top in range(2):
+        for left in range(3):
+            part = picture[top : top + 2, left : left + 2]
+            expected |= {part.tobytes(), part[:, ::-1].tobytes()}
     assert seen == expected
-    assert all(random_crop_flip(picture, 3, False, np.random.default_rng(i))[0, 0] < 2 for i in range(20))
+    assert all(random_crop_flip(picture, 3, False, np.random.default_rng(i))[0, 0, 0] <= channels for i in range(20))
 
 
 def test_every_pass_shows_each_picture_once() -> None:

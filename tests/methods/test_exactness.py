@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 
 
 @pytest.fixture(autouse=True)
-def every_convolution_as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def every_input_as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is kept back for large inputs alone is proved on small ones."""
     monkeypatch.setattr(blocks, "LARGE_INPUT", 0)
 
@@ -195,11 +195,19 @@ def normalised(x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("size", [(3, 5, 7, 4), (1, 5, 7, 4), (2, 3, 32, 33), (1, 3, 32, 33), (2, 3, 1, 1)])
+@pytest.mark.parametrize("large", [0, 1 << 18])
+@pytest.mark.parametrize(
+    "size", [(9, 5, 7, 4), (2, 5, 7, 4), (1, 5, 7, 4), (9, 2, 32, 33), (2, 3, 32, 33), (1, 3, 32, 33), (2, 3, 1, 1)]
+)
 def test_instance_norm_equals_its_formula(
-    size: tuple[int, int, int, int], affine: bool, layout: torch.memory_format
+    size: tuple[int, int, int, int],
+    affine: bool,
+    layout: torch.memory_format,
+    large: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Small maps, which are normalised side by side, and large ones, which take turns."""
+    """Many small maps, which are normalised side by side; few or large ones, which take turns; without gradients."""
+    monkeypatch.setattr(blocks, "LARGE_INPUT", large)
     torch.manual_seed(0)
     x = torch.randn(size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     layer = PictureBatchNorm(size[1]).double()
@@ -216,16 +224,24 @@ def test_instance_norm_equals_its_formula(
     found, expected = (torch.autograd.grad((y * weights).sum(), inputs) for y in (fast, plain))
     for own, formula in zip((fast, *found), (plain, *expected), strict=True):
         assert float((own - formula).detach().abs().max()) < LIMIT * max(1.0, float(formula.detach().abs().max()))
+    with torch.no_grad():
+        used = layer(x) if affine else instance_norm(x)
+    assert float((used - plain.detach()).abs().max()) < LIMIT and used.is_contiguous(memory_format=layout)
 
 
-@pytest.mark.parametrize("side", [15, 33])
-def test_instance_norm_sums_up_in_full_precision(side: int) -> None:
+@pytest.mark.parametrize("large", [0, 1 << 18])
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("size", [(9, 8, 15, 15), (2, 8, 15, 15), (2, 8, 33, 33)])
+def test_instance_norm_sums_up_in_full_precision(
+    size: tuple[int, int, int, int], trained: bool, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Under autocast only input and output are narrow: a mean far from 0 is taken off to their rounding."""
+    monkeypatch.setattr(blocks, "LARGE_INPUT", large)
     torch.manual_seed(0)
-    x = (10 + torch.randn(2, 8, side, side)).bfloat16().contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        fast = instance_norm(x)
-    exact = normalised(x.double())
+    x = (10 + torch.randn(size)).bfloat16().contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(trained):
+        fast = instance_norm(x.requires_grad_()).detach()
+    exact = normalised(x.detach().double())
     assert fast.dtype == torch.bfloat16
     assert float((fast - exact).abs().max()) <= 2**-8 * float(exact.abs().max())
 
@@ -273,6 +289,8 @@ def test_padding_keeps_no_copy_of_its_input() -> None:
     assert not kept
 
 
-def test_instance_norm_gradient_by_differences() -> None:
+@pytest.mark.parametrize("large", [0, 1 << 18])
+def test_instance_norm_gradient_by_differences(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LARGE_INPUT", large)
     x = torch.randn(2, 3, 3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(instance_norm, (x,))
