@@ -13,23 +13,19 @@ DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roa
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from drit.atomic import write_atomically
 from drit.commands import INTERRUPTED
 from drit.data.folders import open_domain
 from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest
-from drit.evaluate.comparison_page import COLUMNS
 from drit.flags import Parser, add_settings, fail, settings
 from drit.sheets import save_sheet, sheet
 from drit.train import checkpoint as files
@@ -110,36 +106,6 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
     return loop.train(config, run).finished
 
 
-def means(found: dict[str, Any], members: list[str]) -> str:
-    """Markdown: each number's mean over the seeds of a member, with the deviation where there are several.
-
-    found: runs of a comparison.json, named MEMBER-SEED.
-    """
-    parts = []
-    for to in ("b", "a"):
-        results = {m: [r["result"]["to"].get(to) or {} for r in _of(found, m)] for m in members}
-        columns = [c for c in COLUMNS if any(r.get(c[0]) for of_member in results.values() for r in of_member)]
-        lines = [f"| to {to} | {' | '.join(title for _, title, _, _ in columns)} |", "|---" * (1 + len(columns)) + "|"]
-        for member, of_member in results.items():
-            cells = [_mean([r.get(key) for r in of_member], factor, digits) for key, _, factor, digits in columns]
-            lines.append(f"| {member} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def _of(found: dict[str, Any], member: str) -> list[dict[str, Any]]:
-    """The runs of a member, of all seeds."""
-    return [r for name, r in found.items() if name.rpartition("-")[0] == member]
-
-
-def _mean(numbers: list[dict[str, Any] | None], factor: float, digits: int) -> str:
-    values = [factor * n["value"] for n in numbers if n is not None and n["value"] is not None]
-    if not values:
-        return "-"
-    spread = f" +- {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
-
-
 def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
     """Two test pictures of a in random styles of b, and two of b in styles of a: a row for each run."""
     cells: list[list[np.ndarray | None]] = []
@@ -183,10 +149,7 @@ def main() -> int:
         command += ["--protocol", "quick", "--features", suite.features]
         code = subprocess.run([sys.executable, "-m", "drit.cli", *command], check=False).returncode
         if code == 0:
-            found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["runs"]
-            write_atomically(out / "means.md", means(found, members).encode())
             save_sheet(contact_sheet({m: values.out / f"{m}-0" for m in members}, test), out / "sheet.png")
-            print(means(found, members), end="")
         return code
     except DritError as error:
         return fail(error, error.exit_code)

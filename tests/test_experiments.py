@@ -17,7 +17,7 @@ from drit.methods import method_class
 from drit.train.loop import affordable
 from drit.train.setup import recorded_config
 from experiments import adaptation, mnist_m
-from experiments.suite import SUITES, Suite, contact_sheet, means
+from experiments.suite import SUITES, Suite, contact_sheet
 from experiments.suite import train as train_member
 
 
@@ -107,20 +107,6 @@ def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path])
     picture = contact_sheet({"one": run, "two": run}, [str(f) for f in folders])
     single = contact_sheet({"one": run}, [str(f) for f in folders])
     assert picture.width == single.width and picture.height > 1.8 * single.height
-
-
-def test_means_over_seeds() -> None:
-    """A column for what any run has, the mean and deviation of a member's seeds; a member without it gets a dash."""
-
-    def result(**values: float | None) -> dict:
-        numbers = {key: None if value is None else {"value": value} for key, value in values.items()}
-        return {"result": {"to": {"b": numbers}}}
-
-    found = {"full-0": result(fid=0.5, kid=0.1), "full-1": result(fid=0.7, kid=0.2), "no-dc-0": result(fid=None)}
-    lines = means(found, ["full", "no-dc"]).splitlines()
-    assert lines[0] == "| to b | Frechet distance | KID x 1000 |"
-    assert lines[2] == "| full | 0.600 +- 0.141 | 150.00 +- 70.71 |"
-    assert lines[3] == "| no-dc | - | - |"
 
 
 def test_every_member_of_every_suite_is_a_configuration() -> None:

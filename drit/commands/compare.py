@@ -21,7 +21,8 @@ def add(commands: Any) -> None:
         "example:\n"
         "  drit compare runs/drit runs/munit --data.a test/summer --data.b test/winter --out comparison\n\n"
         "Writes DIR/comparison.json, DIR/table.md and DIR/index.html. Results of single runs are kept in DIR/results:\n"
-        "the same command goes on where it was stopped, and measures only what is new.",
+        "the same command goes on where it was stopped, and measures only what is new. Runs that differ in their seed\n"
+        "alone get a row of means and deviations.",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     parser.add_argument("--data.a", dest="a", required=True, metavar="DIR", help="held-out pictures of a")
@@ -77,7 +78,8 @@ def compare(values: argparse.Namespace) -> int:
     for words in dict.fromkeys(w for c in found for w in c.result["warnings"]):
         print(f"warning: {words}", file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
-    result = {"runs": {c.name: {"result": c.result, "cost": c.cost} for c in found}}
+    runs = {c.name: {"result": c.result, "cost": c.cost} for c in found}
+    result = {"runs": runs, "families": page.over_families(found)}
     write_json(out / "comparison.json", result)
     write_atomically(out / "table.md", page.markdown(found).encode())
     page.write_page(out / "index.html", found)

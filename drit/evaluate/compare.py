@@ -9,7 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from drit.errors import UsageError
 from drit.evaluate.measure import Step, evaluate
 from drit.evaluate.pictures import Pictures, RealFeatures, as_trained, open_pictures
 from drit.evaluate.protocol import Protocol, comparable, to_json
+from drit.evaluate.seeds import families
 from drit.methods.base import DOMAINS, OTHER
 from drit.methods.cost import cost
 from drit.train import checkpoint as files
@@ -36,9 +37,11 @@ TIMES = 3
 
 @dataclass
 class Compared:
-    """One run of a comparison. shown: of each target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W)."""
+    """One run of a comparison. family: a name in common with runs that differ in their seed alone. shown: of each
+    target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W)."""
 
     name: str
+    family: str
     result: dict[str, Any]
     cost: dict[str, float | None]
     shown: dict[str, tuple[Tensor, Tensor]]
@@ -63,6 +66,8 @@ def compare(
     metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
     configs = {name: from_dict(TrainConfig, meta["config"]) for name, meta in metas.items()}
     _check(metas, configs, protocol)
+    trained = {name: replace(config, steps=metas[name]["step"]) for name, config in configs.items()}
+    family = {run: name for name, runs in families(trained).items() for run in runs}
     first = next(iter(configs.values()))
     training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
     real = RealFeatures()
@@ -90,7 +95,7 @@ def compare(
         if found and (reasons := comparable(found[0].result, result)):
             raise UsageError(f"{found[0].name} and {name} cannot be compared: {'; '.join(reasons)}.")
         shown = _outputs(translator, configs[name], data, protocol)
-        found.append(Compared(name, result, _cost(translator, configs[name], meta, shown), shown))
+        found.append(Compared(name, family[name], result, _cost(translator, configs[name], meta, shown), shown))
     return found
 
 

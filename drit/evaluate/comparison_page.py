@@ -10,6 +10,7 @@ import numpy as np
 
 from drit.data.decode import from_tensor
 from drit.evaluate.compare import Compared
+from drit.evaluate.seeds import over_seeds
 from drit.gallery import Section, scatter_svg, table, write_gallery
 from drit.sheets import sheet
 
@@ -38,8 +39,28 @@ _COSTS = (
 Row = list[str]
 
 
+def in_families(found: Sequence[Compared]) -> dict[str, list[Compared]]:
+    """Runs that differ in their seed alone, by the name they have in common."""
+    families: dict[str, list[Compared]] = {}
+    for c in found:
+        families.setdefault(c.family, []).append(c)
+    return families
+
+
+def over_families(found: Sequence[Compared]) -> dict[str, Any]:
+    """Of each family its runs and its numbers over them (`over_seeds`)."""
+    return {
+        name: {"runs": [c.name for c in runs], "to": over_seeds([c.result for c in runs])}
+        for name, runs in in_families(found).items()
+    }
+
+
 def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
-    """Title, heads and rows of each table: one for each direction, then the costs. Values carry their interval."""
+    """Title, heads and rows of each table: over seeds where runs differ in that alone; one for each direction, where
+    values carry their interval; then the costs."""
+    families = over_families(found)
+    if len(families) < len(found):
+        yield from _over_seeds(families)
     for target in ("b", "a"):
         numbers = {c.name: c.result["to"].get(target, {}) for c in found}
         columns = [c for c in COLUMNS if any(n.get(c[0]) for n in numbers.values())]
@@ -52,6 +73,26 @@ def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
         yield "Content", ["run", "domain guessed from content, % (50: hidden)"], rows
     costs = [[c.name, *("-" if c.cost[key] is None else f"{c.cost[key]:g}" for key, _ in _COSTS)] for c in found]
     yield "Cost", ["run", *(title for _, title in _COSTS)], costs
+
+
+def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+    for target in ("b", "a"):
+        numbers = {name: family["to"][target] for name, family in families.items() if target in family["to"]}
+        columns = [c for c in COLUMNS if any(c[0] in n for n in numbers.values())]
+        if columns:
+            rows = [
+                [name, str(len(families[name]["runs"])), *(_mean(n.get(key), f, d) for key, _, f, d in columns)]
+                for name, n in numbers.items()
+            ]
+            heads = ["runs", "seeds", *(title for _, title, _, _ in columns)]
+            yield f"To {target}, mean and deviation over seeds", heads, rows
+
+
+def _mean(found: dict[str, Any] | None, factor: float, digits: int) -> str:
+    if found is None:
+        return "-"
+    spread = "" if found["deviation"] is None else f" +- {factor * found['deviation']:.{digits}f}"
+    return f"{factor * found['mean']:.{digits}f}{spread}"
 
 
 def _shown(found: dict[str, Any] | None, factor: float, digits: int) -> str:
@@ -80,7 +121,7 @@ def write_page(path: Path, found: Sequence[Compared]) -> None:
     summary = (
         f"{len(found)} runs, protocol '{protocol['name']}' version {protocol['version']}: {counts}; features: "
         f"{network}. In brackets 95 % intervals of the bootstrap over pictures; the chance of training again is not in "
-        "them."
+        f"them{': of that the tables over seeds tell' if len(in_families(found)) < len(found) else ''}."
     )
     sections = [Section(title, "", svg=table(heads, rows)) for title, heads, rows in tables(found)]
     sections += list(_plots(found))
@@ -89,27 +130,35 @@ def write_page(path: Path, found: Sequence[Compared]) -> None:
 
 
 def _plots(found: Sequence[Compared]) -> Iterator[Section]:
+    families = in_families(found)
+    several = len(families) < len(found)
     for target in ("b", "a"):
         for measure, title in (("fid", "Frechet distance"), ("kid", "KID")):
             points, spans = {}, {}
-            for c in found:
-                numbers = c.result["to"].get(target, {})
-                realism, diversity = numbers.get(measure), numbers.get("lpips_diversity")
-                if realism and realism["value"] is not None:
-                    points[c.name] = (diversity["value"] if diversity else 0.0, realism["value"])
-                    if None not in realism["interval"]:
-                        spans[c.name] = tuple(realism["interval"])
+            for name, runs in families.items():
+                numbers = over_seeds([c.result for c in runs]).get(target, {})
+                if measure not in numbers:
+                    continue
+                realism, diversity = numbers[measure], numbers.get("lpips_diversity")
+                points[name] = (diversity["mean"] if diversity else 0.0, realism["mean"])
+                if several:
+                    spans[name] = (realism["lowest"], realism["highest"])
+                elif None not in (interval := runs[0].result["to"][target][measure]["interval"]):
+                    spans[name] = tuple(interval)
             if points:
                 svg = scatter_svg(points, "diversity of the outputs of one input", title, spans=spans)
+                lines = "means over seeds, from the lowest to the highest" if several else "intervals of the distance"
                 words = (
                     "Lower is more like the real pictures, further right more diverse: the lower right is best. "
-                    "Upright lines: intervals of the distance."
+                    f"Upright lines: {lines}."
                 )
                 yield Section(f"Realism and diversity, to {target}", words, svg=svg)
                 break
 
 
 def _pictures(found: Sequence[Compared]) -> Iterator[Section]:
+    """Of the first run of each family."""
+    found = [runs[0] for runs in in_families(found).values()]
     for target in ("b", "a"):
         runs = [c for c in found if target in c.shown]
         if not runs:

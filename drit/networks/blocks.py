@@ -105,13 +105,14 @@ class _InstanceNorm(torch.autograd.Function):
         y, rstd = ctx.saved_tensors
         layout = torch.channels_last if is_channels_last(y) else torch.contiguous_format
         grads, maps = _pictures(grad.contiguous(memory_format=layout)), _pictures(y)
-        found = []
-        for g, y_i, gain in zip(grads, maps, rstd.view(len(maps), -1), strict=True):
-            mean, one = torch.zeros_like(gain), torch.ones_like(gain)
-            wanted = [True, False, False]
-            backward = torch.ops.aten.native_batch_norm_backward
-            found.append(backward(g, y_i, gain, None, None, mean, one, True, EPS, wanted)[0])
-        return _together(found, y)
+        gains = rstd.view(len(maps), -1)
+        zero, one = torch.zeros_like(gains[0]), torch.ones_like(gains[0])
+        backward = torch.ops.aten.native_batch_norm_backward
+        dx = [
+            backward(*given, None, None, zero, one, True, EPS, [True, False, False])[0]
+            for given in zip(grads, maps, gains, strict=True)
+        ]
+        return _together(dx, y)
 
 
 def _batch_norms(x: Tensor, gain: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:

@@ -15,7 +15,7 @@ from drit import cli
 from drit.data.decode import decode, encode, to_tensor
 from drit.data.transforms import centre_crop, resize
 from drit.errors import UsageError
-from drit.evaluate import compare, measure
+from drit.evaluate import compare, comparison_page, measure, seeds
 from drit.gallery import scatter_svg
 from drit.train import loop
 from drit.translate import Translator
@@ -57,6 +57,13 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
     assert "**To b**" in table and "**To a**" in table and "**Cost**" in table
     page = (out / "index.html").read_text()
     assert page.count("<img") == 2 * compare.INPUTS and "Realism and diversity, to b" in page
+    families = json.loads((out / "comparison.json").read_text())["families"]
+    assert {name: family["runs"] for name, family in families.items()} == {
+        "drit + other": ["drit", "other"],  # of two seeds
+        "cyclegan": ["cyclegan"],
+    }
+    assert table.startswith("**To b, mean and deviation over seeds**") and "| drit + other | 2 |" in table
+    assert "from the lowest to the highest" in page
     found = json.loads((out / "comparison.json").read_text())["runs"]
     assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
     cost = found["drit"]["cost"]
@@ -119,6 +126,54 @@ def test_networks_learn_from_the_halves_of_side_by_side_pictures(world: dict[str
     (found,) = compare.compare([tmp_path / "run"], world["test"], protocol, tmp_path / "out", {})
     learnt = found.result["networks"]["features_b"]["trained_on"]
     assert learnt["a"]["sha256"] != learnt["b"]["sha256"]
+
+
+def test_runs_that_differ_in_their_seed_alone_are_a_family() -> None:
+    config = tiny("a", "b")
+    configs = {
+        "drit-0": config,
+        "drit-seed1": replace(config, seed=1, threads=1, log=replace(config.log, keep=9)),
+        "munit": replace(config, method="munit"),
+        "longer-0": replace(config, steps=config.steps + 1),
+        "x": replace(config, batch=7),
+        "y": replace(config, batch=7, seed=2),
+        "1": replace(config, batch=9),
+        "2": replace(config, batch=9, seed=2),
+    }
+    assert seeds.families(configs) == {
+        "drit": ["drit-0", "drit-seed1"],
+        "munit": ["munit"],
+        "longer-0": ["longer-0"],
+        "x + y": ["x", "y"],
+        "1 + 2": ["1", "2"],
+    }
+    other = {"munit-1": replace(config, seed=1), "munit-2": config, "munit": replace(config, method="munit")}
+    assert seeds.families(other) == {"munit-1 + munit-2": ["munit-1", "munit-2"], "munit": ["munit"]}
+
+
+def test_numbers_over_seeds() -> None:
+    """A column for what any run has, the mean and deviation of a family's seeds; a family without it gets a dash."""
+
+    def compared(name: str, **values: float | None) -> compare.Compared:
+        numbers = {k: None if v is None else {"value": v, "interval": [None, None]} for k, v in values.items()}
+        costs = dict.fromkeys(("parameters_million", "gflop", "gflop_of_ten", "iterations", "training_seconds"), 1.0)
+        result = {"to": {"b": numbers}, "both": {}}
+        return compare.Compared(name, name.rpartition("-")[0], result, costs | {"seconds_of_ten": 1.0}, {})
+
+    runs = [compared("full-0", fid=0.5, kid=0.1), compared("full-1", fid=0.7, kid=0.2), compared("no-dc-0", fid=None)]
+    assert seeds.over_seeds([c.result for c in runs])["b"]["fid"] == {
+        "mean": pytest.approx(0.6),
+        "deviation": pytest.approx(0.02**0.5),
+        "lowest": 0.5,
+        "highest": 0.7,
+        "runs": 2,
+    }
+    lines = comparison_page.markdown(runs).splitlines()
+    assert lines[2] == "| runs | seeds | Frechet distance | KID x 1000 |"
+    assert lines[4] == "| full | 2 | 0.600 +- 0.141 | 150.00 +- 70.71 |"
+    assert lines[5] == "| no-dc | 1 | - | - |"
+    alone = [run for run in runs if run.name != "full-1"]
+    assert "over seeds" not in comparison_page.markdown(alone)
 
 
 def test_names_tell_runs_apart(tmp_path: Path) -> None:
