@@ -20,6 +20,7 @@ from drit.errors import DritError
 from drit.evaluate.probe import accuracy, train_probe
 from drit.flags import fail
 from drit.gallery import Number, Section, curves_svg, write_gallery
+from drit.machine import cores
 from drit.presets import preset
 from drit.sheets import save_sheet, sheet
 from drit.train import loop, setup
@@ -57,8 +58,11 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
             say(f"{run} is trained already; remove {out} to train anew.")
             finished = True
     else:
-        steps = min(config.steps, loop.affordable(config, seconds))
-        finished = loop.train(replace(config, steps=steps), run).finished
+        # networks as small as these may run slower on several cores than on one
+        affordable = {n: loop.affordable(replace(config, threads=n), seconds) for n in {1, cores()}}
+        threads = max(affordable, key=affordable.__getitem__)
+        steps = min(config.steps, affordable[threads])
+        finished = loop.train(replace(config, steps=steps, threads=threads), run).finished
     if not finished:
         raise KeyboardInterrupt
     minutes = (time.monotonic() - began) / 60

@@ -249,11 +249,18 @@ def test_instance_norm_sums_up_in_full_precision(
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("slope", [None, 0.0, 0.2])
 @pytest.mark.parametrize(("stride", "amount"), [(1, 1), (2, 1), (1, 3), (1, 5), (1, 0)])
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
 def test_a_convolution_that_activates_and_pads(
-    stride: int, amount: int, slope: float | None, layout: torch.memory_format
+    stride: int,
+    amount: int,
+    slope: float | None,
+    layout: torch.memory_format,
+    capability: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is done again for the gradients equals what the library would have kept; a map of 5 x 6 pixels is too small
-    to be reflected by 5."""
+    """What is done again for the gradients equals what the library would have kept, on processors of either kind; a
+    map of 5 x 6 pixels is too small to be reflected by 5."""
+    monkeypatch.setattr(blocks, "cpu_capability", lambda: capability)
     conv = Conv(3, 4, 3, stride, amount).double()
     x = torch.randn(2, 3, 5, 6, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     fast = conv(x, slope)
