@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from drit.commands import INTERRUPTED
+from drit.config import TrainConfig
 from drit.data.decode import from_tensor, to_tensor
 from drit.data.demo import make_demo
 from drit.data.folders import PictureSet, open_domain
@@ -28,7 +29,8 @@ from drit.train.log import read_metrics
 from drit.translate import Translator
 
 OUT = Path("demo")
-SECONDS = 250  # of training, on any machine: five minutes with a margin
+SECONDS = 250  # of training, unless a slow machine needs more for FEWEST iterations
+FEWEST = 500
 MEASURED = 200  # test pictures of each domain
 STYLES = 5  # random styles of each
 # What the README says to expect, from three seeds on two cores (docs/results.md)
@@ -58,11 +60,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
             say(f"{run} is trained already; remove {out} to train anew.")
             finished = True
     else:
-        # networks as small as these may run slower on several cores than on one
-        affordable = {n: loop.affordable(replace(config, threads=n), seconds) for n in {1, cores()}}
-        threads = max(affordable, key=affordable.__getitem__)
-        steps = min(config.steps, affordable[threads])
-        finished = loop.train(replace(config, steps=steps, threads=threads), run).finished
+        finished = loop.train(within(config, seconds), run).finished
     if not finished:
         raise KeyboardInterrupt
     minutes = (time.monotonic() - began) / 60
@@ -72,6 +70,14 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
         say(f"  {result['words'][name]}: {result['shown'][name]} (expected {EXPECTED[name]})")
     say(f"Gallery: {result['page']} and {result['png']}")
     return result
+
+
+def within(config: TrainConfig, seconds: float) -> TrainConfig:
+    """`config` with as many iterations as this machine does in that time, or the fewest that show what is promised, on
+    one core or on all: networks as small as these may run slower on several."""
+    affordable = {n: loop.affordable(replace(config, threads=n), seconds) for n in sorted({1, cores()})}
+    threads = max(affordable, key=affordable.__getitem__)
+    return replace(config, threads=threads, steps=min(config.steps, max(FEWEST, affordable[threads])))
 
 
 def pictures(found: PictureSet, count: int) -> Tensor:

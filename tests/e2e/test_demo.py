@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from drit.demo import EXPECTED, SECONDS, demo
+from drit import demo
+from drit.demo import EXPECTED, FEWEST, SECONDS
+from drit.presets import preset
+from drit.train import loop
 
 
 def bounds(words: str) -> tuple[float, float]:
@@ -20,7 +23,7 @@ def bounds(words: str) -> tuple[float, float]:
 def test_demo(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend", reason="the demo's packages are not installed")
     torch.set_num_threads(2)
-    result = demo(tmp_path, seconds=SECONDS)
+    result = demo.demo(tmp_path, seconds=SECONDS)
     for name, words in EXPECTED.items():
         low, high = bounds(words)
         value = result[name] * (100 if name.startswith("read") else 1)
@@ -28,6 +31,20 @@ def test_demo(tmp_path: Path) -> None:
     page = Path(result["page"]).read_text(encoding="utf-8")
     assert page.count("data:image/png") == 6 and page.count("<svg") == 3
     assert Path(result["png"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("affordable", "threads", "steps"),
+    [({1: 600, 4: 700}, 4, 700), ({1: 700, 4: 600}, 1, 700), ({1: 60, 4: 90}, 4, FEWEST), ({1: 1, 4: 9999}, 4, 1200)],
+)
+def test_the_demo_takes_the_faster_number_of_threads(
+    affordable: dict[int, int], threads: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least the fewest iterations, at most those of the preset."""
+    monkeypatch.setattr(demo, "cores", lambda: 4)
+    monkeypatch.setattr(loop, "affordable", lambda config, seconds: affordable[config.threads])
+    config = demo.within(preset("demo"), SECONDS)
+    assert (config.threads, config.steps) == (threads, steps)
 
 
 def test_what_the_readme_promises_is_what_the_demo_expects() -> None:
