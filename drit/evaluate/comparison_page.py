@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,9 @@ def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
     if len(families) < len(found):
         yield from _over_seeds(families)
     for target in ("b", "a"):
-        numbers = {c.name: c.result["to"].get(target, {}) for c in found}
-        columns = [c for c in COLUMNS if any(n.get(c[0]) for n in numbers.values())]
-        if columns:
-            rows = [[name, *(_shown(n.get(key), f, d) for key, _, f, d in columns)] for name, n in numbers.items() if n]
-            yield f"To {target}", ["run", *(title for _, title, _, _ in columns)], rows
+        titles, cells = _lines({c.name: n for c in found if (n := c.result["to"].get(target))}, _shown)
+        if titles:
+            yield f"To {target}", ["run", *titles], [[name, *line] for name, line in cells.items()]
     guessed = {c.name: c.result["both"].get("domain_guessed") for c in found}
     if any(guessed.values()):
         rows = [[name, _shown(value, 100, 1)] for name, value in guessed.items()]
@@ -78,14 +76,17 @@ def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
 def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
     for target in ("b", "a"):
         numbers = {name: family["to"][target] for name, family in families.items() if target in family["to"]}
-        columns = [c for c in COLUMNS if any(c[0] in n for n in numbers.values())]
-        if columns:
-            rows = [
-                [name, str(len(families[name]["runs"])), *(_mean(n.get(key), f, d) for key, _, f, d in columns)]
-                for name, n in numbers.items()
-            ]
-            heads = ["runs", "seeds", *(title for _, title, _, _ in columns)]
-            yield f"To {target}, mean and deviation over seeds", heads, rows
+        titles, rows = _lines(numbers, _mean)
+        if titles:
+            counted = [[name, str(len(families[name]["runs"])), *cells] for name, cells in rows.items()]
+            yield f"To {target}, mean and deviation over seeds", ["runs", "seeds", *titles], counted
+
+
+def _lines(numbers: dict[str, Any], shown: Callable[[Any, float, int], str]) -> tuple[Row, dict[str, Row]]:
+    """Titles of the columns that anything has a number for, and the cells of each row."""
+    columns = [c for c in COLUMNS if any(n.get(c[0]) for n in numbers.values())]
+    rows = {name: [shown(n.get(key), f, d) for key, _, f, d in columns] for name, n in numbers.items()}
+    return [title for _, title, _, _ in columns], rows
 
 
 def _mean(found: dict[str, Any] | None, factor: float, digits: int) -> str:
