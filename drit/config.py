@@ -8,6 +8,7 @@ This module imports no torch, so that `--help` and wrong flags answer at once.
 from __future__ import annotations
 
 import dataclasses
+import math
 import string
 import types
 import typing
@@ -17,21 +18,28 @@ from typing import Any, Literal, TypeVar
 from drit.errors import UsageError, nearest
 
 T = TypeVar("T")
+Gan = Literal["logistic", "least_squares"]  # kinds of domain adversarial losses
+LEAST_CROP = 16  # pixels: what encoders and discriminators of the usual depth can still halve
+MOST_SEED = 10**12  # of a seed, with room for seeds that are made of it
 
 # Methods that settings below mean something to.
 _DRIT = "drit drit++"
 _CYCLES = "cyclegan cyclegan-noise cycle-bicycle"
-_UNETS = "pix2pix bicyclegan cycle-bicycle"
+_BICYCLES = "bicyclegan cycle-bicycle"
+_UNETS = f"pix2pix {_BICYCLES}"
+_STYLES = f"{_DRIT} munit {_BICYCLES}"  # with an encoder for them
+_CONTENTS = f"{_DRIT} unit munit"  # with an encoder of its own for content
 
 
-def setting(default: T, help: str, only: str = "") -> T:
+def setting(default: T, help: str, only: str = "", within: str = "[0, inf)") -> T:
     """A dataclass field with its default and the help text that the command line shows.
 
-    only: the methods that it means something to, by name, separated by spaces; empty: most of them. The command line
-    refuses it for others.
+    only: the methods that it means something to, by name, separated by spaces; empty: all of them. The command line
+    refuses it for others. within: the interval that a number must lie in.
     """
     names = tuple(only.split())
-    return field(default=default, metadata={"help": help + (f" ({', '.join(names)})" if names else ""), "only": names})
+    shown = help + (f" ({', '.join(names)})" if names else "")
+    return field(default=default, metadata={"help": shown, "only": names, "within": within})
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,9 @@ class DataConfig:
     resize_mode: Literal["short_side", "square"] = setting(
         "short_side", "'short_side' keeps the aspect ratio; 'square' ignores it (the published program)"
     )
-    crop: int = setting(216, "side of the random square crop that training sees, in pixels")
+    crop: int = setting(
+        216, "side of the random square crop that training sees, in pixels", within=f"[{LEAST_CROP}, inf)"
+    )
     flip: bool = setting(True, "mirror half of the crops left to right (switch off for text and digits)")
     channels_a: int = setting(
         0, "channels of domain a, or of all of data.domains (1 grey, 3 colour, ...); 0: as the files are"
@@ -60,7 +70,9 @@ class DataConfig:
     )
     cache: bool = setting(True, "keep decoded pictures in memory when all of them fit in a quarter of it")
     workers: int = setting(
-        -1, "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core"
+        -1,
+        "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core",
+        within="[-1, inf)",
     )
     max_unreadable: int = setting(
         10, "how many unreadable files (or pictures without a partner) are named and skipped before the run stops"
@@ -88,28 +100,52 @@ class NetworkConfig:
         "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)",
         only=_DRIT,
     )
-    style_dim: int = setting(8, "numbers in an attribute code")
+    style_dim: int = setting(8, "numbers in an attribute code", only=f"{_STYLES} cyclegan-noise")
     width: int = setting(
-        64, "channels after the first layer of the content encoder; the content code has width x 2^downsamplings"
+        64,
+        "channels after the first layer of the content encoder; the content code has width x 2^downsamplings",
+        within="[1, inf)",
     )
-    downsamplings: int = setting(2, "halvings of the picture on the way to the content code")
-    content_blocks: int = setting(3, "residual blocks of each domain's own part of the content encoder")
+    downsamplings: int = setting(
+        2,
+        "halvings of the picture on the way to the content code",
+        only=f"{_CONTENTS} {_CYCLES} pix2pix",
+        within="[1, 5]",
+    )
+    content_blocks: int = setting(3, "residual blocks of each domain's own part of the content encoder", only=_CONTENTS)
     shared_blocks: int = setting(
-        1, "residual blocks shared by the two domains at the end of the content encoder (and start of the generator)"
+        1,
+        "residual blocks shared by the two domains at the end of the content encoder (and start of the generator)",
+        only=_CONTENTS,
     )
     generator_blocks: int = setting(
-        3, "residual blocks of the concatenating generator (the feature-wise one has one more)"
+        3,
+        "residual blocks of the concatenating generator (the feature-wise one has one more)",
+        only=f"{_CONTENTS} {_CYCLES} pix2pix",
     )
     share_feature_layer: bool = setting(
         True,
         "the feature-wise generators share their first layer, as in the paper (the published program shares none)",
         only=_DRIT,
     )
-    attribute_width: int = setting(64, "channels after the first layer of the attribute encoder")
-    attribute_blocks: int = setting(3, "halving blocks of the attribute encoder after its first layer")
-    discriminator_width: int = setting(64, "channels after the first layer of a domain discriminator")
-    discriminator_layers: int = setting(4, "halving layers of a domain discriminator")
-    discriminator_scales: int = setting(3, "picture scales that a domain discriminator looks at")
+    attribute_width: int = setting(
+        64, "channels after the first layer of the attribute encoder", only=_STYLES, within="[1, inf)"
+    )
+    attribute_blocks: int = setting(
+        3, "halving blocks of the attribute encoder after its first layer", only=_STYLES, within="[1, inf)"
+    )
+    discriminator_width: int = setting(
+        64, "channels after the first layer of a domain discriminator", within="[1, inf)"
+    )
+    discriminator_layers: int = setting(
+        4,
+        "halving layers of a domain discriminator",
+        only=f"{_CONTENTS} {_CYCLES} pix2pix bicyclegan",
+        within="[1, inf)",
+    )
+    discriminator_scales: int = setting(
+        3, "picture scales that a domain discriminator looks at", only=f"{_CONTENTS} {_BICYCLES}", within="[1, inf)"
+    )
     spectral_norm: bool = setting(
         False, "spectral normalisation of the domain discriminators", only=f"{_DRIT} unit munit"
     )
@@ -120,15 +156,17 @@ class NetworkConfig:
         "published",
         "initial weights: 'published' (as in the method's own program) or 'scaled' (He's deviation in attribute "
         "encoders and domain discriminators, which have no normalisation; generators that start by enlarging smoothly)",
+        only=f"{_CONTENTS} {_CYCLES} pix2pix bicyclegan",
     )
     discriminator_norm: Literal["none", "instance", "batch"] = setting(
         "none",
         "normalisation of patch discriminators; 'batch': of each picture, with gain and bias, as in a batch of one",
+        only=f"{_CYCLES} pix2pix bicyclegan",
     )
     backbone: Literal["unet", "resnet"] = setting(
         "unet", "generator: a U-Net, or the residual network of CycleGAN", only="pix2pix"
     )
-    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only=_UNETS)
+    dropout: float = setting(0.0, "dropout rate in the U-Net, in training only", only=_UNETS, within="[0, 1)")
     unet_levels: int = setting(
         0,
         "halvings of a U-Net, 6 for U-Net-64 to 9 for U-Net-512; 0: as many as the crop allows",
@@ -139,7 +177,7 @@ class NetworkConfig:
         "the code goes into every layer on the way down of a U-Net; no: into the first alone",
         only="bicyclegan cycle-bicycle",
     )
-    categories: int = setting(10, "values of the categorical code", only="infogan")
+    categories: int = setting(10, "values of the categorical code", only="infogan", within="[2, inf)")
     continuous: int = setting(2, "continuous codes, each uniform in [-1, 1]", only="infogan")
     noise_dim: int = setting(62, "numbers of noise beside the codes", only="infogan")
 
@@ -152,11 +190,15 @@ class LossWeights:
         1.0, "content adversarial loss: hides the domain in the content code", only=_DRIT
     )
     domain_adversarial: float = setting(1.0, "domain adversarial loss of exemplar and random outputs")
-    cross_cycle: float = setting(10.0, "cross-cycle consistency, L1")
-    self_reconstruction: float = setting(10.0, "self-reconstruction, L1")
-    kl: float = setting(0.01, "KL divergence of the attribute posterior from N(0, I)")
-    latent_regression: float = setting(10.0, "L1 between a random attribute and the one recovered from its output")
-    gan: Literal["logistic", "least_squares"] = setting("logistic", "kind of the domain adversarial loss")
+    cross_cycle: float = setting(10.0, "cross-cycle consistency, L1", only=f"{_CONTENTS} {_CYCLES}")
+    self_reconstruction: float = setting(10.0, "self-reconstruction, L1", only=_CONTENTS)
+    kl: float = setting(0.01, "KL divergence of the attribute posterior from N(0, I)", only=f"{_DRIT} unit {_BICYCLES}")
+    latent_regression: float = setting(
+        10.0, "L1 between a random attribute and the one recovered from its output", only=_STYLES
+    )
+    gan: Gan = setting(
+        "logistic", "kind of the domain adversarial loss", only=f"{_CYCLES} unit munit pix2pix bicyclegan"
+    )
     identity: float = setting(
         0.0,
         "L1 between a picture and what the generator of its own domain makes of it",
@@ -178,6 +220,17 @@ class LossWeights:
     )
     mutual_information_continuous: float = setting(0.0, "the same of the continuous codes", only="infogan")
 
+    def of(self, term: str) -> float:
+        """The weight of a term of an objective: of the setting that its name begins with, before the domain or which
+        pictures it is of (`kl_fake_a`, `domain_adversarial_random`)."""
+        names = [f.name for f in dataclasses.fields(self) if f"{term}_".startswith(f"{f.name}_")]
+        return float(getattr(self, max(names, key=len)))
+
+    def all_off(self, method: str) -> bool:
+        """Whether no term of the method has a weight."""
+        numbers = [f.name for f in dataclasses.fields(self) if isinstance(f.default, float)]
+        return not any(getattr(self, name) for name in numbers if concerns(LossWeights, name, method))
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -185,25 +238,24 @@ class OptimConfig:
 
     lr: float = setting(1e-4, "Adam learning rate")
     content_discriminator_lr: float = setting(4e-5, "Adam learning rate of the content discriminator", only=_DRIT)
-    beta1: float = setting(0.5, "Adam's first beta")
-    beta2: float = setting(0.999, "Adam's second beta")
+    beta1: float = setting(0.5, "Adam's first beta", within="[0, 1)")
+    beta2: float = setting(0.999, "Adam's second beta", within="[0, 1)")
     weight_decay: float = setting(1e-4, "L2 penalty, added to the gradient")
     warmup: int = setting(0, "iterations over which the learning rates rise from 0")
     decay_from: float = setting(
-        0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never"
+        0.5, "share of the iterations after which the learning rates fall linearly to 0; 1: never", within="[0, 1]"
     )
     halve_every: int = setting(0, "iterations after which the learning rates are halved, again and again; 0: never")
     content_discriminator_steps: int = setting(
-        3, "updates of the content discriminator for one of everything else (each on a batch of its own)", only=_DRIT
+        3,
+        "updates of the content discriminator for one of everything else (each on a batch of its own)",
+        only=_DRIT,
+        within="[1, inf)",
     )
     content_discriminator_clip: float = setting(
         5.0, "largest gradient norm of the content discriminator; 0: no limit", only=_DRIT
     )
-    clip: float = setting(
-        0.0,
-        "largest gradient norm of the encoders and generators together; 0: no limit",
-        only=f"{_DRIT} {_CYCLES} unit munit",
-    )
+    clip: float = setting(0.0, "largest gradient norm of the encoders and generators together; 0: no limit")
     split_batch: bool = setting(
         False,
         "the published batch: one half is encoded, the other half only serves as real pictures for random outputs",
@@ -221,22 +273,25 @@ class OptimConfig:
     )
     pool: int = setting(0, "older outputs that discriminators also see; 0: none", only=_CYCLES)
     pairing_share: float = setting(
-        0.5, "share of the iterations in which the CycleGAN learns that makes the pairs", only="cycle-bicycle"
+        0.5,
+        "share of the iterations in which the CycleGAN learns that makes the pairs",
+        only="cycle-bicycle",
+        within="(0, 1)",
     )
-    ema: float = setting(0.0, "decay of the moving average of weights that translation uses; 0: none")
+    ema: float = setting(0.0, "decay of the moving average of weights that translation uses; 0: none", within="[0, 1)")
 
 
 @dataclass(frozen=True)
 class LogConfig:
     """What a run writes, and how often (counted in iterations)."""
 
-    metrics_every: int = setting(10, "iterations between lines of metrics.jsonl and TensorBoard")
+    metrics_every: int = setting(10, "iterations between lines of metrics.jsonl and TensorBoard", within="[1, inf)")
     sample_every: int = setting(1000, "iterations between sample sheets; 0: none")
     watch_every: int = setting(
         200, "iterations between looks at a few fixed pictures: diversity, content probe, warnings; 0: none"
     )
-    checkpoint_every: int = setting(1000, "iterations between checkpoints")
-    keep: int = setting(3, "newest checkpoints kept")
+    checkpoint_every: int = setting(1000, "iterations between checkpoints", within="[1, inf)")
+    keep: int = setting(3, "newest checkpoints kept", within="[1, inf)")
     keep_every: int = setting(0, "checkpoints at multiples of this many iterations are kept for good; 0: none")
     tensorboard: bool = setting(True, "write TensorBoard events beside metrics.jsonl")
 
@@ -247,16 +302,21 @@ class TrainConfig:
 
     method: str = setting("drit", "the method to train; `drit methods` lists them")
     preset: str = setting("default", "settings to start from: default, paper, official, quick, digits or demo")
-    steps: int = setting(100_000, "iterations: one update of everything (with its content discriminator updates)")
-    batch: int = setting(4, "pictures of each domain in a batch")
-    seed: int = setting(0, "seed of weights, data order, crops and noise")
+    steps: int = setting(
+        100_000, "iterations: one update of everything (with its content discriminator updates)", within="[1, inf)"
+    )
+    batch: int = setting(4, "pictures of each domain in a batch", within="[1, inf)")
+    seed: int = setting(0, "seed of weights, data order, crops and noise", within=f"[0, {MOST_SEED}]")
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "arithmetic of the convolutions; auto: bfloat16 where the processor has units for it"
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
     threads: int = setting(0, "CPU threads; 0: all cores")
     accumulate: int = setting(
-        1, "parts that a batch is worked through in, one after another: less memory, the same gradients, slower"
+        1,
+        "parts that a batch is worked through in, one after another: less memory, slower; the same gradients, but for "
+        "what a part has of its own (mode seeking's ratio, infogan's statistics, steps of spectral normalisation)",
+        within="[1, inf)",
     )
     recompute: bool = setting(
         False, "keep only what goes into each network and compute its layers again for the gradients: a third slower"
@@ -311,6 +371,36 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise UsageError(f"Setting '{path}' is {value!r}; it must be of type {hint.__name__}.")
     return value
+
+
+def methods_of(cls: type, name: str) -> tuple[str, ...]:
+    """The methods that the setting `name` of a group (its class) means something to; none: all."""
+    only: tuple[str, ...] = next(f for f in dataclasses.fields(cls) if f.name == name).metadata["only"]
+    return only
+
+
+def concerns(cls: type, name: str, method: str) -> bool:
+    """Whether the setting `name` of a group (its class) means something to a method."""
+    return method in (methods_of(cls, name) or (method,))
+
+
+def check_ranges(config: Any, where: str = "") -> None:
+    """Raises UsageError for a number that lies outside what its setting allows."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            check_ranges(value, f"{where}{f.name}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            interval: str = f.metadata["within"]
+            least, most = (float(end) for end in interval[1:-1].split(","))
+            above = value >= least if interval[0] == "[" else value > least
+            below = value <= most if interval[-1] == "]" else value < most
+            if not (above and below):
+                name = f"{where}{f.name}".replace("_", "-")
+                wanted = f"{'at least' if interval[0] == '[' else 'more than'} {least:g}"
+                if math.isfinite(most):
+                    wanted += f" and {'at most' if interval[-1] == ']' else 'less than'} {most:g}"
+                raise UsageError(f"--{name} is {value}: it must be {wanted}.")
 
 
 def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:

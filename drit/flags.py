@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import typing
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from drit.config import TrainConfig, from_dict, to_dict
+from drit.config import MOST_SEED, TrainConfig, concerns, from_dict, methods_of, to_dict
 from drit.errors import UsageError, nearest
 from drit.presets import preset
 
@@ -25,7 +26,9 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False} | options)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[0].upper()}{message[1:]}. Help: {self.prog} --help")
+        choice = re.match(r"argument [^:]+: invalid choice: '(.+)' \(choose from (.+)\)", message)
+        hint = nearest(choice[1], re.findall(r"[\w+-]+", choice[2])) if choice else ""
+        raise UsageError(f"{message[0].upper()}{message[1:]}.{hint} Help: {self.prog} --help")
 
     def parse_all(self, arguments: list[str] | None) -> argparse.Namespace:
         """Parse everything. Raises UsageError for an unknown flag, with the nearest one."""
@@ -38,6 +41,22 @@ class Parser(argparse.ArgumentParser):
                 f"Help: {getattr(values, 'parser', self).prog} --help"
             )
         return values
+
+
+def seed(text: str) -> int:
+    """The number of a flag that takes a seed."""
+    return _between(text, 0, MOST_SEED)
+
+
+def threads(text: str) -> int:
+    """The number of a flag that takes a count of threads; 0: all cores."""
+    return _between(text, 0, 4096)
+
+
+def _between(text: str, least: int, most: int) -> int:
+    if not text.lstrip("-").isdigit() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
+    return int(text)
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: type = TrainConfig, prefix: str = "") -> None:
@@ -96,7 +115,8 @@ def settings(values: argparse.Namespace, recorded: TrainConfig | None = None) ->
     if recorded is not None:
         base = recorded
     else:
-        base = preset(chosen.get("preset", "default"), chosen.get("method", given.get("method", "drit")))
+        method = chosen.get("method", from_dict(TrainConfig, {"method": given.get("method", "drit")}).method)
+        base = preset(chosen.get("preset", "default"), method)
     nested = to_dict(base)
     _merge(nested, given)
     _refuse_foreign(chosen, chosen.get("method", nested["method"]))
@@ -116,11 +136,10 @@ def _refuse_foreign(chosen: dict[str, Any], method: str) -> None:
         *parents, name = path.split(".")
         for parent in parents:
             cls = typing.get_type_hints(cls)[parent]
-        only = next(f for f in dataclasses.fields(cls) if f.name == name).metadata["only"]
-        if only and method not in only:
+        if not concerns(cls, name, method):
             raise UsageError(
                 f"--{path.replace('_', '-')} means nothing to the method {method}: it is a setting of "
-                f"{', '.join(only)}. Leave it out, or choose one of these with --method."
+                f"{', '.join(methods_of(cls, name))}. Leave it out, or choose one of these with --method."
             )
 
 

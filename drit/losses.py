@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drit.config import Gan
 from drit.precision import full
 
 
@@ -43,7 +43,7 @@ def least_squares(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
     return torch.stack([(full(m) - target).square().mean() for m in maps]).sum()
 
 
-def gan(kind: Literal["logistic", "least_squares"]) -> Callable[[Tensor | Sequence[Tensor], float], Tensor]:
+def gan(kind: Gan) -> Callable[[Tensor | Sequence[Tensor], float], Tensor]:
     """The loss of discriminator logits against a target that the setting `loss.gan` names."""
     return least_squares if kind == "least_squares" else adversarial
 
@@ -51,7 +51,7 @@ def gan(kind: Literal["logistic", "least_squares"]) -> Callable[[Tensor | Sequen
 def discrimination(
     real: Tensor | Sequence[Tensor],
     fake: Tensor | Sequence[Tensor],
-    kind: Literal["logistic", "least_squares"] = "logistic",
+    kind: Gan = "logistic",
 ) -> Tensor:
     """Domain adversarial loss as a domain discriminator sees it: real to 1, fake to 0 (Goodfellow et al., 1406.2661).
 
@@ -61,7 +61,7 @@ def discrimination(
     return gan(kind)(real, 1.0) + gan(kind)(fake, 0.0)
 
 
-def at_chance(kind: Literal["logistic", "least_squares"] = "logistic") -> float:
+def at_chance(kind: Gan = "logistic") -> float:
     """`discrimination` of one scale by a discriminator that cannot tell, D = 1/2; the generators' loss is half of it.
 
     logistic: 2 log 2 = 1.386. least squares: 2 (1/2)^2 = 0.5.

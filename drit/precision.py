@@ -21,7 +21,13 @@ def full_precision(x: Tensor) -> torch.autocast:
 
 
 def choose(precision: str, device: torch.device) -> torch.dtype:
-    """The type for convolutions: `auto` takes bfloat16 where the processor computes in it, else float32."""
+    """The type for convolutions: `auto` takes bfloat16 where the processor computes in it, else float32.
+
+    A "float32" that was asked for is exact: the library, for the process, no longer takes 10 bits of mantissa for it
+    (TF32) in convolutions and products on a GPU.
+    """
+    if precision == "float32":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":

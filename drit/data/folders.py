@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from drit.config import DataConfig
+from drit.config import LEAST_CROP, DataConfig
 from drit.data.decode import SUFFIXES, convert_channels, decode, probe
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
@@ -47,6 +47,12 @@ def array_file(path: str) -> tuple[Path, str] | None:
         return Path(path), ""
     file, dots, key = path.rpartition(".npz:")
     return (Path(f"{file}.npz"), key) if dots else None
+
+
+def source_name(path: str) -> str:
+    """What a domain is called by: the name of its folder, or of its array file without the suffix."""
+    named = array_file(path)
+    return named[0].stem if named else Path(path).name
 
 
 class PictureSet:
@@ -342,9 +348,10 @@ def _check_size(name: str, height: int, width: int, config: DataConfig) -> None:
     h, w = resized_shape(height, width, config.resize, config.resize_mode)
     if min(h, w) < config.crop:
         resized = f", {w} x {h} after --data.resize {config.resize}" if config.resize else ""
+        smaller = f"--data.crop {min(h, w)} or less, or " if min(h, w) >= LEAST_CROP else ""
         raise DataError(
             f"{name} is {width} x {height} pixels{resized}: smaller than the crop of {config.crop}. "
-            f"Set --data.crop {min(h, w)} or less, or --data.resize {config.crop} or more."
+            f"Set {smaller}--data.resize {config.crop} or more."
         )
 
 

@@ -202,6 +202,18 @@ class Method(nn.Module, ABC):
         """Attribute code (posterior mean) of pictures of `domain`: (N, S); of methods that take a style from one."""
         raise NotImplementedError(f"{type(self).__name__} takes no style from a picture.")
 
+    def own_style(self, x: Tensor, domain: str) -> Tensor:
+        """What pictures of `domain` (N, C, H, W) are made again with: their attribute code (N, S); without styles
+        nothing, (N, 0)."""
+        return self.style(x, domain) if self.capabilities.style_dim else x.new_zeros(len(x), 0)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it can make pictures of every domain again from their own codes."""
+        able = self.capabilities
+        both = len(able.directions) > 1 and (able.exemplar or not able.style_dim)
+        return self.shared_content and both
+
     def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
         return torch.randn(count, self.capabilities.style_dim, generator=generator)

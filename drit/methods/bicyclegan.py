@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.config import LossWeights, NetworkConfig, TrainConfig
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.pix2pix import check_levels
 from drit.networks.blocks import INITIAL_DEVIATION, draw_weights, k_major
@@ -46,9 +46,11 @@ class BicycleGAN(Method):
     paired = True
     inference = ("encoder", "generator")
 
-    def __init__(self, network: NetworkConfig, loss: LossWeights, channels: dict[str, int], crop: int) -> None:
+    def __init__(
+        self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int], crop: int
+    ) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss, self.optim = loss, optim
         self.channels = channels
         self.capabilities = Capabilities(multimodal=True, exemplar=True, directions=("b",), style_dim=network.style_dim)
         n, scaled, b = network, network.init == "scaled", channels["b"]
@@ -69,7 +71,7 @@ class BicycleGAN(Method):
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> BicycleGAN:
-        return cls(config.network, config.loss, channels, config.data.crop)
+        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
 
     @classmethod
     def check(cls, config: TrainConfig) -> None:
@@ -143,8 +145,8 @@ class BicycleGAN(Method):
             terms["kl"] = losses.kl_to_normal(out.mean, out.log_variance)
         if w.latent_regression:
             terms["latent_regression"] = losses.latent_regression(self._recovered(out.random), styles)
-        weights = {term: float(getattr(w, term.removesuffix("_random"))) for term in terms}
-        return Update("generators", ("encoder", "generator"), terms, weights)
+        weights = {term: w.of(term) for term in terms}
+        return Update("generators", ("encoder", "generator"), terms, weights, self.optim.clip or None)
 
     def _recovered(self, made: Tensor) -> Tensor:
         """The code that E finds in a picture, with E fixed: moved by this, E and G would hide the code in the picture

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from drit.config import TrainConfig
-from drit.errors import UsageError
 from drit.methods.base import OTHER, Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.methods.bicyclegan import BicycleGAN
 from drit.methods.cyclegan import CycleGAN
@@ -56,11 +55,6 @@ class CycleBicycle(Method):
 
     @classmethod
     def check(cls, config: TrainConfig) -> None:
-        if not 0 < config.optim.pairing_share < 1:
-            raise UsageError(
-                f"--optim.pairing-share {config.optim.pairing_share:g} must lie between 0 and 1: the CycleGAN learns "
-                "first, the BicycleGANs in what is left."
-            )
         BicycleGAN.check(config)
 
     def training_state(self) -> dict[str, Tensor]:

@@ -87,9 +87,11 @@ class CycleGAN(Method):
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         x = next(batches)
         fake, terms = self._generate(x, noise)
-        weights = {name: float(getattr(self.loss, name[:-2])) for name in terms}
+        weights = {term: self.loss.of(term) for term in terms}
         yield Update("generators", ("generator",), terms, weights, self.optim.clip or None)
         del terms
+        if not self.loss.domain_adversarial:
+            return
         shown = {d: self.pools[d].query(made.detach(), noise) for d, made in fake.items()}
         judged = {}
         for d in x:
@@ -106,17 +108,21 @@ class CycleGAN(Method):
         identity = bool(w.identity) and len(set(self.channels.values())) == 1
         for d in x:
             inputs = [x[OTHER[d]], x[d]] if identity else [x[OTHER[d]]]
-            fake[d], *same = self._translate(torch.cat(inputs), d, noise).split(len(x[d]))
+            fake[d], *same = self._translate(inputs, d, noise)
             if same:
                 terms[f"identity_{d}"] = losses.reconstruction(same[0], x[d])
         for d in x:
-            logits = self.through(self.discriminator[d], fake[d])
-            terms[f"domain_adversarial_{d}"] = losses.gan(w.gan)(logits, 1.0)
-            back = self._translate(fake[OTHER[d]], d, noise)
-            terms[f"cross_cycle_{d}"] = losses.reconstruction(back, x[d])
+            if w.domain_adversarial:
+                logits = self.through(self.discriminator[d], fake[d])
+                terms[f"domain_adversarial_{d}"] = losses.gan(w.gan)(logits, 1.0)
+            if w.cross_cycle:
+                back = self._translate([fake[OTHER[d]]], d, noise)[0]
+                terms[f"cross_cycle_{d}"] = losses.reconstruction(back, x[d])
         return fake, terms
 
-    def _translate(self, x: Tensor, to: str, noise: Noise) -> Tensor:
-        size = self.capabilities.style_dim
-        style = noise.normal(len(x), size, like=x) if size else None
-        return self.run(self.generator[to], x, style)
+    def _translate(self, inputs: list[Tensor], to: str, noise: Noise) -> list[Tensor]:
+        """What the generator of `to` makes of several batches, in one pass; each has codes of its own."""
+        x, size = torch.cat(inputs), self.capabilities.style_dim
+        style = torch.cat([noise.normal(len(part), size, like=part) for part in inputs]) if size else None
+        made: list[Tensor] = list(self.run(self.generator[to], x, style).split([len(part) for part in inputs]))
+        return made

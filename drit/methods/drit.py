@@ -151,7 +151,7 @@ class DRIT(Method):
 
     def _update(self, name: str, networks: tuple[str, ...], terms: ByDomain, clip: float) -> Update:
         """An update whose weights come from the settings: term `cross_cycle_a` has the weight `cross_cycle`."""
-        weights = {term: float(getattr(self.loss, _setting_of(term))) for term in terms}
+        weights = {term: self.loss.of(term) for term in terms}
         return Update(name, networks, terms, weights, clip or None)
 
     def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
@@ -289,8 +289,3 @@ class DRIT(Method):
         encoder = self.attribute_encoder[domain]
         way = self.run if self.optim.latent_moves_attribute_encoder else self.through
         return way(encoder, x)[0]
-
-
-def _setting_of(term: str) -> str:
-    """`domain_adversarial_random_a` is weighted by `domain_adversarial`."""
-    return term.removesuffix("_a").removesuffix("_b").removesuffix("_random")

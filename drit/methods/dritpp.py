@@ -138,7 +138,7 @@ class DRITPP(Method):
             del content, posterior, out  # before they are made again
             content, posterior, randoms, out = self._forward(pictures, same_noise)
         terms = self._terms(pictures, content, posterior, randoms, out, noise)
-        weights = {term: float(getattr(w, term.removesuffix("_random"))) for term in terms}
+        weights = {term: w.of(term) for term in terms}
         yield Update("generators", self.inference, terms, weights, optim.clip or None)
 
     def _pairs(self, batch: Batch, noise: Noise) -> Pictures:

@@ -46,9 +46,11 @@ class InfoGAN(Method):
     domains = (1, 1)
     inference = ("generator",)
 
-    def __init__(self, network: NetworkConfig, loss: LossWeights, channels: dict[str, int], crop: int) -> None:
+    def __init__(
+        self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int], crop: int
+    ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss
+        self.network, self.loss, self.optim = network, loss, optim
         self.channels = channels
         self.stride = self.least = STRIDE
         self.capabilities = Capabilities(multimodal=True, exemplar=False, directions=(), style_dim=0)
@@ -59,18 +61,16 @@ class InfoGAN(Method):
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> InfoGAN:
-        return cls(config.network, config.loss, channels, config.data.crop)
+        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
 
     @classmethod
     def check(cls, config: TrainConfig) -> None:
-        n, crop = config.network, config.data.crop
+        crop = config.data.crop
         if crop % STRIDE or crop > LARGEST:
             raise UsageError(
                 f"--data.crop {crop} does not suit infogan: it draws pictures whose side is a multiple of {STRIDE}, "
                 f"at most {LARGEST} (28 for MNIST)."
             )
-        if n.categories < 2 or n.continuous < 0 or n.noise_dim < 0:
-            raise UsageError("--network.categories must be at least 2, --network.continuous and noise-dim at least 0.")
         if config.batch // config.accumulate < 2:
             raise UsageError("infogan normalises over the batch: --batch must be at least 2, in each part of it.")
 
@@ -93,7 +93,8 @@ class InfoGAN(Method):
         codes = self._draw_codes(len(real), noise, real)
         features = self.discriminator.features(self._generate(codes))
         adversarial = losses.adversarial(self.discriminator.judge(features), 1.0)
-        yield self._update("generators", ("generator",), adversarial, features, codes)
+        update = self._update("generators", ("generator",), adversarial, features, codes)
+        yield update._replace(max_grad_norm=self.optim.clip or None)
 
     def _update(
         self, name: str, networks: tuple[str, ...], adversarial: Tensor, features: Tensor, codes: Codes
@@ -104,14 +105,9 @@ class InfoGAN(Method):
             "domain_adversarial": adversarial,
             "mutual_information": losses.category_information(logits, codes.category),
         }
-        weights = {
-            "domain_adversarial": self.loss.domain_adversarial,
-            "mutual_information": self.loss.mutual_information,
-        }
         if self.network.continuous:
             terms["mutual_information_continuous"] = losses.continuous_information(mean, codes.continuous)
-            weights["mutual_information_continuous"] = self.loss.mutual_information_continuous
-        return Update(name, networks, terms, weights)
+        return Update(name, networks, terms, {term: self.loss.of(term) for term in terms})
 
     def _draw_codes(self, count: int, noise: Noise, like: Tensor) -> Codes:
         n = self.network

@@ -22,9 +22,10 @@ from drit import losses
 from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.unit import discriminators_update
 from drit.networks.adain import AdaINDecoder, kaiming
 from drit.networks.blocks import LayerNorm, zero_biases
-from drit.networks.discriminators import MultiScaleDiscriminator, by_batch
+from drit.networks.discriminators import MultiScaleDiscriminator
 from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
 from drit.precision import full
 
@@ -121,12 +122,12 @@ class MUNIT(Method):
         with torch.set_grad_enabled(not frugal):
             out = self._forward(pictures, noise)
         if self.loss.domain_adversarial:
-            yield self._discriminators_update(pictures, out)
+            yield discriminators_update(self, self.discriminator, pictures, out.fake, self.loss.gan)
         if frugal:
             del out  # before it is made again
             out = self._forward(pictures, same_noise)
         terms = self._terms(pictures, out)
-        weights = {term: float(getattr(self.loss, term[:-2])) for term in terms}  # less the domain
+        weights = {term: self.loss.of(term) for term in terms}
         yield Update("generators", self.inference, terms, weights, self.optim.clip or None)
 
     def _forward(self, pictures: ByDomain, noise: Noise) -> Outputs:
@@ -143,17 +144,6 @@ class MUNIT(Method):
 
     def _decode(self, content: Tensor, style: Tensor, domain: str) -> Tensor:
         return self.run(lambda c, s: self.render(self.prepare(c, domain), s, domain), content, style)
-
-    def _discriminators_update(self, pictures: ByDomain, out: Outputs) -> Update:
-        """Adversarial loss as the discriminators see it (equation 4): pictures to 1, translations to 0."""
-        terms = {}
-        for d in DOMAINS:
-            x = pictures[d]
-            maps = self.run(self.discriminator[d], torch.cat([x, out.fake[d].detach()]))
-            real, fake = by_batch(maps, [len(x), len(x)])
-            terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, self.loss.gan)
-        # alone in their step: a weight would only rescale the gradient
-        return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))
 
     def _terms(self, pictures: ByDomain, out: Outputs) -> ByDomain:
         """What encoders and decoders minimise (equation 5), for both domains."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from drit import losses
-from drit.config import LossWeights, NetworkConfig, TrainConfig
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.errors import UsageError
 from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.blocks import k_major, zero_biases
@@ -31,9 +31,11 @@ class Pix2Pix(Method):
     paired = True
     inference = ("generator",)
 
-    def __init__(self, network: NetworkConfig, loss: LossWeights, channels: dict[str, int], crop: int) -> None:
+    def __init__(
+        self, network: NetworkConfig, loss: LossWeights, optim: OptimConfig, channels: dict[str, int], crop: int
+    ) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss, self.optim = loss, optim
         self.channels = channels
         self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0)
         n, scaled = network, network.init == "scaled"
@@ -59,7 +61,7 @@ class Pix2Pix(Method):
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Pix2Pix:
-        return cls(config.network, config.loss, channels, config.data.crop)
+        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
 
     @classmethod
     def check(cls, config: TrainConfig) -> None:
@@ -98,7 +100,8 @@ class Pix2Pix(Method):
         pairs = torch.cat([torch.cat([x["a"], x["a"]]), torch.cat([x["b"], fake])], dim=1)
         real, made = self.run(self.discriminator, pairs).chunk(2)
         terms = {"domain_adversarial": losses.discrimination(real, made, self.loss.gan)}
-        return Update("discriminator", ("discriminator",), terms, {"domain_adversarial": 1.0})
+        # half: "we divide the objective by 2 while optimizing D" (section 3.3)
+        return Update("discriminator", ("discriminator",), terms, {"domain_adversarial": 0.5})
 
     def _generator_update(self, x: Batch, fake: Tensor) -> Update:
         """G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G), equation 4 (in the form -log D(x, G(x)), section 3.3)."""
@@ -108,7 +111,8 @@ class Pix2Pix(Method):
             terms["domain_adversarial"] = losses.gan(w.gan)(logits, 1.0)
         if w.paired:
             terms["paired"] = losses.reconstruction(fake, x["b"])
-        return Update("generator", ("generator",), terms, {name: float(getattr(w, name)) for name in terms})
+        weights = {term: w.of(term) for term in terms}
+        return Update("generator", ("generator",), terms, weights, self.optim.clip or None)
 
 
 def check_levels(config: TrainConfig) -> None:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig
+from drit.config import Gan, LossWeights, NetworkConfig, OptimConfig, TrainConfig
 from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Noise, Prepared, Update
 from drit.networks.blocks import k_major
 from drit.networks.discriminators import MultiScaleDiscriminator, by_batch
@@ -93,12 +93,12 @@ class UNIT(Method):
         with torch.set_grad_enabled(not frugal):
             out = self._forward(pictures, noise)
         if self.loss.domain_adversarial:
-            yield self._discriminators_update(pictures, out)
+            yield discriminators_update(self, self.discriminator, pictures, out.fake, self.loss.gan)
         if frugal:
             del out  # before it is made again
             out = self._forward(pictures, same_noise)
         terms = self._terms(pictures, out, noise)
-        weights = {term: float(getattr(self.loss, _setting_of(term))) for term in terms}
+        weights = {term: self.loss.of(term) for term in terms}
         yield Update("generators", self.inference, terms, weights, self.optim.clip or None)
 
     def _forward(self, pictures: ByDomain, noise: Noise) -> Outputs:
@@ -116,17 +116,6 @@ class UNIT(Method):
         deviation = self.network.content_noise
         code = {d: m + deviation * noise.normal(*m.shape, like=m).to(m.dtype) for d, m in mean.items()}
         return mean, code
-
-    def _discriminators_update(self, pictures: ByDomain, out: Outputs) -> Update:
-        """Adversarial loss as the discriminators see it (equations 5 and 6): pictures to 1, translations to 0."""
-        terms = {}
-        for d in DOMAINS:
-            x = pictures[d]
-            maps = self.run(self.discriminator[d], torch.cat([x, out.fake[d].detach()]))
-            real, fake = by_batch(maps, [len(x), len(x)])
-            terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, self.loss.gan)
-        # alone in their step: a weight would only rescale the gradient
-        return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))
 
     def _terms(self, pictures: ByDomain, out: Outputs, noise: Noise) -> ByDomain:
         """What encoders and generators minimise (equations 3 to 8), for both domains."""
@@ -150,7 +139,15 @@ class UNIT(Method):
         return terms
 
 
-def _setting_of(term: str) -> str:
-    """`kl_fake_a` is weighted by `kl`."""
-    name = term.removesuffix("_a").removesuffix("_b")
-    return "kl" if name == "kl_fake" else name
+def discriminators_update(
+    method: Method, discriminators: nn.ModuleDict, pictures: ByDomain, fakes: ByDomain, kind: Gan
+) -> Update:
+    """Adversarial loss as the discriminators of UNIT and MUNIT see it (UNIT, equations 5 and 6; MUNIT, equation 4):
+    pictures to 1, translations, from which no gradient passes on, to 0."""
+    terms = {}
+    for d, x in pictures.items():
+        maps = method.run(discriminators[d], torch.cat([x, fakes[d].detach()]))
+        real, fake = by_batch(maps, [len(x), len(x)])
+        terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake, kind)
+    # alone in their step: a weight would only rescale the gradient
+    return Update("discriminators", ("discriminator",), terms, dict.fromkeys(terms, 1.0))

@@ -192,5 +192,11 @@ def _misfit(checkpoint: Path, what: str, names: list[str]) -> str:
 
 
 def _instead(checkpoint: Path) -> str:
-    others = [p for p in checkpoints(checkpoint.parent.parent) if p != checkpoint]
-    return f"An earlier one is whole: {others[-1]}" if others else "There is no other checkpoint beside it."
+    """What to do when a checkpoint cannot be read."""
+    run = checkpoint.parent.parent
+    others = [p for p in checkpoints(run) if p != checkpoint]
+    if not others:
+        return "There is no other checkpoint beside it."
+    return (
+        f"There is another: {others[-1]}. Use that, or remove {checkpoint} to go on from it: drit train --resume {run}"
+    )

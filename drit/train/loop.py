@@ -42,7 +42,7 @@ from drit.train.step import Parts, gradients, make_optimizers
 from drit.train.watch import Watch
 
 # Settings that change nothing of the result, or that a resume is meant to change.
-FREE_TO_CHANGE = ("steps", "preset", "threads", "accumulate", "recompute", "log.", "data.workers", "data.cache")
+FREE_TO_CHANGE = ("steps", "preset", "threads", "recompute", "log.", "data.workers", "data.cache")
 SAMPLE_PICTURES = 4
 TIMED = 3  # iterations, at each end
 
@@ -64,6 +64,11 @@ def train(config: TrainConfig, out: Path, stop_after: int | None = None) -> Outc
     Raises UsageError when `out` holds something already, DataError for unusable pictures, DivergedError for NaN.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if (out / "config.json").is_file() and not files.checkpoints(out):
+            raise UsageError(
+                f"{out} is a run without a checkpoint: it ended before the first, or is at work. If nothing trains it, "
+                "remove the folder and give the command again."
+            )
         if (out / "config.json").is_file():
             raise UsageError(
                 f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out."
@@ -125,11 +130,13 @@ def affordable(config: TrainConfig, seconds: float, clock: Callable[[], float] =
         trainer.start_stream()
         for _ in range(2):
             trainer.iterate()
+        trainer.wait()
         began = clock()
         for step in (0, config.steps - TIMED):
             trainer.step = step
             for _ in range(TIMED):
                 trainer.iterate()
+        trainer.wait()
         each = (clock() - began) / (2 * TIMED)
     return max(50, int(seconds / each))
 
@@ -197,6 +204,10 @@ class Trainer:
         state = files.load_state(found)
         files.check_fit(self.method.state_dict(), weights, found)
         self.method.load_state_dict(weights)
+        if set(state.get("optimizers", {})) != set(self.optimizers):
+            raise CheckpointError(
+                f"{found}/state.pt is of another run: its optimizers are not those of '{self.config.method}'."
+            )
         if self.average:
             if average:
                 files.check_names(set(self.average), set(average), found)
@@ -239,7 +250,7 @@ class Trainer:
                         sums[name] = sums[name] + value if name in sums else value
                     counted += 1
                     self.seconds = time.monotonic() - began
-                    for name, why in [item for s in self.sets.values() for item in s.skipped.items()]:
+                    for name, why in [item for s in self.sets.values() for item in list(s.skipped.items())]:
                         if name not in told:
                             told.add(name)
                             bar.say(f"skipped: {why}")
@@ -335,11 +346,16 @@ class Trainer:
         if not bad:
             return
         whole = files.checkpoints(self.path)
-        good = f"The last good checkpoint is {whole[-1]}." if whole else "No checkpoint was written yet."
+        careful = f"--optim.lr {self.config.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)"
+        if whole:
+            advice = (
+                f"The last good checkpoint is {whole[-1]}. Go on from it more carefully: "
+                f"drit train --resume {self.path} --allow-changes {careful}."
+            )
+        else:
+            advice = f"No checkpoint was written yet: remove {self.path}, and start again with {careful}."
         raise DivergedError(
-            f"Training diverged near iteration {self.step}: {', '.join(bad[:4])} is not a finite number. {good} "
-            f"Go on from it more carefully: drit train --resume {self.path} --allow-changes --optim.lr "
-            f"{self.config.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)."
+            f"Training diverged near iteration {self.step}: {', '.join(bad[:4])} is not a finite number. {advice}"
         )
 
     def save(self) -> None:
@@ -400,6 +416,11 @@ class Trainer:
     def _place(self, weights: dict[str, Tensor]) -> None:
         for name, data in weights.items():
             self._used[name].data = data
+
+    def wait(self) -> None:
+        """Until a GPU has done what it was told to; a CPU has already."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def stop(self) -> None:
         """Finish the iteration at hand, save and return."""

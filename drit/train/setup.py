@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from drit import __version__
-from drit.config import TrainConfig, from_dict, to_dict
-from drit.data.folders import PictureSet, open_domain
+from drit.config import NetworkConfig, TrainConfig, check_ranges, concerns, from_dict, to_dict
+from drit.data.folders import PictureSet, open_domain, source_name
 from drit.data.pairs import align
 from drit.errors import CheckpointError, UsageError
 from drit.machine import processor
-from drit.methods import method_class
+from drit.methods import method_class, without_pairs
 from drit.train import checkpoint as files
 
 
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # the device "meta" gives nothing back
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
     return device
@@ -33,9 +33,11 @@ def choose_device(name: str) -> torch.device:
 
 def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
     """The domains of a configuration, checked. Raises DataError or UsageError for what cannot be trained on."""
+    check_ranges(config)
     method, data = method_class(config.method), config.data
     sources = data.sources()
     _check_count(config, sources)
+    _check_names(config, sources)
     sets = {d: open_domain(path, data, d) for d, path in sources.items()}
     if method.domains[1] > 2 and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
         most = max(s.channels for s in sets.values())
@@ -45,17 +47,20 @@ def open_sets(config: TrainConfig) -> dict[str, PictureSet]:
     for d, s in sets.items():
         other = seen.setdefault(s.fingerprint()["sha256"], d)
         if other != d:
-            raise UsageError(
-                f"Domains {other} and {d} are the same pictures: nothing to translate. "
-                f"Check --data.{other} and --data.{d}."
-            )
-    return align(sets, config.method) if method.paired else sets
+            flags = "--data.domains" if data.domains else f"--data.{other} and --data.{d}"
+            raise UsageError(f"Domains {other} and {d} are the same pictures: nothing to translate. Check {flags}.")
+    advice = f"To learn without pairs, choose one of {', '.join(without_pairs())} with --method."
+    return align(sets, config.method, advice) if method.paired else sets
 
 
 def _check_count(config: TrainConfig, sources: dict[str, str]) -> None:
     """Raises UsageError when the data settings do not name as many domains as the method takes."""
     method, data = method_class(config.method), config.data
     fewest, most = method.domains
+    given = [name for name in ("domains", "pairs") if getattr(data, name)]
+    given += [name for name in ("a", "b") if getattr(data, name)][: 1 if given else 0]
+    if len(given) > 1:
+        raise UsageError(f"--data.{given[0]} names all pictures: leave --data.{given[1]} out.")
     if data.pairs and not method.paired:
         raise UsageError(
             f"--data.pairs is for methods that learn from pairs; {config.method} does not. Give --data.a and --data.b."
@@ -76,11 +81,30 @@ def _check_count(config: TrainConfig, sources: dict[str, str]) -> None:
         raise UsageError(f"{config.method} learns from one set of pictures: leave --data.b out.")
 
 
+def _check_names(config: TrainConfig, sources: dict[str, str]) -> None:
+    """Raises UsageError where the name of a folder is the letter of another domain: --to could mean either."""
+    for d, path in sources.items():
+        name = source_name(path)
+        if name in sources and name != d and not config.data.pairs:
+            raise UsageError(
+                f"The pictures of domain {d} are called '{name}' ({path}), which is the letter of another domain: "
+                f"--to {name} could mean either. Give them as domain {name}, or rename them."
+            )
+
+
 def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
     """The configuration with what was left to be found out: channels as the files have them; checked values."""
-    if config.batch < 1 or config.steps < 1:
-        raise UsageError("--steps and --batch must be at least 1.")
-    if config.accumulate < 1 or config.batch % config.accumulate:
+    network = config.network
+    if not network.style_dim and concerns(NetworkConfig, "style_dim", config.method):
+        raise UsageError(f"--network.style-dim 0: {config.method} has styles, of at least 1 number.")
+    if config.loss.all_off(config.method):
+        raise UsageError(f"All weights of {config.method}'s losses are 0: there is nothing to learn. Set --loss.NAME.")
+    if config.recompute and network.spectral_norm:
+        raise UsageError(
+            "--recompute runs layers twice, and spectral normalisation goes a step further each time: leave out one of "
+            "them. --accumulate saves memory too."
+        )
+    if config.batch % config.accumulate:
         raise UsageError(
             f"--accumulate {config.accumulate} must divide the batch of {config.batch}: parts are of equal size."
         )
@@ -89,18 +113,13 @@ def settled(config: TrainConfig, sets: dict[str, PictureSet]) -> TrainConfig:
             "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, the "
             "other judged against."
         )
-    least = max(16, 1 << config.network.downsamplings)
-    if config.data.crop < least:
-        raise UsageError(f"--data.crop {config.data.crop} is too small: at least {least} pixels.")
-    halved = 1 << config.network.downsamplings
-    if config.data.crop % halved:
+    halved = 1 << network.downsamplings
+    if concerns(NetworkConfig, "downsamplings", config.method) and config.data.crop % halved:
         below, above = config.data.crop // halved * halved, -(-config.data.crop // halved) * halved
         raise UsageError(
-            f"--data.crop {config.data.crop} cannot be halved --network.downsamplings {config.network.downsamplings} "
-            f"times and doubled again: take {below} or {above}."
+            f"--data.crop {config.data.crop} cannot be halved --network.downsamplings {network.downsamplings} "
+            f"times and doubled again: take {f'{below} or ' if below else ''}{above}."
         )
-    if not 1 <= config.network.downsamplings <= 5:
-        raise UsageError("--network.downsamplings must be 1 to 5.")
     method_class(config.method).check(config)
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
     return replace(config, data=replace(config.data, channels_a=channels_a, channels_b=channels_b))

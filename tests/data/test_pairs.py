@@ -44,8 +44,30 @@ def test_what_cannot_be_paired_is_listed(tmp_path: Path) -> None:
         align(opened(), "pix2pix")
     for i in (2, 3):
         (b / f"00{i}.png").unlink()
-    with pytest.raises(DataError, match="no name is in every domain.*another method: drit methods"):
-        align(opened(), "pix2pix")
+    with pytest.raises(DataError, match="no name is in every domain.*choose one of munit"):
+        align(opened(), "pix2pix", "To learn without pairs, choose one of munit with --method.")
+
+
+def test_two_pictures_of_one_name_are_told(tmp_path: Path) -> None:
+    a, b = write_pictures(tmp_path / "a", 4, 3), write_pictures(tmp_path / "b", 4, 3)
+    cv2.imwrite(str(a / "001.jpg"), cv2.imread(str(a / "001.png")))
+    sets = align({d: open_domain(str(p), CONFIG, d) for d, p in (("a", a), ("b", b))}, "pix2pix")
+    assert len(sets["a"]) == len(sets["b"]) == 4 and Path(sets["a"].name(1)).name == "001.jpg"
+    (why,) = sets["a"].skipped.values()
+    assert "001.png has the name of another picture" in why
+
+
+def test_arrays_whose_labels_differ_are_no_pairs(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(6))
+    for labels, paired in (([0, 1, 2, 3, 5, 4], True), ([1, 0, 3, 2, 4, 5], False)):
+        np.savez(tmp_path / "b.npz", images=255 - images, labels=np.array(labels))
+        sets = {d: open_domain(str(tmp_path / f"{d}.npz"), CONFIG, d) for d in "ab"}
+        if paired:
+            assert len(align(sets, "pix2pix")["a"]) == 6
+        else:
+            with pytest.raises(DataError, match=r"in 67% of the places .* different labels: they are no pairs"):
+                align(sets, "pix2pix")
 
 
 def side_by_side(folder: Path, count: int) -> Path:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 from torch import Tensor
-from torch.autograd import backward
 
 from drit.methods.base import Batch, Method, Noise
+from drit.train.step import Parts, gradients
 
 
-def all_gradients(method: Method, batch: Batch, parts: int) -> dict[str, Tensor]:
+def all_gradients(method: Method, batch: Batch, parts: int, step: int = 7) -> dict[str, Tensor]:
     """Gradients of every update with respect to the networks it moves, the batch worked through in `parts`."""
-    cut = [{d: x.chunk(parts)[k] for d, x in batch.items()} for k in range(parts)]
-    turns = [method.updates(iter([cut[k]]), 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
-    found = {}
-    for updates in zip(*turns, strict=True):
-        named = {f"{n}.{k}": p for n in updates[0].networks for k, p in getattr(method, n).named_parameters()}
-        for p in named.values():
-            p.grad = None
-        for update in updates:
-            backward(update.total() / parts, inputs=list(named.values()))
-        found |= {f"{updates[0].name}/{k}": p.grad for k, p in named.items() if p.grad is not None}
-    return found
+    batches = Parts(itertools.repeat(batch), parts)
+    turns = [method.updates(batches.of(k), step, Noise(0, step, k, parts), frugal=parts > 1) for k in range(parts)]
+    found: dict[str, Tensor] = {}
+    for update in itertools.count():
+        done = gradients(method, turns, {}, contextlib.nullcontext)
+        if done is None:
+            return found
+        named = {f"{n}.{k}": p.grad for n in done[0] for k, p in getattr(method, n).named_parameters()}
+        found |= {f"{update}/{k}": grad.clone() for k, grad in named.items() if grad is not None}
+    raise AssertionError
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], limit: float = 1e-12) -> None:

@@ -4,17 +4,20 @@ bit-exactly, and serves every command. A new method is one file and one line: `t
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from drit import cli, presets
-from drit.config import TrainConfig
+from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig, concerns
 from drit.data.decode import decode, encode
-from drit.methods import METHODS, method_class
+from drit.methods import METHODS, method_class, with_exemplars, with_styles
 from drit.methods.base import Method, Noise
 from drit.train import checkpoint as files
 from drit.train import loop
@@ -22,6 +25,7 @@ from drit.train.memory import predict
 from drit.train.setup import open_sets, settled
 from drit.translate import Translator
 from tests.conftest import tiny, write_pictures
+from tests.methods.gradients import all_gradients, assert_close
 from tests.train.test_resume import same
 
 NAMES = [*METHODS, "toy"]
@@ -77,6 +81,7 @@ def batches(method: Method, count: int = 2) -> Iterator[dict[str, torch.Tensor]]
 @pytest.mark.parametrize("name", NAMES)
 def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, Path]) -> None:
     config = case(name, pictures)
+    config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, clip=3.0))
     method = built(config)
     names = {n for n, child in method.named_children() if any(True for _ in child.parameters())}
     assert set(method.inference) <= names
@@ -85,6 +90,7 @@ def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, 
     for step in (0, config.steps - 1):  # methods in stages move other networks later
         for update in method.updates(batches(method), step, Noise(0, step)):
             assert set(update.networks) <= names
+            assert update.max_grad_norm == 3.0 or not {*update.networks} & {*method.inference, "cycle_generator"}
             assert set(update.losses) == set(update.weights)
             assert all(term.dim() == 0 and torch.isfinite(term) for term in update.losses.values())
             expected = sum(update.weights[n] * float(t.detach()) for n, t in update.losses.items())
@@ -138,12 +144,64 @@ def test_every_method_resumes_bit_exactly(name: str, pictures: dict[str, Path], 
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("less", [{"recompute": True}, {"accumulate": 2}])
-def test_every_method_trains_in_less_memory(
-    name: str, less: dict[str, object], pictures: dict[str, Path], tmp_path: Path
+@pytest.mark.parametrize("parts", [1, 2])
+def test_less_memory_gives_the_same_gradients(name: str, parts: int, pictures: dict[str, Path]) -> None:
+    """With layers computed again, and with a batch in two parts; by the loop's own functions.
+
+    But for what a part has of its own: mode seeking, dropout, and the statistics of InfoGAN's batches.
+    """
+    config = case(name, pictures)
+    config = dataclasses.replace(
+        config,
+        network=dataclasses.replace(config.network, dropout=0.0),
+        loss=dataclasses.replace(config.loss, mode_seeking=0.0),
+        optim=dataclasses.replace(config.optim, pool=0),
+    )
+    method = built(config).double()
+    x = {d: t.double() for d, t in next(batches(method, 4)).items()}
+    for step in (0, config.steps - 1):  # of each stage
+        method.recompute = False
+        expected = all_gradients(method, x, 1, step)
+        method.recompute = parts == 1
+        if parts == 1 or name != "infogan":
+            assert_close(all_gradients(method, x, parts, step), expected, 1e-11)
+
+
+# Other forms of a method, which settings are of.
+VARIANTS: dict[str, Any] = {
+    "drit": {"generator": "feature"},
+    "drit++": {"generator": "feature"},
+    "pix2pix": {"backbone": "resnet"},
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_that_a_method_accepts_are_looked_at(
+    name: str, pictures: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = case(name, pictures, steps=1, **less)
-    assert loop.train(config, tmp_path / "run").finished
+    """None is taken without a word and then ignored: building and training read each that the command line allows."""
+    groups = (NetworkConfig, LossWeights, OptimConfig)
+    read: set[tuple[type, str]] = set()
+
+    def noting(self: object, key: str) -> object:
+        if not sys._getframe(1).f_code.co_filename.endswith("dataclasses.py"):  # a copy reads all
+            read.add((type(self), key))
+        return object.__getattribute__(self, key)
+
+    config = case(name, pictures)
+    for changes in ({}, VARIANTS.get(name, {})):
+        varied = dataclasses.replace(config, network=dataclasses.replace(config.network, **changes))
+        sets = open_sets(varied)
+        varied = settled(varied, sets)
+        with monkeypatch.context() as patched:
+            for group in groups:
+                patched.setattr(group, "__getattribute__", noting, raising=False)
+            with loop.Trainer(varied, tmp_path, sets) as trainer:
+                trainer.start_stream()
+                for trainer.step in (0, config.steps - 1):  # of each stage
+                    trainer.iterate()
+    accepted = {(g, f.name) for g in groups for f in dataclasses.fields(g) if concerns(g, f.name, name)}
+    assert accepted - read == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -184,6 +242,17 @@ def test_every_command_serves_every_method(name: str, pictures: dict[str, Path],
         protocol.write_text('{"count": 4, "styles": 2, "learn_steps": 2, "resamples": 2}')
         data = ["--data.a", str(pictures["a"]), "--data.b", str(pictures["b"])]
         assert cli.main(["evaluate", str(run), *data, "--protocol", str(protocol), "--threads", "1"]) == 0
+        numbers = json.loads((run / "evaluation_protocol" / "result.json").read_text())["to"].values()
+        assert {n["self_reconstruction"] is not None for n in numbers} == {translator.method.reconstructs}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_with_styles_are_known_by_name(name: str) -> None:
+    """What errors name, without building a method, is what the method itself says."""
+    config = presets.preset("paper", name)
+    with torch.device("meta"):
+        able = method_class(name).build(config, dict.fromkeys("abc"[: method_class(name).domains[1]], 3)).capabilities
+    assert (name in with_styles()) == (able.style_dim > 0) and (name in with_exemplars()) == able.exemplar
 
 
 @pytest.mark.parametrize("name", NAMES)

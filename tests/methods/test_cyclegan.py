@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
 import torch
 
 from drit.methods import method_class
@@ -9,6 +12,7 @@ from drit.methods.base import Noise
 from drit.methods.pool import ImagePool
 from drit.networks.resnet import ResNetGenerator
 from drit.presets import preset
+from tests.conftest import tiny
 
 
 def test_published_sizes() -> None:
@@ -57,6 +61,40 @@ def test_the_pool_keeps_so_many_and_gives_old_ones_half_of_the_time() -> None:
     assert len(smaller.state()) == 2
     made = torch.zeros(1, 1, 2, 2)
     assert ImagePool(0).query(made, Noise(0, 0)) is made
+
+
+def test_the_objective_is_the_papers() -> None:
+    """Both updates against equations 1 to 3 and section 5.2 written out: least squares, cycle 10, identity 5, half of
+    the discriminators' loss."""
+    config = tiny("", "", "cyclegan")
+    config = dataclasses.replace(config, loss=preset("paper", "cyclegan").loss)
+    torch.manual_seed(0)
+    method = method_class("cyclegan").build(config, {"a": 3, "b": 3}).double()
+    g = torch.Generator().manual_seed(1)
+    x = {d: torch.rand(2, 3, 16, 16, generator=g, dtype=torch.float64) * 2 - 1 for d in "ab"}
+    generators, discriminators = method.updates(iter([x]), 0, Noise(0, 0))
+    to_a, to_b = method.generator["a"], method.generator["b"]  # type: ignore[index]
+    judge_a, judge_b = method.discriminator["a"], method.discriminator["b"]  # type: ignore[index]
+    with torch.no_grad():
+        fake_a, fake_b = to_a(x["b"]), to_b(x["a"])
+        fooled = (judge_a(fake_a) - 1).square().mean() + (judge_b(fake_b) - 1).square().mean()
+        cycle = (to_a(fake_b) - x["a"]).abs().mean() + (to_b(fake_a) - x["b"]).abs().mean()
+        same = (to_a(x["a"]) - x["a"]).abs().mean() + (to_b(x["b"]) - x["b"]).abs().mean()
+        judged = (judge_a(x["a"]) - 1).square().mean() + judge_a(fake_a).square().mean()
+        judged = judged + (judge_b(x["b"]) - 1).square().mean() + judge_b(fake_b).square().mean()
+    assert float(generators.total().detach()) == pytest.approx(float(fooled + 10 * cycle + 5 * same), rel=1e-10)
+    assert float(discriminators.total().detach()) == pytest.approx(float(judged) / 2, rel=1e-10)
+
+
+@pytest.mark.parametrize("off", ["domain_adversarial", "cross_cycle", "identity"])
+def test_a_weight_of_0_leaves_its_term_out(off: str) -> None:
+    config = tiny("", "", "cyclegan")
+    config = dataclasses.replace(config, loss=dataclasses.replace(config.loss, **{off: 0.0}))
+    method = method_class("cyclegan").build(config, {"a": 3, "b": 3})
+    batch = {d: torch.rand(1, 3, 16, 16) for d in "ab"}
+    updates = list(method.updates(iter([batch]), 0, Noise(0, 0)))
+    assert [u.name for u in updates] == ["generators", *["discriminators"] * (off != "domain_adversarial")]
+    assert not any(term.startswith(off) for u in updates for term in u.losses)
 
 
 def test_identity_needs_equal_channels() -> None:

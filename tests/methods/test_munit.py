@@ -17,7 +17,6 @@ from drit.networks.adain import AdaINDecoder, kaiming, modulate
 from drit.networks.blocks import EPS, instance_norm
 from drit.presets import PRESETS, preset
 from tests.conftest import tiny
-from tests.methods.gradients import all_gradients, assert_close
 
 CHANNELS = {"a": 1, "b": 3}
 
@@ -148,15 +147,6 @@ def test_the_objective_is_the_plain_one() -> None:
     assert {name[:-2] for name in update.losses} == set(expected)
     assert model.at_chance().keys() == {f"discriminators/{name}" for name in first.losses}
     assert "cross_cycle_a" not in list(build().updates(iter([batch()]), 0, Noise(0, 0)))[1].losses
-
-
-@pytest.mark.parametrize(("parts", "recompute"), [(1, True), (2, False)])
-def test_less_memory_gives_the_same_gradients(parts: int, recompute: bool) -> None:
-    model = build(cross_cycle=1.0).double()
-    x = batch(4, torch.float64)
-    expected = all_gradients(model, x, 1)
-    model.recompute = recompute
-    assert_close(all_gradients(model, x, parts), expected)
 
 
 def test_no_block_for_the_style() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks import straightforward
 from drit.methods.base import Batch, Noise
 from drit.methods.drit import DRIT
-from drit.precision import autocast
+from drit.precision import autocast, choose
 from drit.presets import preset
 
 
@@ -69,3 +69,18 @@ def test_bfloat16_keeps_the_losses_within_two_percent(form: str) -> None:
     assert exact.keys() == narrow.keys() and len(exact) > 15
     for name, value in exact.items():
         assert float((narrow[name] - value).abs() / value.abs()) < 0.02, name
+
+
+def test_float32_that_is_asked_for_is_exact() -> None:
+    """No TF32 in what a GPU computes; what is left to the program does not touch the library's choice."""
+    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [b.allow_tf32 for b in backends]
+    try:
+        for precision, expected in (("bfloat16", True), ("auto", True), ("float32", False)):
+            for backend in backends:
+                backend.allow_tf32 = True
+            choose(precision, torch.device("cpu"))
+            assert [b.allow_tf32 for b in backends] == [expected] * 2
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed

@@ -15,7 +15,6 @@ from drit.methods.base import Batch, Noise
 from drit.methods.unit import UNIT
 from drit.presets import PRESETS, preset
 from tests.conftest import tiny
-from tests.methods.gradients import all_gradients, assert_close
 
 CHANNELS = {"a": 1, "b": 3}
 
@@ -113,15 +112,6 @@ def test_the_objective_is_the_plain_one() -> None:
         }
         for name, value in expected.items():
             assert float(update.losses[f"{name}_{d}"].detach()) == pytest.approx(float(value.detach()), rel=1e-12)
-
-
-@pytest.mark.parametrize(("parts", "recompute"), [(1, True), (2, False)])
-def test_less_memory_gives_the_same_gradients(parts: int, recompute: bool) -> None:
-    model = build().double()
-    x = batch(4, torch.float64)
-    expected = all_gradients(model, x, 1)
-    model.recompute = recompute
-    assert_close(all_gradients(model, x, parts), expected)
 
 
 @torch.no_grad()

@@ -14,9 +14,11 @@ from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Upda
 
 class Toy(Method):
     inference = ("generator",)
+    shared_content = False
 
-    def __init__(self, channels: dict[str, int]) -> None:
+    def __init__(self, channels: dict[str, int], clip: float) -> None:
         super().__init__()
+        self.clip = clip
         self.channels, self.stride, self.least = channels, 1, 1
         self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("a", "b"), style_dim=0)
         other = {"a": channels["b"], "b": channels["a"]}
@@ -24,13 +26,13 @@ class Toy(Method):
 
     @classmethod
     def build(cls, config: TrainConfig, channels: dict[str, int]) -> Toy:
-        return cls(channels)
+        return cls(channels, config.optim.clip)
 
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         x = next(batches)
         back = {d: self.run(self.generator[d], self.run(self.generator[o], x[d])) for d, o in (("a", "b"), ("b", "a"))}
         terms = {f"cross_cycle_{d}": losses.reconstruction(back[d], x[d]) for d in x}
-        yield Update("generators", ("generator",), terms, dict.fromkeys(terms, 1.0))
+        yield Update("generators", ("generator",), terms, dict.fromkeys(terms, 1.0), self.clip or None)
 
     def content(self, x: Tensor, domain: str) -> Tensor:
         return x

@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from drit.config import to_dict
 from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.methods.drit import DRIT
 from drit.train import checkpoint as files
@@ -38,6 +39,31 @@ def test_out_that_holds_something_else(folders: tuple[Path, Path], tmp_path: Pat
     with pytest.raises(UsageError, match="not empty"):
         loop.train(tiny(*folders), tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["letter.txt"]
+
+
+def test_out_that_ended_before_its_first_checkpoint(copy: Path, folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(UsageError, match="without a checkpoint.*remove the folder and give the command again"):
+        loop.train(tiny(*folders), copy)
+
+
+def test_pictures_named_in_two_ways(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    config = tiny(*folders)
+    data = replace(config.data, a="", b="", domains=tuple(map(str, folders)))
+    for given, method, words in (
+        (replace(data, a=str(folders[0])), "drit++", "--data.domains names all pictures: leave --data.a out"),
+        (replace(config.data, pairs=str(tmp_path)), "pix2pix", "--data.pairs names all pictures: leave --data.a out"),
+        (replace(data, pairs=str(tmp_path)), "drit++", "leave --data.pairs out"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            loop.train(replace(config, method=method, data=given), tmp_path / "run")
+
+
+def test_a_folder_called_like_another_domain(tmp_path: Path) -> None:
+    b, a = (str(write_pictures(tmp_path / d, 3, 1, seed=i)) for i, d in enumerate("ba"))
+    with pytest.raises(UsageError, match=r"domain a are called 'b' .* --to b could mean either. Give them as domain b"):
+        loop.train(tiny(b, a), tmp_path / "run")
+    assert loop.train(tiny(a, b, steps=1), tmp_path / "run").finished
 
 
 def test_nothing_is_written_when_data_are_wrong(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -99,6 +125,14 @@ def test_checkpoint_of_another_method(copy: Path) -> None:
     path = files.find(copy) / "meta.json"
     path.write_text(path.read_text().replace('"method": "drit"', '"method": "cyclegan"'))
     with pytest.raises(CheckpointError, match="of the method 'cyclegan'"):
+        loop.resume(copy, replace(setup.recorded_config(copy), steps=8))
+
+
+def test_state_of_another_run(copy: Path) -> None:
+    path = files.find(copy) / "state.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"optimizers": {"other": state["optimizers"]["generator"]}}, path)
+    with pytest.raises(CheckpointError, match=r"state.pt is of another run"):
         loop.resume(copy, replace(setup.recorded_config(copy), steps=8))
 
 
@@ -166,15 +200,37 @@ def test_divergence_names_the_last_good_checkpoint(
     assert [p.name for p in files.checkpoints(tmp_path / "run")] == ["step_00000003"]
 
 
+def test_divergence_before_the_first_checkpoint(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = DRIT.render
+    monkeypatch.setattr(DRIT, "render", lambda *inputs: render(*inputs) * float("nan"))
+    with pytest.raises(DivergedError, match=r"No checkpoint was written yet: remove .*run, and start again with --opt"):
+        loop.train(tiny(*folders), tmp_path / "run")
+
+
 def test_impossible_settings(folders: tuple[Path, Path], tmp_path: Path) -> None:
     config = tiny(*folders)
+    no_weights = {name: 0.0 for name, value in to_dict(config.loss).items() if isinstance(value, float)}
     for changed, words in (
-        (replace(config, batch=0), "at least 1"),
+        (replace(config, batch=0), "--batch is 0: it must be at least 1"),
+        (replace(config, log=replace(config.log, metrics_every=0)), "--log.metrics-every is 0: .* at least 1"),
+        (replace(config, log=replace(config.log, checkpoint_every=0)), "--log.checkpoint-every is 0"),
+        (replace(config, optim=replace(config.optim, lr=-1.0)), "--optim.lr is -1.0: it must be at least 0"),
+        (replace(config, optim=replace(config.optim, lr=float("nan"))), "--optim.lr is nan"),
+        (replace(config, optim=replace(config.optim, beta1=1.0)), "at least 0 and less than 1"),
+        (replace(config, network=replace(config.network, downsamplings=-1)), "at least 1 and at most 5"),
+        (replace(config, network=replace(config.network, style_dim=0)), "drit has styles, of at least 1 number"),
+        (replace(config, loss=replace(config.loss, **no_weights)), "All weights of drit's losses are 0"),
+        (replace(config, recompute=True, network=replace(config.network, spectral_norm=True)), "leave out one of them"),
         (replace(config, batch=1, optim=replace(config.optim, split_batch=True)), "batch of at least 2"),
         (replace(config, batch=4, accumulate=3), "--accumulate 3 must divide the batch of 4"),
-        (replace(config, data=replace(config.data, crop=8)), "too small"),
+        (replace(config, data=replace(config.data, crop=8)), "--data.crop is 8: it must be at least 16"),
         (replace(config, data=replace(config.data, crop=18)), "take 16 or 20"),
         (replace(config, device="cuda:77"), "no device 'cuda:77'"),
+        (replace(config, device="meta"), "no device 'meta'"),
+        (replace(config, seed=-1), "--seed is -1"),
+        (replace(config, data=replace(config.data, max_unreadable=-1)), "--data.max-unreadable is -1"),
         (replace(config, method="drot"), "Did you mean 'drit'"),
     ):
         with pytest.raises(UsageError, match=words):
