@@ -22,10 +22,10 @@ import torch
 from benchmarks.case import CHANNELS, paper, random_sets
 from drit.evaluate.backbones import AlexNet
 from drit.evaluate.features import DomainNetwork, FeatureNetwork
-from drit.evaluate.measure import Session
 from drit.evaluate.networks import Shelf
 from drit.evaluate.pictures import Pictures, RealFeatures
 from drit.evaluate.protocol import Protocol
+from drit.evaluate.session import Session
 from drit.methods.drit import DRIT
 from drit.translate import Translator
 

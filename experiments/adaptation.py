@@ -61,6 +61,8 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
     real = {part: open_labelled(f"{target}:{part}_images") for part in ("train", "test")}
     settings = {
         "checkpoint": str(checkpoint),
+        "weights_sha256": files.weights_sha256(checkpoint),
+        "seed": values.seed,
         "digits": len(source),
         "passes": values.passes,
         "seeds": values.seeds,

@@ -84,7 +84,7 @@ def test_domain_adaptation(
 def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     """Equal steps, or as many as the time allows; a finished run is kept, an unfinished one goes on."""
     flags = (
-        "--preset digits --batch 2 --data.resize 20 --data.crop 16 --network.width 4 --network.attribute-width 4 "
+        "--preset digits --batch 2 --data.resize 20 --data.crop 16 --network.width 4 "
         "--network.discriminator-width 4 --log.sample-every 0"
     )
     data = tuple(str(f.relative_to(f.parents[0])) for f in folders)

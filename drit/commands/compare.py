@@ -10,6 +10,7 @@ from typing import Any
 
 from drit.commands import INTERRUPTED, command, show
 from drit.errors import UsageError
+from drit.flags import threads
 
 
 def add(commands: Any) -> None:
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--features", default="", metavar="NAME[:FILE]", help="feature network [the protocol's]")
     parser.add_argument("--perceptual", default="", metavar="NAME[:FILE]", help="network of lpips [as --features]")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the pictures [as the runs were trained]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def compare(values: argparse.Namespace) -> int:
@@ -76,7 +77,9 @@ def compare(values: argparse.Namespace) -> int:
             progress.say(f"Stopped. Results so far are kept in {out / 'results'}: the same command goes on.")
             return INTERRUPTED
     for words in dict.fromkeys(w for c in found for w in c.result["warnings"]):
-        print(f"warning: {words}", file=sys.stderr)
+        names = [c.name for c in found if words in c.result["warnings"]]
+        where = "" if len(names) == len(found) else f" ({', '.join(names)})"
+        print(f"warning{where}: {words}", file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     runs = {c.name: {"result": c.result, "cost": c.cost} for c in found}
     result = {"runs": runs, "families": page.over_families(found)}

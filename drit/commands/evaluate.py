@@ -11,6 +11,7 @@ from typing import Any
 
 from drit.commands import INTERRUPTED, command, show
 from drit.errors import UsageError
+from drit.flags import seed, threads
 
 
 def add(commands: Any) -> None:
@@ -50,11 +51,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--styles", type=int, metavar="N", help="random styles of each input [the protocol's]")
     parser.add_argument("--count", type=int, metavar="N", help="pictures of each domain, 0: all [the protocol's]")
-    parser.add_argument("--seed", type=int, help="[the protocol's: 0]")
+    parser.add_argument("--seed", type=seed, help="[the protocol's: 0]")
     parser.add_argument("--out", metavar="DIR", help="folder to write to [RUN/evaluation_PROTOCOL]")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def evaluate(values: argparse.Namespace) -> int:
@@ -89,7 +90,7 @@ def evaluate(values: argparse.Namespace) -> int:
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
-            found = measure.evaluate(
+            prepared = measure.prepare(
                 model,
                 {"a": values.a, "b": values.b},
                 protocol,
@@ -98,8 +99,8 @@ def evaluate(values: argparse.Namespace) -> int:
                 training=training,
                 translator=translator,
                 say=progress.say,
-                step=progress.step,
             )
+            found = prepared.measure(progress.say, progress.step)
         except KeyboardInterrupt:
             progress.say("Stopped: no result was written. Networks trained so far are kept; run the command again.")
             return INTERRUPTED

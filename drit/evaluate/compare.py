@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_json
-from drit.config import TrainConfig, from_dict
+from drit.config import DataConfig, TrainConfig, from_dict
 from drit.errors import UsageError
-from drit.evaluate.measure import Step, evaluate
+from drit.evaluate.measure import prepare
 from drit.evaluate.pictures import Pictures, RealFeatures, as_trained, open_pictures
-from drit.evaluate.protocol import Protocol, comparable, to_json
+from drit.evaluate.protocol import Protocol, comparable
 from drit.evaluate.seeds import families
+from drit.evaluate.session import Step
+from drit.methods import method_class
 from drit.methods.base import DOMAINS, OTHER
 from drit.methods.cost import cost
 from drit.train import checkpoint as files
@@ -66,7 +68,12 @@ def compare(
     metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
     configs = {name: from_dict(TrainConfig, meta["config"]) for name, meta in metas.items()}
     _check(metas, configs, protocol)
-    trained = {name: replace(config, steps=metas[name]["step"]) for name, config in configs.items()}
+    learnt = {name: _pictures_of(run) for name, run in zip(metas, runs, strict=True)}
+    _check_pictures(learnt, [name for name, meta in metas.items() if method_class(meta["method"]).paired], say)
+    trained = {
+        name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, learnt[name]))
+        for name in metas
+    }
     family = {run: name for name, runs in families(trained).items() for run in runs}
     first = next(iter(configs.values()))
     training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
@@ -74,22 +81,12 @@ def compare(
     found: list[Compared] = []
     for (name, meta), run in zip(metas.items(), runs, strict=True):
         translator = Translator.load(run, threads=threads)
+        prepared = prepare(run, data, protocol, out / "features", networks, training, real, translator, say)
         path = out / "results" / f"{name}.json"
-        result = _kept(path, run, protocol, found[0].result if found else None)
+        result = _kept(path, prepared.header)
         if result is None:
             say(f"Measuring {name}.")
-            result = evaluate(
-                run,
-                data,
-                protocol,
-                out / "features",
-                networks=networks,
-                training=training,
-                real=real,
-                translator=translator,
-                say=say,
-                step=step,
-            ).result
+            result = prepared.measure(say, step).result
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, result)
         if found and (reasons := comparable(found[0].result, result)):
@@ -112,8 +109,38 @@ def names(runs: Sequence[Path]) -> list[str]:
     return found
 
 
+def _pictures_of(run: Path) -> dict[str, str]:
+    """The hash of what a run was trained on, by domain; nothing for an imported one."""
+    path = files.find(run).resolve().parents[1] / "data.json"
+    return {d: found["sha256"] for d, found in files.read_json(path).items()} if path.is_file() else {}
+
+
+def _identified(data: DataConfig, hashes: Mapping[str, str]) -> DataConfig:
+    """Data settings with the hashes of the pictures in place of where they lie: a copy is the same pictures."""
+    return replace(data, a="", b="", pairs="", domains=tuple(hashes.values())) if hashes else data
+
+
+def _check_pictures(learnt: Mapping[str, dict[str, str]], paired: Sequence[str], say: Callable[[str], None]) -> None:
+    """Raises UsageError where a domain of one run is another domain of the other. Says where runs were trained on other
+    pictures (those that learn from pairs keep what has a partner)."""
+    (first, own), *others = learnt.items()
+    for name, other in others:
+        for d, letter in ((d, letter) for d in own for letter in other):
+            if own[d] == other[letter] and d != letter:
+                raise UsageError(
+                    f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
+                    "one of them with its domains in the order of the other."
+                )
+        new = [d for d in own if d in other and own[d] != other[d]]
+        if new and not {first, name} & {*paired}:
+            say(f"{first} and {name} were trained on other pictures of domain {' and '.join(new)}.")
+
+
 def _check(metas: Mapping[str, dict[str, Any]], configs: Mapping[str, TrainConfig], protocol: Protocol) -> None:
     """Raises UsageError for runs that cannot stand in one table, before anything is measured."""
+    for name, other in metas.items():
+        if "b" not in other["channels"]:
+            raise UsageError(f"{name} ({other['method']}) does not translate: it cannot be compared with runs that do.")
     (first, meta), *others = metas.items()
     for name, other in others:
         for domain in ("a", "b"):
@@ -129,20 +156,18 @@ def _check(metas: Mapping[str, dict[str, Any]], configs: Mapping[str, TrainConfi
                 f"{first} and {name} were trained on pictures of other sizes (resize {one.resize}, crop {one.crop}; "
                 f"resize {two.resize}, crop {two.crop}): choose one for both with --size."
             )
-    for name, other in metas.items():
-        if "b" not in other["channels"]:
-            raise UsageError(f"{name} ({other['method']}) does not translate: it cannot be compared with runs that do.")
 
 
-def _kept(path: Path, run: Path, protocol: Protocol, first: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The result of an earlier call, if it is of these weights and this protocol and fits the first run's."""
+def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of an earlier call, if it is of these weights, pictures and feature networks and this protocol."""
     if not path.is_file():
         return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = result["run"]["weights_sha256"] == files.weights_sha256(files.find(run))
-    if not same or result["protocol"] != to_json(protocol) or (first and comparable(first, result)):
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
+        return result if same and not comparable(header, result) else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # no whole result
         return None
-    return result
 
 
 def _outputs(
@@ -168,20 +193,23 @@ def _outputs(
 def _cost(
     translator: Translator, config: TrainConfig, meta: dict[str, Any], shown: Mapping[str, tuple[Tensor, Tensor]]
 ) -> dict[str, float | None]:
-    """Parameters (M), GFLOP of one and of ten outputs, seconds of training and of ten outputs of one picture."""
+    """Parameters (M), GFLOP of one and of ten outputs, seconds of training, and of one and ten outputs of a picture."""
     target, (x, _) = list(shown.items())[-1]
     _, counted = cost(config, meta["channels"], x.shape[-1])
     size = translator.method.capabilities.style_dim
     styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
 
+    def timed(styles: Tensor) -> float:
+        seconds = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            list(translator.outputs(x[0], styles, target))
+            seconds.append(time.perf_counter() - began)
+        return round(statistics.median(seconds), 4)
+
     def scaled(value: float | None, unit: float) -> float | None:
         return None if value is None else round_significant(value / unit, 4)
 
-    seconds = []
-    for _ in range(TIMES):
-        began = time.perf_counter()
-        list(translator.outputs(x[0], styles, target))
-        seconds.append(time.perf_counter() - began)
     return {
         "parameters_million": scaled(counted.parameters, 1e6),
         "trained_million": scaled(counted.trained, 1e6),
@@ -189,5 +217,6 @@ def _cost(
         "gflop_of_ten": scaled(counted.flop_of_ten if size else None, 1e9),
         "iterations": meta["step"],
         "training_seconds": meta.get("seconds"),
-        "seconds_of_ten": round(statistics.median(seconds), 4),
+        "seconds_of_one": timed(styles[:1]),
+        "seconds_of_ten": timed(styles) if size else None,
     }

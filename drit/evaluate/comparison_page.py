@@ -34,7 +34,8 @@ _COSTS = (
     ("gflop_of_ten", "GFLOP, ten"),
     ("iterations", "iterations"),
     ("training_seconds", "training, s"),
-    ("seconds_of_ten", "ten outputs, s"),
+    ("seconds_of_one", "one output, s"),
+    ("seconds_of_ten", "ten, s"),
 )
 Row = list[str]
 
@@ -134,18 +135,19 @@ def _plots(found: Sequence[Compared]) -> Iterator[Section]:
     families = in_families(found)
     several = len(families) < len(found)
     for target in ("b", "a"):
-        for measure, title in (("fid", "Frechet distance"), ("kid", "KID")):
+        for measure, title, factor, _ in COLUMNS[:2]:
             points, spans = {}, {}
             for name, runs in families.items():
                 numbers = over_seeds([c.result for c in runs]).get(target, {})
                 if measure not in numbers:
                     continue
                 realism, diversity = numbers[measure], numbers.get("lpips_diversity")
-                points[name] = (diversity["mean"] if diversity else 0.0, realism["mean"])
+                points[name] = (diversity["mean"] if diversity else 0.0, factor * realism["mean"])
+                ends = runs[0].result["to"][target][measure]["interval"]
                 if several:
-                    spans[name] = (realism["lowest"], realism["highest"])
-                elif None not in (interval := runs[0].result["to"][target][measure]["interval"]):
-                    spans[name] = tuple(interval)
+                    ends = realism["lowest"], realism["highest"]
+                if None not in ends:
+                    spans[name] = (factor * ends[0], factor * ends[1])
             if points:
                 svg = scatter_svg(points, "diversity of the outputs of one input", title, spans=spans)
                 lines = "means over seeds, from the lowest to the highest" if several else "intervals of the distance"

@@ -46,7 +46,7 @@ _PIXELS = 1 << 19  # in one pass, at most: the maps of more leave the processor'
 
 
 class Features(NamedTuple):
-    """vectors: (N, D), the means of the last map. points: (N, P), see `perceptual.unit`; None where not asked for."""
+    """vectors: (N, D), the means of the last map. maps: (N, C, h, w) of each layer that is compared."""
 
     vectors: Tensor
     maps: list[Tensor]

@@ -76,8 +76,7 @@ class Shelf:
                 self.say(f"Training a classifier on {len(pictures)} real pictures of domain {domain}.")
                 _, wanted = np.unique(pictures.labels, return_inverse=True)
                 epochs = max(1, min(15, _PROBE_PICTURES // len(pictures)))
-                with torch.random.fork_rng(devices=[]):
-                    probe = train_probe(pictures.shrunk(features.PROBE_SIDE), wanted, self.protocol.seed, epochs)
+                probe = train_probe(pictures.shrunk(features.PROBE_SIDE), wanted, self.protocol.seed, epochs)
                 features.keep(features.ProbeFeatures(probe), record, path)
             network = features.build_kept("classifier", path)
             self._probes[domain] = self._learned(network, classes)

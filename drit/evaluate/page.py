@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.evaluate.measure import Direction
+from drit.evaluate.session import Direction
 from drit.gallery import Number, Section, write_gallery
 from drit.sheets import sheet
 

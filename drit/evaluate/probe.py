@@ -65,6 +65,7 @@ class Probe(nn.Module):
         return self.head(F.dropout(x.flatten(1), 0.3, self.training)).float()
 
 
+@torch.random.fork_rng(devices=[])  # the caller's random numbers stay as they are
 def train_probe(
     images: Tensor,
     labels: np.ndarray,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -35,9 +36,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for path in (root / "testA").iterdir():
         stretched = resize(255 - decode(path)[0], 24, 36)  # of the same scene, wider
         encode(stretched, root / "testB" / path.name)
+    copies = [shutil.copytree(path, f"{path}_copy") for path in train]  # the same pictures elsewhere
     runs = {}
-    for name, method, seed in (("drit", "drit", 0), ("other", "drit", 1), ("cyclegan", "cyclegan", 0)):
-        config = tiny(*train, method, seed=seed, steps=2)
+    for name, method, seed, (a, b) in (
+        ("drit", "drit", 0, train),
+        ("other", "drit", 1, copies),
+        ("cyclegan", "cyclegan", 0, train),
+    ):
+        config = tiny(a, b, method, seed=seed, steps=2)
         loop.train(config, root / name)
         runs[name] = root / name
     protocol = root / "small.json"
@@ -68,17 +74,31 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
     assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
     cost = found["drit"]["cost"]
     assert cost["gflop"] < cost["gflop_of_ten"] < 10 * cost["gflop"] and cost["training_seconds"] > 0
-    assert found["cyclegan"]["cost"]["gflop_of_ten"] is None
+    assert found["cyclegan"]["cost"]["gflop_of_ten"] is found["cyclegan"]["cost"]["seconds_of_ten"] is None
+    assert 0 < cost["seconds_of_one"] and 0 < cost["seconds_of_ten"]
     # again: nothing is measured anew
-    monkeypatch.setattr(compare, "evaluate", lambda *a, **k: pytest.fail("measured again"))
-    assert cli.main(words) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(measure.Prepared, "measure", lambda *a, **k: pytest.fail("measured again"))
+        assert cli.main(words) == 0
     assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
+    # but what is no whole result
+    (out / "results" / "other.json").write_text("{}")
+    (out / "results" / "cyclegan.json").write_text('{"run": ')
+    assert cli.main(words) == 0
+    again = json.loads((out / "comparison.json").read_text())["runs"]
+    assert all(again[name]["result"]["to"] == found[name]["result"]["to"] for name in found)
+    # of other pictures, or seen by a network that learnt from others: everything is
+    for change in (["--data.a", str(write_pictures(tmp_path / "a", 6, 3, seed=7))], ["--train.a", world["test"]["a"]]):
+        more = ["--train.b", world["train"][1]] if change[0] == "--train.a" else []
+        assert cli.main([*words, *change, *more]) == 0
+        again = json.loads((out / "comparison.json").read_text())["runs"]
+        assert all(again[name]["result"]["to"]["b"] != found[name]["result"]["to"]["b"] for name in found)
 
 
 def test_the_best_answer_to_an_aligned_picture(world: dict[str, Any], tmp_path: Path) -> None:
     """By hand: of the styles of the protocol, the output nearest to the picture of the same name."""
     protocol = replace(PROTOCOL, metrics=("truth",))
-    result = measure.evaluate(world["runs"]["drit"], world["test"], protocol, tmp_path).result
+    result = measure.prepare(world["runs"]["drit"], world["test"], protocol, tmp_path).measure().result
     translator = Translator.load(world["runs"]["drit"])
     styles = translator.method.sample_style(6 * 3, "b", torch.Generator().manual_seed(0)).unflatten(0, (6, 3))
     expected = []
@@ -93,7 +113,8 @@ def test_the_best_answer_to_an_aligned_picture(world: dict[str, Any], tmp_path: 
     loose = {"a": world["test"]["a"], "b": world["train"][1]}
     for path in Path(world["train"][1]).iterdir():  # other names: nothing is aligned
         path.rename(path.with_name(f"x{path.name}"))
-    assert measure.evaluate(world["runs"]["drit"], loose, protocol, tmp_path).result["to"]["b"]["truth"] is None
+    result = measure.prepare(world["runs"]["drit"], loose, protocol, tmp_path).measure().result
+    assert result["to"]["b"]["truth"] is None
 
 
 def test_what_cannot_be_compared(world: dict[str, Any], folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -111,11 +132,25 @@ def test_what_cannot_be_compared(world: dict[str, Any], folders: tuple[Path, Pat
         run(drit, grey)
     with pytest.raises(UsageError, match=r"other sizes \(resize 20, crop 16; resize 20, crop 20\).*--size"):
         run(drit, crop)
-    with pytest.raises(UsageError, match="infogan .* does not translate"):
-        run(sampler)
+    for runs in ((sampler,), (drit, sampler)):
+        with pytest.raises(UsageError, match="infogan .* does not translate"):
+            run(*runs)
+    turned = tmp_path / "turned"
+    loop.train(tiny(*world["train"][::-1], steps=1), turned)
+    with pytest.raises(UsageError, match="domain a of one is domain b of the other"):
+        run(drit, turned)
     with pytest.raises(UsageError, match="given twice"):
         run(drit, drit)
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_on_other_pictures_are_told(world: dict[str, Any], tmp_path: Path) -> None:
+    other = write_pictures(tmp_path / "other", 6, 3, seed=9)
+    loop.train(tiny(world["train"][0], other, steps=1), tmp_path / "elsewhere")
+    said: list[str] = []
+    runs = [world["runs"]["drit"], tmp_path / "elsewhere"]
+    compare.compare(runs, world["test"], replace(PROTOCOL, metrics=("style",)), tmp_path / "out", {}, say=said.append)
+    assert "drit and elsewhere were trained on other pictures of domain b." in said
 
 
 def test_networks_learn_from_the_halves_of_side_by_side_pictures(world: dict[str, Any], tmp_path: Path) -> None:
@@ -156,9 +191,11 @@ def test_numbers_over_seeds() -> None:
 
     def compared(name: str, **values: float | None) -> compare.Compared:
         numbers = {k: None if v is None else {"value": v, "interval": [None, None]} for k, v in values.items()}
-        costs = dict.fromkeys(("parameters_million", "gflop", "gflop_of_ten", "iterations", "training_seconds"), 1.0)
+        costs: dict[str, float | None] = dict.fromkeys((key for key, _ in comparison_page._COSTS), 1.0)
         result = {"to": {"b": numbers}, "both": {}}
-        return compare.Compared(name, name.rpartition("-")[0], result, costs | {"seconds_of_ten": 1.0}, {})
+        return compare.Compared(
+            name, name.rpartition("-")[0], result, costs | {"seconds_of_one": 1.0, "seconds_of_ten": 1.0}, {}
+        )
 
     runs = [compared("full-0", fid=0.5, kid=0.1), compared("full-1", fid=0.7, kid=0.2), compared("no-dc-0", fid=None)]
     assert seeds.over_seeds([c.result for c in runs])["b"]["fid"] == {
