@@ -32,6 +32,7 @@ from drit.data.decode import convert_channels, encode, from_tensor, to_tensor
 from drit.data.labelled import BESIDE, MASKS, LabelledSet, shown
 from drit.errors import DataError, DritError, UsageError
 from drit.evaluate.probe import readable
+from drit.methods import no_styles
 from drit.train import checkpoint as files
 from drit.translate import Translator
 
@@ -59,12 +60,13 @@ def augment(
     drop: leave out translations that are not read as their label (`readable`). part (i, n): only every n-th unit from
     the i-th; the whole, called afterwards, joins what the parts made. Raises UsageError when `out` holds other work.
     """
+    translator.source(to)  # says at once if the method does not go there
     target = translator.domain(to)
     method = translator.method
     if times < 1:
         raise UsageError("--times must be at least 1.")
     if times > 1 and not method.capabilities.style_dim:
-        raise UsageError("This method gives one output for each picture: it has no styles. Use --times 1.")
+        raise UsageError(f"{no_styles()} Use --times 1.")
     if not 1 <= part[0] <= part[1]:
         raise UsageError(f"--part {part[0]}/{part[1]}: give I/N with I from 1 to N.")
     if data.array is None and out.resolve().is_relative_to(data.root.resolve()):
@@ -346,11 +348,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
     if out.exists() and (not out.is_dir() or any(not p.name.startswith(".") for p in out.iterdir())):
         raise UsageError(f"--out {out} is not empty and holds no augmentation to go on with. Choose another.")
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        write_json(path, settings)
-    except FileNotFoundError:  # another part, started at the same time, has put the same file there
-        if not path.is_file():
-            raise
+    write_json(path, settings)
     return settings
 
 

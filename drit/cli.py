@@ -53,6 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
         return fail(RuntimeError("Stopped at once; what was saved before is whole."), INTERRUPTED)
     except BrokenPipeError:
         return 1
+    except OSError as error:  # what no command has words of its own for
+        return fail(
+            DritError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Choose another place."),
+            1,
+        )
 
 
 def build_parser() -> Parser:

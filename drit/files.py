@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from drit.atomic import write_json
 from drit.data.decode import convert_channels, decode, encode, from_tensor
 from drit.data.folders import list_pictures
 from drit.errors import DataError, UsageError
+from drit.methods import no_styles
 from drit.sheets import save_sheet, sheet
 from drit.translate import Translator
 
@@ -55,12 +56,21 @@ def find_inputs(inputs: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
             found.append((path, Path(path.stem)))
         else:
             raise DataError(f"There is no picture or folder {path}.")
-    places: dict[Path, int] = {}
-    unique = []
-    for path, place in found:  # x.png and x.jpg, or two folders with the same names: number the later ones
-        places[place] = places.get(place, 0) + 1
-        unique.append((path, place if places[place] == 1 else place.with_name(f"{place.name}_{places[place]}")))
-    return unique
+    places = _numbered([str(place) for _, place in found])  # x.png and x.jpg, or two folders with the same names
+    return [(path, Path(place)) for (path, _), place in zip(found, places, strict=True)]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, of which those that come again get a number that makes them names of their own: x, x_2, x_3."""
+    given, taken, found = set(names), set[str](), []
+    for name in names:
+        own, count = name, 1
+        while own in taken or (count > 1 and own in given):
+            count += 1
+            own = f"{name}_{count}"
+        taken.add(own)
+        found.append(own)
+    return found
 
 
 def chosen_styles(
@@ -78,9 +88,7 @@ def chosen_styles(
     """
     if not translator.method.capabilities.style_dim:
         if exemplars or saved or interpolate or count > 1:
-            raise UsageError(
-                "This method gives one output for each picture: it has no styles. Leave the style flags out."
-            )
+            raise UsageError(f"{no_styles()} Leave the style flags out.")
         return [Style("output", torch.zeros(0))]
     styles = []
     for word in exemplars:
@@ -96,7 +104,8 @@ def chosen_styles(
     if interpolate:
         steps = translator.interpolate(torch.stack([s.code for s in styles]), interpolate)
         return [Style(f"step{i + 1:03d}", code) for i, code in enumerate(steps)]
-    return styles
+    names = _numbered([s.name for s in styles])
+    return [replace(style, name=name) for style, name in zip(styles, names, strict=True)]
 
 
 def read_styles(path: Path, translator: Translator) -> list[Style]:
@@ -110,6 +119,9 @@ def read_styles(path: Path, translator: Translator) -> list[Style]:
         raise UsageError(
             f'{path} is not a style file: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
         ) from error
+    for name in found:
+        if not name or name != Path(name).name:
+            raise UsageError(f"{path}: the style's name {name!r} cannot be part of a file name. Rename it in the file.")
     return [Style(name, code) for name, code in zip(found, codes, strict=True)]
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from drit.config import TrainConfig, from_dict
-from drit.data.decode import convert_channels, from_tensor, to_tensor
-from drit.data.folders import array_file
+from drit.data.decode import convert_channels, from_image, from_tensor, to_tensor
+from drit.data.folders import source_name
 from drit.errors import CheckpointError, UsageError
 from drit.machine import cores, keep_freed_memory
-from drit.methods import method_class
+from drit.methods import method_class, no_styles, with_exemplars
 from drit.methods.base import Method, Prepared
 from drit.precision import autocast, choose
 from drit.train import checkpoint as files
@@ -34,8 +35,8 @@ class Translator:
     """A trained model for use. `Translator.load(run)` or `drit.load(run)`.
 
     Pictures go in as PIL images, numpy arrays (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1], or tensors
-    (C, H, W) in [-1, 1]; what comes out is of the same kind. Any size: pictures are padded by reflection to what the
-    networks need and results cropped back.
+    (C, H, W) in [-1, 1]; what comes out is of the same kind (PIL images hold 16 bits in grey alone). Any size: pictures
+    are padded by reflection to what the networks need and results cropped back.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Translator:
         own = method.state_dict()
         files.check_fit(own, weights, found)
         method.load_state_dict(weights, assign=True)
-        return cls(method, _domain_names(config), device, precision, threads)
+        names = {d: source_name(path) for d, path in config.data.sources().items()}
+        return cls(method, names, device, precision, threads)
 
     # Domains and styles
 
@@ -102,6 +104,8 @@ class Translator:
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
         """`count` random styles of domain `to`: (count, S). The first k of a seed do not depend on `count`."""
         self._needs_styles()
+        if count < 1:
+            raise UsageError(f"{count} styles were asked for: at least 1 is needed.")
         target = self.domain(to)
         rows = []
         for i in range(count):
@@ -114,7 +118,9 @@ class Translator:
         """The style of an exemplar picture of `domain`: the posterior mean (1, S), the same each time."""
         self._needs_styles()
         if not self.method.capabilities.exemplar:
-            raise UsageError("This method cannot take a style from a picture. Use random styles.")
+            raise UsageError(
+                f"This method cannot take a style from a picture. Use random styles; {', '.join(with_exemplars())} can."
+            )
         d = self.domain(domain)
         with autocast(self.dtype, self.device):
             return self.method.style(self._padded(self._tensor(picture, d)), d).float().cpu()
@@ -128,7 +134,7 @@ class Translator:
     def _needs_styles(self) -> None:
         self._translates()
         if not self.method.capabilities.style_dim:
-            raise UsageError("This method gives one output for each picture: it has no styles.")
+            raise UsageError(no_styles())
 
     @staticmethod
     def interpolate(styles: Tensor, count: int) -> Tensor:
@@ -168,9 +174,9 @@ class Translator:
 
     @torch.inference_mode()
     def style_batch(self, x: Tensor, domain: str) -> Tensor:
-        """Styles (N, S) of exemplar pictures (N, C, H, W) in [-1, 1]; float32, on the device."""
+        """Styles (N, S) of pictures (N, C, H, W) in [-1, 1], S 0 for a method without; float32, on the device."""
         with autocast(self.dtype, self.device):
-            return self.method.style(self._padded(x.to(self.device)), domain).float()
+            return self.method.own_style(self._padded(x.to(self.device)), domain).float()
 
     @torch.inference_mode()
     def decode_batch(self, content: Tensor, styles: Tensor, to: str, size: tuple[int, int]) -> Tensor:
@@ -226,13 +232,13 @@ class Translator:
         """
         exemplars = list(style_from) if isinstance(style_from, (list, tuple)) else [style_from]
         if not self.method.capabilities.style_dim:
-            if exemplars:
+            if exemplars or not isinstance(styles, (int, np.integer)) or styles != 1:
                 self._needs_styles()
             chosen = torch.zeros(1, 0)
         elif exemplars:
             chosen = torch.cat([self.style(e, to) for e in exemplars])
-        elif isinstance(styles, int):
-            chosen = self.sample(styles, to, seed)
+        elif isinstance(styles, (int, np.integer)):
+            chosen = self.sample(int(styles), to, seed)
         else:
             chosen = self.checked(styles)
         return [_like(picture, made) for made in self.outputs(picture, chosen, to)]
@@ -279,18 +285,9 @@ def _reflected(size: int, wanted: int) -> Tensor:
     return torch.minimum(places, period - places) if size > 1 else torch.zeros(wanted, dtype=torch.long)
 
 
-def _domain_names(config: TrainConfig) -> dict[str, str]:
-    """The name of each domain's folder, or of its array file without the suffix."""
-    names = {}
-    for d, path in config.data.sources().items():
-        named = array_file(path)
-        names[d] = named[0].stem if named else Path(path).name
-    return names
-
-
 def _as_array(picture: Any) -> np.ndarray:
     """A PIL image or array as (H, W, C) of uint8 or uint16, or float in [0, 1] taken to uint16."""
-    array = np.asarray(picture)
+    array = from_image(picture) if isinstance(picture, Image.Image) else np.asarray(picture)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
@@ -311,9 +308,8 @@ def _like(picture: Any, made: Tensor) -> Any:
         if picture.dtype.kind == "f":
             return ((made.permute(1, 2, 0).clamp(-1, 1) + 1) / 2).numpy().astype(picture.dtype)
         return from_tensor(made, 8 * picture.dtype.itemsize)
-    from PIL import Image
-
-    array = from_tensor(made, 8)
+    grey16 = picture.mode.startswith("I;16") and len(made) == 1
+    array = from_tensor(made, 16 if grey16 else 8)
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 

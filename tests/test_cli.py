@@ -16,6 +16,7 @@ from drit.data.decode import decode, encode
 from drit.errors import UsageError
 from drit.flags import settings
 from drit.presets import preset
+from drit.translate import load
 from tests.conftest import tiny, write_pictures
 
 
@@ -71,8 +72,30 @@ def test_train_and_translate(folders: tuple[Path, Path], tmp_path: Path, capsys:
     command = ["translate", run, inputs / "photo.jpg", "--to", "b", "--out", tmp_path / "as", "--style-from", exemplar]
     assert drit(*command) == 0
     assert (tmp_path / "as" / f"photo_as_{exemplar.stem}.jpg").is_file()
+    assert drit(*command, "--style-from", exemplar.with_name("002.png")) == 0  # the flag again: another style
+    assert (tmp_path / "as" / "photo_as_002.jpg").is_file()
     assert drit("translate", run, folders[1], "--to", "a", "--out", tmp_path / "steps", "--interpolate", 3) == 0
     assert decode(tmp_path / "steps" / "000_step003.png")[0].shape == (24, 30, 1)
+
+
+def test_no_output_overwrites_another(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Inputs, exemplars and styles of equal names get numbers, which meet no name that is given either."""
+    one, two = (write_pictures(tmp_path / d, 1, 1, seed=i) for i, d in enumerate(("one", "two")))
+    (one / "000_2.png").write_bytes((two / "000.png").read_bytes())
+    exemplars = [write_pictures(tmp_path / d, 1, 3, seed=i) / "000.png" for i, d in enumerate(("s", "t"))]
+    saved = []
+    for i in range(2):
+        saved.append(tmp_path / f"{i}.json")
+        saved[-1].write_text(json.dumps({"styles": {"mine": [i] * 3}}))
+    out = tmp_path / "out"
+    words = ["translate", run, one, two, "--to", "b", "--out", out, "--json", "--style-from", *exemplars]
+    assert drit(*words, "--style", *saved) == 0
+    result = json.loads(capsys.readouterr().out)
+    styles = ["as_000", "as_000_2", "mine", "mine_2"]
+    expected = [f"{place}_{style}.png" for place in ("000", "000_2", "000_3") for style in styles]
+    assert [Path(f).name for f in result["files"]] == expected
+    assert sorted(p.name for p in out.glob("*_*.png")) == sorted(expected)
+    assert list(json.loads((out / "styles.json").read_text())["styles"]) == styles
 
 
 def test_translate_refuses(
@@ -81,6 +104,7 @@ def test_translate_refuses(
     picture = next(folders[0].iterdir())
     out = ("--to", "b", "--out", tmp_path / "out")
     (tmp_path / "bad.json").write_text('{"styles": [1, 2]}')
+    (tmp_path / "path.json").write_text('{"styles": {"../x": [1, 2, 3]}}')
     (tmp_path / "words.txt").write_text("words")
     for words, code, expected in (
         ((run, tmp_path / "none.png", *out), 2, "There is no picture or folder"),
@@ -91,6 +115,7 @@ def test_translate_refuses(
         ((run, picture, *out, "--interpolate", 1), 2, "at least 2"),
         ((run, picture, *out, "--style", tmp_path / "bad.json"), 2, "is not a style file"),
         ((run, picture, *out, "--style", tmp_path / "none.json"), 2, "cannot be read"),
+        ((run, picture, *out, "--style", tmp_path / "path.json"), 2, "name '../x' cannot be part of a file name"),
         ((run, folders[0], "--to", "b", "--out", folders[0]), 2, "is an input folder"),
         ((run, picture, "--to", "b", "--out", run), 2, "is a run folder"),
     ):
@@ -112,6 +137,7 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
     out = ("--out", tmp_path / "run")
     (tmp_path / "typo.json").write_text('{"loss": {"cross_cicle": 3}}')
     (tmp_path / "type.json").write_text('{"steps": "many"}')
+    (tmp_path / "number.json").write_text('{"method": 5}')
     for words, expected in (
         (("train", *out, "--los.kl", 1), "Unknown flag '--los.kl'. Did you mean '--loss.kl'?"),
         (("train", *out, "--preset", "papper"), "no preset 'papper'. Did you mean 'paper'?"),
@@ -126,7 +152,10 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
         ),
         (("train", *out, "--method", "unit", "--optim.content-discriminator-lr", 1e-4), "a setting of drit, drit++."),
         (("train",), "Give either --out"),
-        (("trian",), "invalid choice: 'trian'"),
+        (("trian",), "Did you mean 'train'?"),
+        (("train", *out, "--config", tmp_path / "number.json"), "Setting 'method' is 5; it must be of type str"),
+        (("translate", "run", "x.png", "--to", "b", *out, "--threads", -1), "'-1' is no whole number from 0 to"),
+        (("translate", "run", "x.png", "--to", "b", *out, "--seed", "9" * 20), "no whole number from 0 to"),
         (("methods", "more"), "Unknown argument 'more'"),
     ):
         code, error = failed(capsys, *words)
@@ -134,6 +163,41 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not (tmp_path / "run").exists()
     assert failed(capsys, "train", "--resume", tmp_path / "none")[0] == 1
     assert "keeps its preset" in failed(capsys, "train", "--resume", tmp_path, "--preset", "paper")[1]
+
+
+def test_a_place_that_cannot_be_written_to(
+    run: Path, folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file.txt").write_text("words")
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps(to_dict(tiny(*folders))))
+    for out in (tmp_path / "file.txt" / "x", Path("/proc/x")):
+        for words in (
+            ("train", "--config", config),
+            ("translate", run, folders[0], "--to", "b"),
+            ("data", "demo"),
+        ):
+            code, error = failed(capsys, *words, "--out", out)
+            assert code in (1, 2) and str(out) in error and "Traceback" not in error, error
+
+
+def test_what_to_do_with_a_run_of_one_output(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command that training names works, and asking for styles says which methods have them."""
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps(to_dict(tiny(*folders, "cyclegan", steps=1))))
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert drit("train", "--config", config, "--out", run) == 0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Translate with it: ")]
+    words = line.removeprefix("Translate with it: drit ").split()
+    assert drit(*(str(folders[0]) if w == "PICTURES" else str(out) if w == "DIR" else w for w in words)) == 0
+    capsys.readouterr()
+    for more in (["--styles", 3], ["--style-from", folders[1] / "000.png"]):
+        code, error = failed(capsys, "translate", run, folders[0], "--to", "b", "--out", out, *more)
+        assert code == 2 and "drit, drit++, munit, bicyclegan, cycle-bicycle, cyclegan-noise have" in error
+    with pytest.raises(UsageError, match="has no styles"):
+        load(run).translate(decode(folders[0] / "000.png")[0], "b", styles=3)
 
 
 def test_flags_config_and_preset_in_their_order(tmp_path: Path) -> None:

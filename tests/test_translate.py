@@ -78,6 +78,27 @@ def test_the_same_kind_comes_out(translator: Translator) -> None:
     assert back.shape == (18, 22, 1)
 
 
+def test_pil_images_of_every_mode(translator: Translator) -> None:
+    """Palettes and CMYK by their colours, 16-bit grey with all its bits, as a file of the same would be."""
+    colour = Image.new("RGB", (20, 18), (200, 30, 40))
+    colour.paste((10, 90, 200), (5, 5, 15, 15))
+    palette = colour.convert("P", palette=Image.Palette.ADAPTIVE)
+    of_colours = np.asarray(translator.translate(colour, "b")[0])
+    assert np.abs(np.asarray(translator.translate(palette, "b")[0]).astype(int) - of_colours).max() <= 3
+    inks = translator.translate(colour.convert("CMYK"), "b")[0]
+    np.testing.assert_array_equal(np.asarray(inks), translator.translate(colour.convert("CMYK").convert("RGB"), "b")[0])
+    transparent = colour.convert("RGBA")
+    transparent.putalpha(255)
+    np.testing.assert_array_equal(np.asarray(translator.translate(transparent, "b")[0]), of_colours)
+    deep = Image.fromarray(grey(18, 22)[:, :, 0].astype(np.uint16) * 257)
+    wide, narrow = (translator.translate(p, "b")[0] for p in (deep, grey(18, 22)))
+    np.testing.assert_array_equal(np.asarray(wide), narrow)  # colour: PIL has no 16 bits of it
+    back = translator.translate(colour, "a")[0]
+    assert back.mode == "L"
+    with pytest.raises(UsageError, match="mode F cannot be used: it holds floating-point"):
+        translator.translate(Image.fromarray(np.zeros((8, 8), np.float32)), "b")
+
+
 def test_seeds(translator: Translator) -> None:
     assert torch.equal(translator.sample(3, "b", seed=4), translator.sample(8, "b", seed=4)[:3])
     assert not torch.equal(translator.sample(3, "b", seed=4), translator.sample(3, "b", seed=5))
@@ -117,6 +138,9 @@ def test_what_does_not_fit(translator: Translator) -> None:
         translator.translate(grey(16, 16), "b", styles=torch.zeros(2, 4))
     with pytest.raises(UsageError, match=r"domain a takes \(1, H, W\)"):
         translator.translate(torch.zeros(3, 16, 16), "b")
+    with pytest.raises(UsageError, match="0 styles were asked for"):
+        translator.translate(grey(16, 16), "b", styles=0)
+    assert len(translator.translate(grey(16, 16), "b", styles=np.int64(2))) == 2  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="A picture must be"):
         translator.translate(np.zeros((4, 4, 1), np.int64), "b")
 

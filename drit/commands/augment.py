@@ -10,6 +10,7 @@ from typing import Any
 
 from drit.commands import INTERRUPTED, command, show
 from drit.errors import UsageError
+from drit.flags import seed, threads
 
 
 def add(commands: Any) -> None:
@@ -32,7 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--times", type=int, required=True, metavar="K", help="translations of each picture")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--labels", default="", metavar="FILE", help="CSV with columns file,label for a folder")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random styles [0]")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
     parser.add_argument("--keep-source", action="store_true", help="the picture itself too, as repetition 0")
     parser.add_argument(
         "--filter",
@@ -42,7 +43,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def augment(values: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.commands import command, show
+from drit.flags import seed
 
 
 def add(commands: Any) -> None:
@@ -21,7 +22,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--count", type=int, default=2000, help="training pictures of each domain [2000]")
-    parser.add_argument("--seed", type=int, default=0, help="[0]")
+    parser.add_argument("--seed", type=seed, default=0, help="[0]")
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from drit.commands import command, show
 from drit.errors import UsageError
+from drit.flags import threads
 
 LARGEST = 64  # pixels; larger pictures, or of several sizes, are resized to it
 
@@ -45,7 +46,7 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="share of the training pictures held out, to choose the epoch by [0: the last epoch]",
     )
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def probe(values: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from drit.commands import command, show
 from drit.errors import UsageError
+from drit.flags import seed, threads
 
 
 def add(commands: Any) -> None:
@@ -28,13 +29,13 @@ def add(commands: Any) -> None:
     parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--count", type=int, default=10, metavar="N", help="rows of each grid [10]")
-    parser.add_argument("--seed", type=int, default=0, help="seed of noise and codes [0]")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of noise and codes [0]")
     parser.add_argument(
         "--data.a", dest="labelled", default="", metavar="FILE", help="labelled pictures: an .npz file, or FILE:KEY"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def sample(values: argparse.Namespace) -> int:

@@ -69,11 +69,12 @@ def train(values: argparse.Namespace) -> int:
 
 def _next(method: str, run: Path) -> str:
     """What a finished run is for."""
-    from drit.methods import method_class
+    from drit.methods import method_class, with_styles
 
     if method_class(method).domains[1] == 1:
         return f"Draw pictures with it: drit sample {run} --out DIR"
-    return f"Translate with it: drit translate {run} PICTURES --to b --out DIR --styles 5"
+    styles = " --styles 5" if method in with_styles() else ""
+    return f"Translate with it: drit translate {run} PICTURES --to b --out DIR{styles}"
 
 
 def _report(run: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from drit.commands import command, show
 from drit.errors import UsageError
+from drit.flags import seed, threads
 
 
 def add(commands: Any) -> None:
@@ -28,15 +29,19 @@ def add(commands: Any) -> None:
     parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--styles", type=int, default=None, metavar="N", help="random styles for each picture [5]")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random styles [0]")
-    parser.add_argument("--style-from", nargs="+", default=[], metavar="IMG", help="take the styles of these pictures")
-    parser.add_argument("--style", nargs="+", default=[], metavar="FILE", help="styles of a styles.json")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
+    parser.add_argument(
+        "--style-from", action="extend", nargs="+", default=[], metavar="IMG", help="take the styles of these pictures"
+    )
+    parser.add_argument(
+        "--style", action="extend", nargs="+", default=[], metavar="FILE", help="styles of a styles.json"
+    )
     parser.add_argument(
         "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"
     )
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
 
 
 def translate(values: argparse.Namespace) -> int:

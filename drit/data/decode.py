@@ -62,6 +62,19 @@ def decode(path: Path, alpha: Alpha = "flatten") -> tuple[np.ndarray, PictureFor
     return array, PictureFormat(array.shape[2], kind.depth, Path(path).suffix.lower())
 
 
+def from_image(image: Image.Image) -> np.ndarray:
+    """A PIL image as (H, W, C): uint16 where it is 16-bit grey, else uint8. C is 1 or 3, and 2 or 4 with transparency.
+
+    Raises UsageError for floating-point numbers and 32-bit integers, whose range is not known.
+    """
+    if image.mode.startswith("I;16"):
+        return np.array(image, dtype=np.uint16)[:, :, None]
+    try:
+        return _read_8(image, _kind(image))
+    except ValueError as error:
+        raise UsageError(f"The PIL image of mode {image.mode} cannot be used: {error}. Give an array.") from error
+
+
 def probe(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
     """Height, width (upright), channels and depth of a picture from its header, pixels not read.
 
