@@ -14,7 +14,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError when the disk refuses; nothing temporary is left.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # of this process: another may write the same file
     try:
         with open(temporary, "wb") as file:
             file.write(content)

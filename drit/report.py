@@ -57,7 +57,7 @@ HEALTHY = {  # numbers of the table on top: name in the metrics, words, what is 
     "watch/diversity": ("difference between two styles, to {d}", "of 255; well above 1"),
     "watch/style_error": ("error of a style read from its output, {d}", "below 0.5; 1: unreadable"),
     "watch/content_probe": ("domain read from the content code", "towards {chance:.2g}"),
-    "generators/content_adversarial": ("content adversarial, {d}", "near 0.69"),
+    "generators/content_adversarial": ("content adversarial, {d}", "near {confused:.2g}"),
     "generators/self_reconstruction": ("self-reconstruction error, {d}", "falling"),
     "generators/cross_cycle": ("cross-cycle error, {d}", "falling"),
 }
@@ -165,8 +165,9 @@ def _numbers(run: Run) -> str:
             name = f"{stem}_{d}" if d else stem
             values = [line[name] for line in run.lines if name in line]
             if values:
-                chance = 1 / len(run.domains)
-                rows.append((words.format(d=d), values[-1], healthy.format(chance=chance)))
+                count = len(run.domains)
+                healthy = healthy.format(chance=1 / count, confused=math.log(count))
+                rows.append((words.format(d=d).removesuffix(", "), values[-1], healthy))
     return table(("", "now", "healthy"), rows)
 
 

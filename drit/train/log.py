@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from drit.atomic import write_atomically
 from drit.config import LogConfig
 from drit.methods.base import Method
 from drit.sheets import save_sheet, sheet
@@ -33,7 +34,7 @@ class Metrics:
         if config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
 
-            self._board = SummaryWriter(str(run), purge_step=start or None)
+            self._board = SummaryWriter(str(run), purge_step=start + 1 if start else None)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         self._file.write(json.dumps({"step": step, **{k: round_significant(v) for k, v in values.items()}}) + "\n")
@@ -59,7 +60,7 @@ def truncate(path: Path, start: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    path.write_text("".join(kept), encoding="utf-8")
+    write_atomically(path, "".join(kept).encode())
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
@@ -165,9 +166,7 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities
-    # a method of one way, or without a code for all domains, reconstructs nothing
-    both = capabilities.exemplar and method.shared_content and len(capabilities.directions) > 1
-    columns = ["input"] + (["true"] if method.paired else []) + (["self"] if both else [])
+    columns = ["input"] + (["true"] if method.paired else []) + (["self"] if method.reconstructs else [])
     exemplars = min(2, *(len(x) for x in pictures.values())) if capabilities.exemplar else 0
     randoms = randoms if capabilities.multimodal else 1
     columns += [f"exemplar {i + 1}" for i in range(exemplars)]
@@ -187,8 +186,8 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
         made: list[torch.Tensor] = []
         if method.paired:
             made.append(pictures[target])
-        if both:
-            made.append(method.render(method.prepare(content, source), method.style(x, source), source))
+        if method.reconstructs:
+            made.append(method.render(method.prepare(content, source), method.own_style(x, source), source))
         if exemplars:
             exemplar_styles = method.style(pictures[target][:exemplars], target)
             made += list(method.render(prepared, exemplar_styles.repeat_interleave(n, 0), target).split(n))

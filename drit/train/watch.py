@@ -160,7 +160,7 @@ def measure(
                 error = (again - styles[:, None]).abs().mean() / styles.abs().mean()
                 found[f"watch/style_error_{target}"] = float(error)
         least = min(len(x) for x in pictures.values())
-        if method.shared_content and can.exemplar and set(can.directions) >= set(pictures) and least >= LEAST_PROBED:
+        if method.reconstructs and set(can.directions) >= set(pictures) and least >= LEAST_PROBED:
             noise = Noise(seed, 0)
             codes = [_noisy_codes(method, x[:least], d, noise, content_noise, part) for d, x in pictures.items()]
             found["watch/content_probe"] = probe_accuracy(codes)

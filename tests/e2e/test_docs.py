@@ -15,15 +15,22 @@ import pytest
 import torch
 
 from drit import cli
+from drit.config import NetworkConfig, concerns
 from drit.evaluate import protocol
 from tests import recipe
 from tests.conftest import write_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
-    "--steps 2 --batch 2 --threads 1 --data.resize 32 --data.crop 32 --network.width 4 --network.attribute-width 4 "
-    "--network.discriminator-width 4 --network.discriminator-scales 2 --log.checkpoint-every 1 --no-log.tensorboard"
+    "--steps 2 --batch 2 --threads 1 --data.resize 32 --data.crop 32 --log.checkpoint-every 1 --no-log.tensorboard"
 ).split()
+NARROW = {"width": 4, "attribute_width": 4, "discriminator_width": 4, "discriminator_scales": 2}
+
+
+def small(method: str) -> list[str]:
+    """Flags of a short training of narrow networks."""
+    sizes = {name: value for name, value in NARROW.items() if concerns(NetworkConfig, name, method)}
+    return SMALL + [word for name, value in sizes.items() for word in (f"--network.{name}", str(value))]
 
 
 def commands(document: str) -> list[str]:
@@ -52,7 +59,7 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         if words[0] == "train" and "--resume" in words:
             words += ["--steps", "3"]
         elif words[0] == "train":
-            words += SMALL
+            words += small(words[words.index("--method") + 1] if "--method" in words else "drit")
         elif words[0] == "evaluate":
             words += ["--threads", "1"]
         assert cli.main(words) == 0, command

@@ -129,8 +129,11 @@ def test_tensorboard_events_hold_the_losses(folders: tuple[Path, Path], tmp_path
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = tiny(*folders, steps=2)
-    loop.train(replace(config, log=replace(config.log, tensorboard=True, sample_every=0)), tmp_path / "run")
+    config = replace(config, log=replace(config.log, tensorboard=True, sample_every=0))
+    loop.train(config, tmp_path / "run", stop_after=1)
+    assert loop.resume(tmp_path / "run").finished  # goes on after the last point, which stays
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     written = {e.step: e.value for e in events.Scalars("total/generators")}
+    assert list(written) == [1, 2]
     logged = {int(r["step"]): r["total/generators"] for r in read_metrics(tmp_path / "run")}
     assert written == pytest.approx(logged, rel=1e-5)
