@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from drit.machine import cores
+from drit.machine import processor
 from drit.precision import choose
 
 FORMS = ("drit", "straightforward")
@@ -57,22 +57,13 @@ def compare(task: str, size: int, count: int, rounds: int, seconds: float) -> di
 
 
 def machine() -> dict[str, Any]:
-    model = next(
-        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
-    )
     return {
-        "processor": model,
-        "cores": cores(),
+        "processor": processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "precision": str(choose("auto", torch.device("cpu"))).removeprefix("torch."),
         "date": datetime.date.today().isoformat(),
     }
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 def table(cases: list[tuple[str, int, int]], rounds: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from drit.config import DataConfig
 from drit.data.decode import to_tensor
 from drit.data.folders import PictureSet, open_domain
-from drit.data.transforms import resize
+from drit.data.transforms import centre_crop, resize
 from drit.evaluate import perceptual
 from drit.evaluate.features import FeatureNetwork, at_most
 
@@ -50,8 +50,7 @@ class Pictures:
             array = self.set.get(int(i))
             if like is not None:
                 array = resize(array, *like.set.size(int(i)))
-            top, left = (array.shape[0] - self.crop) // 2, (array.shape[1] - self.crop) // 2
-            squares.append(to_tensor(array[top : top + self.crop, left : left + self.crop]))
+            squares.append(to_tensor(centre_crop(array, self.crop)))
         return torch.stack(squares)
 
     def batches(self, size: int) -> Iterator[Tensor]:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from drit.atomic import write_atomically
 from drit.config import LogConfig
+from drit.data.decode import from_tensor
 from drit.methods.base import Method
 from drit.sheets import save_sheet, sheet
 
@@ -159,7 +160,7 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     generator = torch.Generator().manual_seed(seed)
     if not method.capabilities.directions:
         grids = method.grids(GRID_ROWS, generator)
-        tables = [[[_array(p) for p in row] for row in grid.pictures] for grid in grids]
+        tables = [[[from_tensor(p) for p in row] for row in grid.pictures] for grid in grids]
         names = [grid.name if i == 0 else "" for grid in grids for i in range(GRID_ROWS)]
         save_sheet(sheet([row for table in tables for row in table], row_titles=names), path)
         return
@@ -173,7 +174,7 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
     columns += [f"random {i + 1}" for i in range(randoms)] if capabilities.multimodal else ["translation"]
     if exemplars:
         for d in capabilities.directions:
-            shown = [_array(p) for p in pictures[d][:exemplars]]
+            shown = [from_tensor(p) for p in pictures[d][:exemplars]]
             rows.append([None] * (len(columns) - exemplars - randoms) + shown + [None] * randoms)
             titles.append(f"exemplars {d}")
     domains = list(pictures)
@@ -194,11 +195,6 @@ def sample_sheet(method: Method, pictures: dict[str, torch.Tensor], path: Path, 
         styles = method.sample_style(randoms, target, generator).to(x.device)
         made += list(method.render(prepared, styles.repeat_interleave(n, 0), target).split(n))
         for i in range(n):
-            rows.append([_array(x[i]), *(_array(m[i]) for m in made)])
+            rows.append([from_tensor(x[i]), *(from_tensor(m[i]) for m in made)])
             titles.append(f"{source} to {target}")
     save_sheet(sheet(rows, column_titles=columns, row_titles=titles), path)
-
-
-def _array(x: torch.Tensor) -> np.ndarray:
-    """(C, H, W) in [-1, 1] to (H, W, C) uint8."""
-    return ((x.float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
