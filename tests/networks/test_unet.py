@@ -175,10 +175,12 @@ def test_a_layer_as_a_matrix_product(layout: torch.memory_format, bias: bool) ->
     torch.manual_seed(0)
     down = torch.nn.Conv2d(96, 88, 4, 2, 1, bias=bias).double()
     up = torch.nn.ConvTranspose2d(88, 96, 4, 2, 1, bias=bias).double()
-    for layer, by_product, channels in ((down, halved, 96), (up, doubled, 88)):
+    ways = (down, halved, 96), (up, doubled, 88)
+    cases = [(*ways[0], (4, 6)), (*ways[1], (4, 6)), (*ways[0], (2, 2)), (*ways[1], (1, 1))]  # the last two: one pixel
+    for layer, by_product, channels, size in cases:
         layer.to(memory_format=layout)  # type: ignore[call-overload]
         assert layer.weight.numel() >= 1 << 17
-        x = torch.randn(2, channels, 4, 6, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+        x = torch.randn(2, channels, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
         found = []
         for call in (layer, lambda x, f=by_product, m=layer: f(m, x)):
             out = call(x)
