@@ -20,6 +20,7 @@ from drit.errors import UsageError, nearest
 T = TypeVar("T")
 Gan = Literal["logistic", "least_squares"]  # kinds of domain adversarial losses
 LEAST_CROP = 16  # pixels: what encoders and discriminators of the usual depth can still halve
+MOST_THREADS = 1024  # thousands hang
 MOST_SEED = 10**12  # of a seed, with room for seeds that are made of it
 
 # Methods that settings below mean something to.
@@ -311,7 +312,7 @@ class TrainConfig:
         "auto", "arithmetic of the convolutions; auto: bfloat16 where the processor has units for it"
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
-    threads: int = setting(0, "CPU threads; 0: all cores")
+    threads: int = setting(0, "CPU threads; 0: all cores", within=f"[0, {MOST_THREADS}]")
     accumulate: int = setting(
         1,
         "parts that a batch is worked through in, one after another: less memory, slower; the same gradients, but for "

@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from drit.config import MOST_SEED, TrainConfig, concerns, from_dict, methods_of, to_dict
+from drit.config import MOST_SEED, MOST_THREADS, TrainConfig, concerns, from_dict, methods_of, to_dict
 from drit.errors import UsageError, nearest
 from drit.presets import preset
 
@@ -50,7 +50,7 @@ def seed(text: str) -> int:
 
 def threads(text: str) -> int:
     """The number of a flag that takes a count of threads; 0: all cores."""
-    return _between(text, 0, 4096)
+    return _between(text, 0, MOST_THREADS)
 
 
 def _between(text: str, least: int, most: int) -> int:
