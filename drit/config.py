@@ -73,7 +73,7 @@ class DataConfig:
     workers: int = setting(
         -1,
         "loader processes; -1 chooses: 0 when the pictures are cached, else one for each spare core",
-        within="[-1, inf)",
+        within="[-1, 64]",
     )
     max_unreadable: int = setting(
         10, "how many unreadable files (or pictures without a partner) are named and skipped before the run stops"
@@ -133,7 +133,7 @@ class NetworkConfig:
         64, "channels after the first layer of the attribute encoder", only=_STYLES, within="[1, inf)"
     )
     attribute_blocks: int = setting(
-        3, "halving blocks of the attribute encoder after its first layer", only=_STYLES, within="[1, inf)"
+        3, "halving blocks of the attribute encoder after its first layer", only=_STYLES, within="[1, 6]"
     )
     discriminator_width: int = setting(
         64, "channels after the first layer of a domain discriminator", within="[1, inf)"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from drit.errors import UsageError
+
 
 def full(x: Tensor) -> Tensor:
     """x in float32 if it is narrower; float32 and float64 stay as they are."""
@@ -28,6 +30,8 @@ def choose(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision == "float32":
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"There is no precision '{precision}': auto, float32 or bfloat16.")
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from drit.config import TrainConfig, from_dict
+from drit.config import MOST_SEED, TrainConfig, from_dict
 from drit.data.decode import convert_channels, from_image, from_tensor, to_tensor
 from drit.data.folders import source_name
 from drit.errors import CheckpointError, UsageError
@@ -106,10 +106,12 @@ class Translator:
         self._needs_styles()
         if count < 1:
             raise UsageError(f"{count} styles were asked for: at least 1 is needed.")
+        if int(seed) != seed or not 0 <= seed <= MOST_SEED:
+            raise UsageError(f"The seed {seed} is no whole number from 0 to {MOST_SEED}.")
         target = self.domain(to)
         rows = []
         for i in range(count):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + i)
+            generator = torch.Generator().manual_seed(int(seed) * 1_000_003 + i)
             rows.append(self.method.sample_style(1, target, generator))
         return torch.cat(rows)
 
@@ -246,22 +248,25 @@ class Translator:
     def checked(self, styles: Tensor | Sequence[Sequence[float]]) -> Tensor:
         """Styles as a float tensor (K, S). Raises UsageError when their length is not the model's."""
         self._needs_styles()
-        found = torch.as_tensor(styles, dtype=torch.float32)
-        if found.dim() != 2 or found.shape[1] != self.method.capabilities.style_dim:
-            raise UsageError(
-                f"Styles of shape {tuple(found.shape)} do not fit: "
-                f"this model takes (K, {self.method.capabilities.style_dim})."
-            )
+        size = self.method.capabilities.style_dim
+        try:
+            found = torch.as_tensor(styles, dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(f"Styles must be a number of random ones, or numbers (K, {size}): {error}.") from error
+        if found.dim() != 2 or found.shape[1] != size or not len(found):
+            raise UsageError(f"Styles of shape {tuple(found.shape)} do not fit: this model takes (K, {size}), K >= 1.")
+        if not bool(found.isfinite().all()):
+            raise UsageError("Styles must be finite numbers.")
         return found
 
     def _tensor(self, picture: Any, domain: str) -> Tensor:
         """(1, C, H, W) in [-1, 1] on the device, with the domain's channels."""
         channels = self.method.channels[domain]
         if isinstance(picture, Tensor):
-            if picture.dim() != 3 or picture.shape[0] != channels:
+            if picture.dim() != 3 or picture.shape[0] != channels or not picture.is_floating_point():
                 raise UsageError(
-                    f"A tensor of shape {tuple(picture.shape)} does not fit: "
-                    f"domain {domain} takes ({channels}, H, W) in [-1, 1]."
+                    f"A tensor of shape {tuple(picture.shape)} and type {picture.dtype} does not fit: "
+                    f"domain {domain} takes ({channels}, H, W) of floats in [-1, 1]."
                 )
             x = picture.float()
         else:
@@ -295,8 +300,12 @@ def _as_array(picture: Any) -> np.ndarray:
             f"A picture must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; "
             f"this is {type(picture).__name__} of shape {array.shape} and type {array.dtype}."
         )
+    if 0 in array.shape:
+        raise UsageError(f"The picture has no pixels: its shape is {array.shape}.")
     if array.dtype.kind == "f":
-        array = (np.clip(array, 0, 1) * 65535).round().astype(np.uint16)
+        if not (array.min() >= 0 and array.max() <= 1):  # nor NaN
+            raise UsageError("The picture holds floats outside [0, 1]. Scale them, or give uint8.")
+        array = (array.astype(np.float64) * 65535).round().astype(np.uint16)  # half precision has no 65535
     return array
 
 

@@ -70,6 +70,8 @@ def test_the_same_kind_comes_out(translator: Translator) -> None:
     assert np.abs(wide.astype(float) / 257 - array).max() <= 0.51
     number = translator.translate(x / 255, to="b")[0]
     assert number.dtype == np.float64 and np.abs(number * 255 - array).max() <= 0.52
+    half = translator.translate((x / 255).astype(np.float16), to="b")[0]
+    assert half.dtype == np.float16 and np.abs(half.astype(float) * 255 - array).max() <= 2
     tensor = translator.translate(torch.from_numpy(x).permute(2, 0, 1) / 127.5 - 1, to="b")[0]
     assert tensor.shape == (3, 18, 22) and -1 <= float(tensor.min()) <= float(tensor.max()) <= 1
     colour = translator.translate(np.repeat(x, 3, 2), to="b")[0]  # a colour picture for a grey domain: made grey
@@ -133,7 +135,7 @@ def test_domains_by_name(translator: Translator) -> None:
         translator.domain("winter")
 
 
-def test_what_does_not_fit(translator: Translator) -> None:
+def test_what_does_not_fit(run: Path, translator: Translator) -> None:
     with pytest.raises(UsageError, match=r"\(2, 4\) do not fit: this model takes \(K, 3\)"):
         translator.translate(grey(16, 16), "b", styles=torch.zeros(2, 4))
     with pytest.raises(UsageError, match=r"domain a takes \(1, H, W\)"):
@@ -141,6 +143,28 @@ def test_what_does_not_fit(translator: Translator) -> None:
     with pytest.raises(UsageError, match="0 styles were asked for"):
         translator.translate(grey(16, 16), "b", styles=0)
     assert len(translator.translate(grey(16, 16), "b", styles=np.int64(2))) == 2  # type: ignore[arg-type]
+    picture = grey(16, 16)
+    for styles, words in ((None, "Styles must be"), ("2", "Styles must be"), ([[1.0], [1.0, 2.0]], "Styles must be")):
+        with pytest.raises(UsageError, match=words):
+            translator.translate(picture, "b", styles=styles)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"\(0, 3\) do not fit"):
+        translator.translate(picture, "b", styles=torch.zeros(0, 3))
+    with pytest.raises(UsageError, match="finite"):
+        translator.translate(picture, "b", styles=torch.full((1, 3), torch.nan))
+    for seed in (-1, 1.5, 10**18):
+        with pytest.raises(UsageError, match="is no whole number from 0"):
+            translator.translate(picture, "b", seed=seed)  # type: ignore[arg-type]
+    assert len(translator.translate(picture, "b", seed=np.int64(3))) == 1  # type: ignore[arg-type]
+    for wrong, words in (
+        (np.full((4, 4), np.nan), r"outside \[0, 1\]"),
+        (picture.astype(float), r"outside \[0, 1\]"),
+        (np.zeros((0, 4, 1), np.uint8), "no pixels"),
+        (torch.zeros(1, 16, 16, dtype=torch.uint8), "uint8 does not fit"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            translator.translate(wrong, "b")
+    with pytest.raises(UsageError, match="no precision 'f16'"):
+        drit.load(run, precision="f16")
     with pytest.raises(UsageError, match="A picture must be"):
         translator.translate(np.zeros((4, 4, 1), np.int64), "b")
 

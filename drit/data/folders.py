@@ -295,7 +295,7 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
     if array.dtype.kind == "f":
         if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
             raise DataError(f"{path}:{key} holds floats outside [0, 1]. Scale them, or store uint8.")
-        array = np.rint(array * 65535).astype(np.uint16)
+        array = np.rint(array.astype(np.float64) * 65535).astype(np.uint16)  # half precision has no 65535
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
             f"{path}: {label_key} has shape {labels.shape} for the {len(array)} pictures of {key}. "

@@ -113,7 +113,8 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         if wanted and loose:
             raise DataError(
                 f"{len(loose)} pictures lie in {root} itself ({some(loose)}): they have no label. Put each into a "
-                "folder named after its class, or give --labels FILE with columns file,label."
+                "folder named after its class, or give a file with columns file,label (--labels, and of drit probe "
+                "--train-labels and --test-labels)."
             )
     shapes, channels, broken = [], 0, []
     for p in paths:

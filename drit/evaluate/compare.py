@@ -164,7 +164,8 @@ def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
+        same = {"to", "both", "warnings"} <= result.keys()
+        same = same and all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
         return result if same and not comparable(header, result) else None
     except (ValueError, KeyError, TypeError, AttributeError):  # no whole result
         return None

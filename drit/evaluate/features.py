@@ -159,8 +159,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return safetensors.torch.load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each library raises its own for a damaged or foreign file
-        why = str(error).splitlines()[0]
-        raise DataError(f"{path} cannot be read as weights (a torch state dict or .safetensors): {why}") from error
+        raise DataError(
+            f"{path} cannot be read as weights: it is no torch state dict or .safetensors file, damaged, or holds more "
+            "than tensors, which is not read."
+        ) from error
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise DataError(f"{path} is not a state dict: it must hold tensors by name and nothing else.")
     return found

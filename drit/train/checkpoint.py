@@ -114,7 +114,7 @@ def find(path: Path) -> Path:
         return path
     if not path.exists():
         raise CheckpointError(f"There is no run at {path}. Give the folder that `drit train --out` wrote.")
-    if not path.is_dir() or not (path / "checkpoints").is_dir():
+    if not path.is_dir() or not ((path / "checkpoints").is_dir() or (path / "config.json").is_file()):
         raise CheckpointError(
             f"{path} is not a run: it has no folder 'checkpoints'. Give the folder that `drit train --out` wrote, "
             "or one of its checkpoints."

@@ -85,7 +85,7 @@ def _check_names(config: TrainConfig, sources: dict[str, str]) -> None:
     """Raises UsageError where the name of a folder is the letter of another domain: --to could mean either."""
     for d, path in sources.items():
         name = source_name(path)
-        if name in sources and name != d and not config.data.pairs:
+        if name in sources and name != d and not method_class(config.method).paired:  # these go one way alone
             raise UsageError(
                 f"The pictures of domain {d} are called '{name}' ({path}), which is the letter of another domain: "
                 f"--to {name} could mean either. Give them as domain {name}, or rename them."
