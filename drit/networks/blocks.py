@@ -69,14 +69,14 @@ def _normalised(x: Tensor, gain: Tensor | None = None, bias: Tensor | None = Non
     The library's own backward is several times slower than the convolution beside it in channels_last, and so is its
     forward on small maps. Its batch normalisation of single pictures is not.
     """
-    n, c, h, w = x.shape
+    c = x.shape[1]
     if gain is None or bias is None:
         if torch.is_grad_enabled() and x.numel() >= LARGE_INPUT:
             return _InstanceNorm.apply(x)
         # given gains and biases in full precision the library sums up in full precision
         gain, bias = full(x.new_ones(c)), full(x.new_zeros(c))
-    if not torch.is_grad_enabled() and h * w >= _LARGE_MAP and _in_turns(x):
-        return torch.native_group_norm(x, gain, bias, n, c, h * w, c, EPS)[0]
+    if not torch.is_grad_enabled():
+        return _without_graph(x, gain, bias)[0]
     return _together([made[0] for made in _batch_norms(x, gain, bias)], x)
 
 
@@ -85,13 +85,8 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        gain, bias = full(x.new_ones(c)), full(x.new_zeros(c))
-        if h * w >= _LARGE_MAP and _in_turns(x):
-            out, _, rstd = torch.native_group_norm(x, gain, bias, n, c, h * w, c, EPS)
-        else:
-            parts, _, rstds = zip(*_batch_norms(x, gain, bias), strict=True)
-            out, rstd = _together(parts, x), torch.cat(rstds)
+        c = x.shape[1]
+        out, rstd = _without_graph(x, full(x.new_ones(c)), full(x.new_zeros(c)))
         ctx.save_for_backward(out, rstd)
         return out
 
@@ -113,6 +108,16 @@ class _InstanceNorm(torch.autograd.Function):
             for given in zip(grads, maps, gains, strict=True)
         ]
         return _together(dx, y)
+
+
+def _without_graph(x: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """What `_normalised` gives, and 1 / deviations of the channels, the fastest way where no graph is kept."""
+    n, c, h, w = x.shape
+    if h * w >= _LARGE_MAP and _in_turns(x):
+        out, _, rstd = torch.native_group_norm(x, gain, bias, n, c, h * w, c, EPS)
+        return out, rstd
+    parts, _, rstds = zip(*_batch_norms(x, gain, bias), strict=True)
+    return _together(parts, x), torch.cat(rstds)
 
 
 def _batch_norms(x: Tensor, gain: Tensor, bias: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
