@@ -60,8 +60,7 @@ def augment(
     drop: leave out translations that are not read as their label (`readable`). part (i, n): only every n-th unit from
     the i-th; the whole, called afterwards, joins what the parts made. Raises UsageError when `out` holds other work.
     """
-    translator.source(to)  # says at once if the method does not go there
-    target = translator.domain(to)
+    source, target = translator.source(to), translator.domain(to)
     method = translator.method
     if times < 1:
         raise UsageError("--times must be at least 1.")
@@ -71,7 +70,7 @@ def augment(
         raise UsageError(f"--part {part[0]}/{part[1]}: give I/N with I from 1 to N.")
     if data.array is None and out.resolve().is_relative_to(data.root.resolve()):
         raise UsageError(f"--out {out} is within the set {data.root}. Choose another, so that the set stays as it is.")
-    convert_channels(np.zeros((1, 1, data.channels), np.uint8), method.channels[translator.source(target)])
+    convert_channels(np.zeros((1, 1, data.channels), np.uint8), method.channels[source])
     work = _Work(translator, data, target, times, seed, keep_source, out)
     settings = {
         "run": str(checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint),

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from drit.config import MOST_SEED, TrainConfig, from_dict
-from drit.data.decode import convert_channels, from_image, from_tensor, to_tensor
+from drit.data.decode import convert_channels, from_image, from_tensor, from_unit, to_tensor
 from drit.data.folders import source_name
 from drit.errors import CheckpointError, UsageError
 from drit.machine import cores, keep_freed_memory
@@ -303,9 +303,10 @@ def _as_array(picture: Any) -> np.ndarray:
     if 0 in array.shape:
         raise UsageError(f"The picture has no pixels: its shape is {array.shape}.")
     if array.dtype.kind == "f":
-        if not (array.min() >= 0 and array.max() <= 1):  # nor NaN
-            raise UsageError("The picture holds floats outside [0, 1]. Scale them, or give uint8.")
-        array = (array.astype(np.float64) * 65535).round().astype(np.uint16)  # half precision has no 65535
+        try:
+            return from_unit(array)
+        except ValueError as error:
+            raise UsageError(f"The picture holds {error}. Scale them, or give uint8.") from error
     return array
 
 

@@ -75,6 +75,14 @@ def from_image(image: Image.Image) -> np.ndarray:
         raise UsageError(f"The PIL image of mode {image.mode} cannot be used: {error}. Give an array.") from error
 
 
+def from_unit(array: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1], of any precision, as uint16. Raises ValueError for others, and for NaN."""
+    if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
+        raise ValueError("floats outside [0, 1]")
+    # half precision has no 65535
+    return np.rint(array.astype(np.promote_types(array.dtype, np.float32)) * 65535).astype(np.uint16)
+
+
 def probe(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
     """Height, width (upright), channels and depth of a picture from its header, pixels not read.
 

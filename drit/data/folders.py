@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from drit.config import LEAST_CROP, DataConfig
-from drit.data.decode import SUFFIXES, convert_channels, decode, probe
+from drit.data.decode import SUFFIXES, convert_channels, decode, from_unit, probe
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
 from drit.machine import free_memory
@@ -293,9 +293,10 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
             "uint8, uint16 or float in [0, 1]."
         )
     if array.dtype.kind == "f":
-        if not (array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
-            raise DataError(f"{path}:{key} holds floats outside [0, 1]. Scale them, or store uint8.")
-        array = np.rint(array.astype(np.float64) * 65535).astype(np.uint16)  # half precision has no 65535
+        try:
+            array = from_unit(array)
+        except ValueError as error:
+            raise DataError(f"{path}:{key} holds {error}. Scale them, or store uint8.") from error
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
             f"{path}: {label_key} has shape {labels.shape} for the {len(array)} pictures of {key}. "

@@ -125,12 +125,13 @@ def _check_pictures(learnt: Mapping[str, dict[str, str]], paired: Sequence[str],
     pictures (those that learn from pairs keep what has a partner)."""
     (first, own), *others = learnt.items()
     for name, other in others:
-        for d, letter in ((d, letter) for d in own for letter in other):
-            if own[d] == other[letter] and d != letter:
-                raise UsageError(
-                    f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
-                    "one of them with its domains in the order of the other."
-                )
+        swapped = [(d, letter) for d in own for letter in other if d != letter and own[d] == other[letter]]
+        if swapped:
+            d, letter = swapped[0]
+            raise UsageError(
+                f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
+                "one of them with its domains in the order of the other."
+            )
         new = [d for d in own if d in other and own[d] != other[d]]
         if new and not {first, name} & {*paired}:
             say(f"{first} and {name} were trained on other pictures of domain {' and '.join(new)}.")

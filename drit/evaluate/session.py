@@ -205,8 +205,7 @@ class Session:
         """Reconstructions of inputs x, from their content codes and from the first output of each."""
         translator, source, able = self.translator, OTHER[target], self.capabilities
         size = (x.shape[2], x.shape[3])
-        back = source in able.directions and (able.exemplar or not able.style_dim)
-        if self.wants("reconstruction") and back:
+        if self.wants("reconstruction") and source in able.directions and able.knows_own_style:
             own = translator.style_batch(x, source)
             if translator.method.shared_content:
                 recon = translator.decode_batch(codes, own[:, None], source, size)[:, 0]

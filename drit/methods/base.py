@@ -39,6 +39,11 @@ class Capabilities:
     directions: tuple[str, ...]  # domains it translates to
     style_dim: int  # 0: no styles
 
+    @property
+    def knows_own_style(self) -> bool:
+        """Whether what style a picture has is known: it can be taken from it, or there are none."""
+        return self.exemplar or not self.style_dim
+
 
 class Update(NamedTuple):
     """One optimizer step, as the loop carries it out."""
@@ -211,8 +216,7 @@ class Method(nn.Module, ABC):
     def reconstructs(self) -> bool:
         """Whether it can make pictures of every domain again from their own codes."""
         able = self.capabilities
-        both = len(able.directions) > 1 and (able.exemplar or not able.style_dim)
-        return self.shared_content and both
+        return self.shared_content and len(able.directions) > 1 and able.knows_own_style
 
     def sample_style(self, count: int, domain: str, generator: torch.Generator) -> Tensor:
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
