@@ -9,7 +9,7 @@ help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
 	@echo "make test      formatter, linter, type check and the fast tests"
 	@echo "make test-all  the slow tests too"
-	@echo "make bench     speed and memory against the straightforward formulation"
+	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
 	@echo "make format    format the code"
 	@echo "make clean     remove the virtual environment and caches"
@@ -22,7 +22,7 @@ help:
 	@touch $@
 
 demo: .venv/.installed
-	$(BIN)/python -m drit.demo
+	$(BIN)/python -m drit.cli.demo
 
 # Two test processes share the cores: each keeps to one thread.
 test test-all: export OMP_NUM_THREADS = 1

@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.case import CHANNELS, paper, pictures
-from drit.data.decode import encode
-from drit.methods.drit import DRIT
-from drit.train import checkpoint, setup
+from benchmarks.worker import CHANNELS, images, paper
+from drit.data.images import encode
+from drit.methods.drit.objective import DRIT
+from drit.runs import checkpoint
+from drit.runs.record import describe
 
 SIZE, ROUNDS = 256, 5
 FORWARD = """
 import torch
-from benchmarks.case import CHANNELS, paper
+from benchmarks.worker import CHANNELS, paper
 from drit.methods.drit import DRIT
 with torch.device("meta"):
     model = DRIT.build(paper(256, 1), CHANNELS)
@@ -36,15 +37,15 @@ with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        run, picture = Path(folder, "run"), Path(folder, "x.png")
+        run, image = Path(folder, "run"), Path(folder, "x.png")
         run.mkdir()
         config = paper(SIZE, 1)
-        meta = setup.describe(config, CHANNELS, {"a": 8, "b": 8}, {})
+        meta = describe(config, CHANNELS, {"a": 8, "b": 8}, {})
         weights = DRIT.build(config, CHANNELS).state_dict()
         checkpoint.save(run, 1, weights, {}, {}, meta)
-        encode(np.ascontiguousarray(pictures(SIZE, 1, 0)[0]), picture)
+        encode(np.ascontiguousarray(images(SIZE, 1, 0)[0]), image)
         commands = {
-            "translate": ["-m", "drit.cli", "translate", str(run), str(picture), "--to", "b", "--styles", "1"],
+            "translate": ["-m", "drit", "translate", str(run), str(image), "--to", "b", "--styles", "1"],
             "torch and one forward": ["-c", FORWARD],
             "import torch": ["-c", "import torch"],
         }

@@ -1,4 +1,4 @@
-"""How time and memory grow with styles, picture size, batch and width: `python -m benchmarks.curves`.
+"""How time and memory grow with styles, image size, batch and width: `python -m benchmarks.curves`.
 
 Draws docs/images/cost.png and writes the points beside benchmarks.json. Needs matplotlib (of the development packages).
 """
@@ -15,8 +15,8 @@ from benchmarks.run import machine, process
 # title, what grows, its values, and the case that each value gives: task, size, count, width
 CURVES: list[tuple[str, str, list[int], Any]] = [
     ("Translation, 256 px", "styles", [1, 2, 5, 10, 20, 50, 100], lambda n: ("translate", 256, n, 64)),
-    ("Translation, one style", "picture size", [64, 128, 256, 512, 1024], lambda n: ("translate", n, 1, 64)),
-    ("Training step, batch 2", "picture size", [64, 96, 128, 192, 256], lambda n: ("train", n, 2, 64)),
+    ("Translation, one style", "image size", [64, 128, 256, 512, 1024], lambda n: ("translate", n, 1, 64)),
+    ("Training step, batch 2", "image size", [64, 96, 128, 192, 256], lambda n: ("train", n, 2, 64)),
     ("Training step, 64 px", "batch", [1, 2, 4, 8], lambda n: ("train", 64, n, 64)),
     ("Training step, 128 px, batch 2", "width", [16, 32, 48, 64], lambda n: ("train", 128, 2, n)),
 ]
@@ -32,7 +32,7 @@ def main() -> None:
         points = []
         for x in xs:
             task, size, count, width = case(x)
-            found = process("case", task, "drit", size, count, 0.5, width)
+            found = process("worker", task, "drit", size, count, 0.5, width)
             points.append({"x": x, **found})
             print(f"{title}, {what} {x}: {found['seconds']:.3g} s, {found['work_mib']:.0f} MiB", flush=True)
         curves.append({"title": title, "what": what, "points": points})

@@ -3,7 +3,7 @@
     python -m benchmarks.evaluation {domains,alexnet} SIZE [INPUTS]
 
 Published network sizes, ten styles of each input, everything that the protocol `standard` measures of outputs. What is
-done once for a domain (training a feature network, real pictures, resampling) is left out: it does not grow with the
+done once for a domain (training a feature network, real images, resampling) is left out: it does not grow with the
 number of inputs. The feature networks have random weights, which cost the same.
 """
 
@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.case import CHANNELS, paper, random_sets
-from drit.evaluate.backbones import AlexNet
-from drit.evaluate.features import DomainNetwork, FeatureNetwork
-from drit.evaluate.networks import Shelf
-from drit.evaluate.pictures import Pictures, RealFeatures
-from drit.evaluate.protocol import Protocol
-from drit.evaluate.session import Session
-from drit.methods.drit import DRIT
-from drit.translate import Translator
+from benchmarks.worker import CHANNELS, paper, random_sets
+from drit.evaluation.features.backbones import AlexNet
+from drit.evaluation.features.network import DomainNetwork, FeatureNetwork
+from drit.evaluation.features.shelf import Shelf
+from drit.evaluation.images import Images, RealFeatures
+from drit.evaluation.protocol import Protocol
+from drit.evaluation.session import Session
+from drit.inference.translator import Translator
+from drit.methods.drit.objective import DRIT
 
 BODIES = {"domains": DomainNetwork, "alexnet": AlexNet}
 
@@ -39,13 +39,13 @@ def measure(name: str, size: int, inputs: int) -> dict[str, float]:
     translator = Translator(DRIT.build(config, CHANNELS), {})
     protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as of 1000
     data = replace(config.data, resize=0, crop=size)
-    chosen = {d: Pictures(found, size, 0, 0) for d, found in random_sets(CHANNELS, size, inputs, data).items()}
+    chosen = {d: Images(found, size, 0, 0) for d, found in random_sets(CHANNELS, size, inputs, data).items()}
     with tempfile.TemporaryDirectory() as folder:
         shelf = Shelf(Path(folder), chosen, protocol, print)
         session = Session(translator, protocol, chosen, shelf, RealFeatures(), [])
         network = FeatureNetwork(name, BODIES[name](), 3, {"sha256": ""})
         session.features = session.perceptual = {"b": network}
-        session.gather("b", lambda done: None)  # warms up; encodes the real pictures
+        session.gather("b", lambda done: None)  # warms up; encodes the real images
         times: dict[str, list[float]] = {"alone": [], "whole": []}
         for _ in range(3):
             began = time.process_time()
@@ -58,7 +58,7 @@ def measure(name: str, size: int, inputs: int) -> dict[str, float]:
     return {"translating": alone, "evaluating": whole, "ratio": whole / alone}
 
 
-def translate(translator: Translator, inputs: Pictures, styles: int) -> None:
+def translate(translator: Translator, inputs: Images, styles: int) -> None:
     for x in inputs.batches(translator.batch_size(inputs.crop, inputs.crop)):
         codes = translator.encode_batch(x, "a")
         z = translator.method.sample_style(len(x) * styles, "b", torch.Generator()).unflatten(0, (len(x), styles))

@@ -1,6 +1,6 @@
-"""Speed and memory on a GPU, against the straightforward formulation on the same one: `python -m benchmarks.gpu`.
+"""Speed and memory on a GPU, against the reference formulation on the same one: `python -m benchmarks.gpu`.
 
-Training steps at 216 and 256 pixels in batches of 2 to 32, translation of one picture in 1, 10 and 100 styles; for each
+Training steps at 216 and 256 pixels in batches of 2 to 32, translation of one image in 1, 10 and 100 styles; for each
 the rate, the share of the bfloat16 peak measured on large convolutions, and the most memory. Without a GPU it says so.
 """
 
@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import straightforward
-from benchmarks.case import CHANNELS, paper, pictures, random_sets
-from drit.methods.base import Noise
-from drit.methods.drit import DRIT
-from drit.train.loop import Trainer
-from drit.train.step import make_optimizers
-from drit.translate import Translator
+from benchmarks.worker import CHANNELS, images, paper, random_sets
+from drit.inference.translator import Translator
+from drit.methods.drit.objective import DRIT
+from drit.methods.noise import Noise
+from drit.training.launch import Trainer
+from drit.training.optimizers import make_optimizers
+from reference import formulation as reference
 
 TRAINING = [(size, batch) for size in (216, 256) for batch in (2, 8, 32)]
 STYLES = (1, 10, 100)
@@ -69,14 +69,14 @@ def training(size: int, batch: int) -> dict[str, dict[str, float]]:
     model = DRIT.build(config, CHANNELS).cuda()
     optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model, config.optim))
     pair = {d: torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for d in "ab"}
-    plain = timed(lambda: straightforward.step(model, pair, Noise(0, 0), optimizers))
-    return {"drit": fast, "straightforward": plain}
+    plain = timed(lambda: reference.step(model, pair, Noise(0, 0), optimizers))
+    return {"drit": fast, "reference": plain}
 
 
 def translation(styles: int) -> dict[str, dict[str, float]]:
     translator = Translator(DRIT.build(paper(256, 1), CHANNELS), {}, "cuda")
-    picture = pictures(256, 1, 0)[0]
-    fast = timed(lambda: [None for _ in translator.outputs(picture, translator.sample(styles, "b"), "b")])
+    image = images(256, 1, 0)[0]
+    fast = timed(lambda: [None for _ in translator.outputs(image, translator.sample(styles, "b"), "b")])
     model = DRIT.build(paper(256, 1), CHANNELS).cuda().requires_grad_(False)
     x = torch.rand(1, 3, 256, 256, device="cuda") * 2 - 1
     codes = torch.randn(styles, 1, 8, device="cuda")
@@ -84,23 +84,23 @@ def translation(styles: int) -> dict[str, dict[str, float]]:
     @torch.inference_mode()
     def plain() -> None:
         for code in codes:
-            straightforward.generate(model, straightforward.content(model, x, "a"), code, "b").cpu()
+            reference.generate(model, reference.content(model, x, "a"), code, "b").cpu()
 
-    return {"drit": fast, "straightforward": timed(plain)}
+    return {"drit": fast, "reference": timed(plain)}
 
 
 def main() -> None:
     if not torch.cuda.is_available():
         cases = ", ".join(f"{size} px x {batch}" for size, batch in TRAINING)
         print(
-            f"No GPU here. On one, this measures training steps ({cases}) and one 256-pixel picture in "
-            f"{', '.join(map(str, STYLES))} styles, against the straightforward formulation on the same GPU."
+            f"No GPU here. On one, this measures training steps ({cases}) and one 256-pixel image in "
+            f"{', '.join(map(str, STYLES))} styles, against the reference formulation on the same GPU."
         )
         return
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # the baseline is float32
     roof = peak()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; bfloat16 convolutions reach {roof:.0f} GFLOP/s")
-    print("| task | speed-up | straightforward | drit | share of peak | memory |\n|---|---|---|---|---|---|")
+    print("| task | speed-up | reference | drit | share of peak | memory |\n|---|---|---|---|---|---|")
     rows: list[dict[str, Any]] = []
     tasks: list[tuple[str, Callable[[], dict[str, dict[str, float]]]]] = [
         (f"training step, {size} px, batch {batch}", lambda size=size, batch=batch: training(size, batch))
@@ -109,7 +109,7 @@ def main() -> None:
     tasks += [(f"{n} styles, 256 px", lambda n=n: translation(n)) for n in STYLES]
     for name, task in tasks:
         found = task()
-        fast, plain = found["drit"], found["straightforward"]
+        fast, plain = found["drit"], found["reference"]
         print(
             f"| {name} | {plain['seconds'] / fast['seconds']:.1f} x | {plain['seconds']:.3g} s "
             f"| {fast['seconds']:.3g} s | {100 * fast['gflop'] / fast['seconds'] / roof:.0f} % "

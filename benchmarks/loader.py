@@ -1,4 +1,4 @@
-"""How many pictures a second the loader gives from JPEG files, without a cache.
+"""How many images a second the loader gives from JPEG files, without a cache.
 
 python -m benchmarks.loader
 """
@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from drit.config import DataConfig
-from drit.data.decode import encode
 from drit.data.folders import open_domain
+from drit.data.images import encode
 from drit.data.stream import BatchStream, choose_workers
+from drit.settings.common import DataSettings
 
 FILES, SIDE, CROP, BATCH, BATCHES = 32, 320, 256, 2, 60
 
 
 def measure() -> dict[str, float]:
-    """Pictures of both domains a second, resized and cropped to 256 pixels from 320 x 427 ones."""
-    config = DataConfig(resize=288, crop=CROP, cache=False)
+    """Images of both domains a second, resized and cropped to 256 pixels from 320 x 427 ones."""
+    config = DataSettings(resize=288, crop=CROP, cache=False)
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         for d in "ab":
@@ -40,7 +40,7 @@ def measure() -> dict[str, float]:
             next(stream)
         seconds = time.perf_counter() - began
         stream.close()
-    return {"pictures_per_second": 2 * BATCH * BATCHES / seconds, "workers": workers}
+    return {"images_per_second": 2 * BATCH * BATCHES / seconds, "workers": workers}
 
 
 if __name__ == "__main__":

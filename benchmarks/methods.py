@@ -2,10 +2,10 @@
 
     python -m benchmarks.methods [PRESET] [METHOD ...]
 
-Each is a process of its own with the sizes of PRESET (quick) and colour pictures, which takes turns with one of DRIT:
+Each is a process of its own with the sizes of PRESET (quick) and colour images, which takes turns with one of DRIT:
 what else the machine does slows both. `of the prediction` is the time against what the arithmetic predicts at the rate
 that DRIT's iteration reaches, the median over turns. `optimizer`: time in Adam, which no count of arithmetic holds: it
-goes through all weights, however few places of a picture each is used at.
+goes through all weights, however few places of an image each is used at.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.case import random_sets
-from drit.methods import METHODS, method_class
-from drit.presets import preset
-from drit.train.loop import Trainer
+from benchmarks.worker import random_sets
+from drit.methods.registry import METHODS, method_class
+from drit.settings.presets import preset
+from drit.training.launch import Trainer
 
 TURNS, EACH = 6, 1.5  # the first does not count; seconds of a turn
 

@@ -13,8 +13,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.case import TASKS
-from drit.machine import cores
+from benchmarks.worker import TASKS
+from drit.runtime import cores
 
 # The first kind whose words a name holds.
 KINDS = {

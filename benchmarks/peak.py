@@ -15,15 +15,15 @@ import time
 import torch
 import torch.nn.functional as F
 
-from drit.machine import cores
+from drit.runtime import cores
 
-CHANNELS, SIDE, PICTURES, ROUNDS = 256, 54, 2, 15
-GFLOP = 3 * 2 * PICTURES * CHANNELS**2 * 9 * SIDE**2 / 1e9  # forward, gradient of the input, gradient of the weight
+CHANNELS, SIDE, IMAGES, ROUNDS = 256, 54, 2, 15
+GFLOP = 3 * 2 * IMAGES * CHANNELS**2 * 9 * SIDE**2 / 1e9  # forward, gradient of the input, gradient of the weight
 
 
 def measure(dtype: torch.dtype) -> float:
     """GFLOP/s, the median of several rounds."""
-    x = torch.randn(PICTURES, CHANNELS, SIDE, SIDE, dtype=dtype).to(memory_format=torch.channels_last)
+    x = torch.randn(IMAGES, CHANNELS, SIDE, SIDE, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(CHANNELS, CHANNELS, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
     x.requires_grad_()
     weight.requires_grad_()

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md: this program against the straightforward formulation, side by side.
+"""The tables of docs/performance.md: this program against the reference formulation, side by side.
 
     python -m benchmarks.run [--quick] [--out FILE.json]
 
@@ -19,10 +19,9 @@ from typing import Any
 
 import torch
 
-from drit.machine import processor
-from drit.precision import choose
+from drit.runtime import choose, processor
 
-FORMS = ("drit", "straightforward")
+FORMS = ("drit", "reference")
 CASES = [("official", 216, 2)] + [("train", size, 2) for size in (64, 128, 216, 256)]
 CASES += [("translate", size, styles) for size in (64, 128, 216, 256) for styles in (1, 10, 100)]
 QUICK = [("official", 64, 2), ("translate", 64, 10)]
@@ -47,12 +46,12 @@ def compare(task: str, size: int, count: int, rounds: int, seconds: float) -> di
     found: dict[str, list[dict[str, float]]] = {form: [] for form in FORMS}
     for _ in range(rounds):
         for form in FORMS:
-            found[form].append(process("case", task, form, size, count, seconds))
+            found[form].append(process("worker", task, form, size, count, seconds))
     row: dict[str, Any] = {"task": task, "size": size, "count": count}
     for form in FORMS:
         row[form] = {k: statistics.median(r[k] for r in found[form]) for k in found[form][0]}
-    row["speedup"] = row["straightforward"]["seconds"] / row["drit"]["seconds"]
-    row["memory"] = row["drit"]["work_mib"] / row["straightforward"]["work_mib"]
+    row["speedup"] = row["reference"]["seconds"] / row["drit"]["seconds"]
+    row["memory"] = row["drit"]["work_mib"] / row["reference"]["work_mib"]
     return row
 
 
@@ -67,14 +66,14 @@ def machine() -> dict[str, Any]:
 
 
 def table(cases: list[tuple[str, int, int]], rounds: int) -> list[dict[str, Any]]:
-    print("\n| task | speed-up | straightforward | drit | memory of work |\n|---|---|---|---|---|")
+    print("\n| task | speed-up | reference | drit | memory of work |\n|---|---|---|---|---|")
     rows = []
     for task, size, count in cases:
         # training: three calls and more of a few seconds, one of many; a hundred styles: one call
         seconds = 20.0 if task != "translate" else 0.1 if count == 100 else 2.0
         row = compare(task, size, count, rounds if seconds == 2.0 else 1, seconds)
         rows.append(row)
-        plain, fast = row["straightforward"], row["drit"]
+        plain, fast = row["reference"], row["drit"]
         print(
             f"| {name_of(task, size, count)} | {row['speedup']:.1f} x | {plain['seconds']:.3g} s | "
             f"{fast['seconds']:.3g} s | {fast['work_mib']:.0f} of {plain['work_mib']:.0f} MiB |",
@@ -129,7 +128,7 @@ def main() -> None:
     print(
         f"\nFirst translation after the start: {result['cold']['translate']:.1f} s, {result['cold']['ratio']:.2f} x of "
         f"importing torch and one forward pass.\nLoader alone, 256-pixel crops of JPEG files: "
-        f"{result['loader']['pictures_per_second']:.0f} pictures a second."
+        f"{result['loader']['images_per_second']:.0f} images a second."
     )
     values.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"Written: {values.out}")

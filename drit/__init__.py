@@ -1,4 +1,4 @@
-"""drit: diverse image-to-image translation from unpaired pictures, by disentangled representations.
+"""drit: diverse image-to-image translation from unpaired images, by disentangled representations.
 
 Public names: `load(run)` gives a `Translator`; `METHODS` lists the methods.
 """
@@ -14,11 +14,11 @@ __all__ = ["METHODS", "Translator", "load"]
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used: `import drit` alone does not load torch."""
     if name == "METHODS":
-        from drit.methods import METHODS
+        from drit.methods.registry import METHODS
 
         return METHODS
     if name in ("Translator", "load"):
-        from drit import translate
+        from drit.inference import translator
 
-        return getattr(translate, name)
+        return getattr(translator, name)
     raise AttributeError(f"module 'drit' has no attribute '{name}'")

@@ -22,7 +22,7 @@ class UsageError(DritError):
 
 
 class DataError(UsageError):
-    """Pictures that cannot be used: a missing or empty folder, unreadable files, wrong channels or sizes."""
+    """Images that cannot be used: a missing or empty folder, unreadable files, wrong channels or sizes."""
 
 
 class CheckpointError(DritError):

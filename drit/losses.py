@@ -1,6 +1,6 @@
 """Each loss of the papers: a pure function with equation, shapes, reduction and source.
 
-All return scalars, unweighted. Pictures are in [-1, 1]. E^c, E^a: content and attribute encoders; G: generators; D:
+All return scalars, unweighted. Images are in [-1, 1]. E^c, E^a: content and attribute encoders; G: generators; D:
 discriminators (arXiv 1808.00948, section 3; DRIT++, 1905.01270; MSGAN, 1903.05628). Inputs in half or bfloat16 are
 taken to float32 first; float64 stays.
 """
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drit.config import Gan
-from drit.precision import full
+from drit.runtime import full
+from drit.settings.common import Gan
 
 
 def adversarial(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
@@ -87,13 +87,13 @@ def content_adversarial(logits: Tensor) -> Tensor:
     return adversarial(logits, 0.5)
 
 
-def reconstruction(made: Tensor, picture: Tensor) -> Tensor:
-    """Mean absolute difference of pictures: self-reconstruction and cross-cycle consistency (DRIT, section 3.2, 3.4).
+def reconstruction(made: Tensor, image: Tensor) -> Tensor:
+    """Mean absolute difference of images: self-reconstruction and cross-cycle consistency (DRIT, section 3.2, 3.4).
 
     L_self = E||G_a(E^c_a(x), E^a_a(x)) - x||_1;   L_cc = E||G_a(E^c_b(v), E^a_a(u)) - x||_1,
-    u = G_a(E^c_b(y), E^a_a(x)), v = G_b(E^c_a(x), E^a_b(y)).  made, picture: (N, C, H, W); mean over all.
+    u = G_a(E^c_b(y), E^a_a(x)), v = G_b(E^c_a(x), E^a_b(y)).  made, image: (N, C, H, W); mean over all.
     """
-    return (full(made) - full(picture)).abs().mean()
+    return (full(made) - full(image)).abs().mean()
 
 
 def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def mean_square(code: Tensor) -> Tensor:
 
 
 def latent_regression(recovered: Tensor, sampled: Tensor) -> Tensor:
-    """Mean absolute error between a sampled attribute and the one recovered from its picture.
+    """Mean absolute error between a sampled attribute and the one recovered from its image.
 
     L = E_z||E^a(G(E^c(x), z)) - z||_1   (DRIT, section 3.4).  recovered, sampled: (N, S); mean over N and S.
     """
@@ -119,7 +119,7 @@ def latent_regression(recovered: Tensor, sampled: Tensor) -> Tensor:
 
 
 def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
-    """Mean absolute error between a content code and the one recovered from a picture made with it.
+    """Mean absolute error between a content code and the one recovered from an image made with it.
 
     L = E||E^c(G(E^c(x), z)) - E^c(x)||_1   (MUNIT, 1804.04732, equation 2).  recovered, code: (N, C, h, w); mean over
     all. Both are differentiated.

@@ -1,4 +1,4 @@
-"""Contact sheets: rows and columns of pictures with titles."""
+"""Contact sheets: rows and columns of images with titles."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def sheet(
     cell: int = 0,
     gap: int = 3,
 ) -> Image.Image:
-    """Pictures as a table.
+    """Images as a table.
 
     rows: of arrays (H, W, C), uint8 or uint16, or None for an empty cell; rows may differ in length. cell: pixels of a
-    cell's width (a row is as high as its highest picture); 0 chooses the largest picture's side, at least 64. Pictures
+    cell's width (a row is as high as its highest image); 0 chooses the largest image's side, at least 64. Images
     are scaled to their cell: enlarged by whole factors without smoothing, shrunk smoothly. Titles are cut.
     """
     largest = max((max(c.shape[:2]) for row in rows for c in row if c is not None), default=64)
@@ -50,10 +50,10 @@ def sheet(
     for i, (row, height) in enumerate(zip(scaled, heights, strict=True)):
         if i < len(names):
             draw.text((left - MARGIN, y + height // 2), names[i], INK, font, anchor="rm")
-        for j, picture in enumerate(row):
-            if picture is not None:
+        for j, image in enumerate(row):
+            if image is not None:
                 x = left + j * (cell + gap)
-                canvas.paste(picture, (x + (cell - picture.width) // 2, y + (height - picture.height) // 2))
+                canvas.paste(image, (x + (cell - image.width) // 2, y + (height - image.height) // 2))
         y += height + gap
     return canvas
 

@@ -1,13 +1,13 @@
-"""Domain adaptation from MNIST to MNIST-M: labels of MNIST alone, scored on real test pictures of MNIST-M.
+"""Domain adaptation from MNIST to MNIST-M: labels of MNIST alone, scored on real test images of MNIST-M.
 
     make experiment NAME=adaptation
     python -m experiments.adaptation --run RUN --out DIR [--rows x1 x5] [--seeds 3]
 
 Rows: `source` (a classifier trained on the digits alone), `x1` ... `x10` (on so many translations of each), `target`
 (on MNIST-M with labels: what is possible). Each row's classifiers take equally many iterations: more translations mean
-other pictures, not more training. The rule for choosing weights uses no label of MNIST-M: of the translator the last
-checkpoint, of a classifier the epoch that reads most of a held-out share of its own training pictures. Both figures are
-given, without and with batch-normalisation statistics of MNIST-M training pictures (without labels).
+other images, not more training. The rule for choosing weights uses no label of MNIST-M: of the translator the last
+checkpoint, of a classifier the epoch that reads most of a held-out share of its own training images. Both figures are
+given, without and with batch-normalisation statistics of MNIST-M training images (without labels).
 
 MNIST-M here is made by its recipe (`experiments/mnist_m.py`), with other crops than the file of the paper. Resumable:
 DIR/adaptation.json keeps each row's result; DIR/table.md is the table.
@@ -29,22 +29,22 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_atomically, write_json
-from drit.augment import augment
-from drit.commands import INTERRUPTED
+from drit.augmentation.work import augment
+from drit.cli.flags import fail
+from drit.cli.options import INTERRUPTED
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError, UsageError
-from drit.evaluate.probe import Labelled, worth
-from drit.flags import fail
-from drit.machine import cores, keep_freed_memory
-from drit.presets import preset
-from drit.train import checkpoint as files
-from drit.train import loop
-from drit.train.setup import recorded_config
-from drit.translate import Translator
+from drit.inference.translator import Translator
+from drit.probes.classifier import Labelled, worth
+from drit.runs import checkpoint as files
+from drit.runs.record import recorded_config
+from drit.runtime import cores, keep_freed_memory
+from drit.settings.presets import preset
+from drit.training import launch as loop
 from experiments import mnist_m
 
 ROWS = ("source", "x1", "x3", "x5", "x10", "target")
-PASSES = 20  # over the digits of one row: so many pictures go through a classifier of each row
+PASSES = 20  # over the digits of one row: so many images go through a classifier of each row
 VALIDATION = 0.05
 
 
@@ -135,7 +135,7 @@ def translated(checkpoint: Path, source: LabelledSet, times: int, out: Path, val
 
 
 def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> Labelled:
-    """The labelled training pictures of a row."""
+    """The labelled training images of a row."""
     if row in ("source", "target"):
         found = source if row == "source" else target
         return Labelled(pixels(found), found.labels)
@@ -153,7 +153,7 @@ def pixels(found: LabelledSet) -> Tensor:
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown: accuracy in per cent, mean and deviation of the seeds."""
-    lines = ["| trained on | pictures | epochs | without statistics | with statistics of b |", "|---|---|---|---|---|"]
+    lines = ["| trained on | images | epochs | without statistics | with statistics of b |", "|---|---|---|---|---|"]
     for name in [r for r in ROWS if r in rows]:
         row = rows[name]
         plain = row["accuracies_without_unlabelled"]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from drit.train.log import read_metrics
+from drit.runs.metrics import read_metrics
 
 PANELS = {
     "reconstruction": ("self_reconstruction_a", "self_reconstruction_b", "cross_cycle_a", "cross_cycle_b"),
     "latent regression": ("latent_regression_a", "latent_regression_b"),
     "adversarial, generators": ("domain_adversarial_a", "domain_adversarial_b", "content_adversarial_a"),
 }
-MOST_POINTS = 60  # lines of metrics are averaged down to so many
+MAX_POINTS = 60  # lines of metrics are averaged down to so many
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
     )
     for row, run in zip(rows, values.runs, strict=True):
         lines = read_metrics(run)
-        groups = np.array_split(np.arange(len(lines)), min(MOST_POINTS, len(lines)))
+        groups = np.array_split(np.arange(len(lines)), min(MAX_POINTS, len(lines)))
         for axes, (title, names) in zip(row, PANELS.items(), strict=True):
             for name in names:
                 points = [

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from drit.atomic import write_atomically
-from drit.data.decode import convert_channels, decode
+from drit.cli.flags import fail
+from drit.data.images import convert_channels, decode
 from drit.errors import DataError, DritError
-from drit.flags import fail
 
 
 def blend(digits: np.ndarray, photographs: list[np.ndarray], crops: np.ndarray) -> np.ndarray:

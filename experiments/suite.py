@@ -22,16 +22,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drit.commands import INTERRUPTED
+from drit.cli.flags import Parser, add_settings, fail, settings
+from drit.cli.options import INTERRUPTED
 from drit.data.folders import open_domain
 from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest
-from drit.flags import Parser, add_settings, fail, settings
+from drit.inference.translator import Translator
+from drit.runs import checkpoint as files
+from drit.runs.record import recorded_config
 from drit.sheets import save_sheet, sheet
-from drit.train import checkpoint as files
-from drit.train import loop
-from drit.train.setup import recorded_config
-from drit.translate import Translator
+from drit.training import launch as loop
 
 DIGITS = ("mnist/mnist.npz:{part}_images", "mnist_m.npz:{part}_images")
 ROADS = ("roadscene/{part}A", "roadscene/{part}B")
@@ -107,18 +107,18 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
 
 
 def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
-    """Two test pictures of a in random styles of b, and two of b in styles of a: a row for each run."""
+    """Two test images of a in random styles of b, and two of b in styles of a: a row for each run."""
     cells: list[list[np.ndarray | None]] = []
     for run in runs.values():
         translator = Translator.load(run, threads=1)
         data, able, row = recorded_config(run).data, translator.method.capabilities, []
         for source, to in (("a", "b"), ("b", "a")):
-            pictures = open_domain(test["ab".index(source)], data, source)
+            images = open_domain(test["ab".index(source)], data, source)
             for i in (1, 8):
-                picture = centre_crop(pictures.get(i % len(pictures)), data.crop)
+                image = centre_crop(images.get(i % len(images)), data.crop)
                 styles = SHOWN if able.style_dim else 1
-                made = translator.translate(picture, to, styles) if to in able.directions else []
-                row += [picture, *made, *[None] * (SHOWN - len(made))]
+                made = translator.translate(image, to, styles) if to in able.directions else []
+                row += [image, *made, *[None] * (SHOWN - len(made))]
         cells.append(row)
     return sheet(cells, row_titles=list(runs))
 
@@ -147,7 +147,7 @@ def main() -> int:
         out = values.out / "comparison"
         command = ["compare", *runs, "--data.a", test[0], "--data.b", test[1], "--out", str(out), "--threads", "1"]
         command += ["--protocol", "quick", "--features", suite.features]
-        code = subprocess.run([sys.executable, "-m", "drit.cli", *command], check=False).returncode
+        code = subprocess.run([sys.executable, "-m", "drit", *command], check=False).returncode
         if code == 0:
             save_sheet(contact_sheet({m: values.out / f"{m}-0" for m in members}, test), out / "sheet.png")
         return code

@@ -1,4 +1,4 @@
-"""Small real pictures and a tiny trained run, shared by the tests."""
+"""Small real images and a tiny trained run, shared by the tests."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 import torch
 
-from drit.config import TrainConfig
-from drit.data.decode import encode
-from drit.presets import preset
-from drit.train import loop
+from drit.data.images import encode
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.training import launch as loop
 
 
-def write_pictures(folder: Path, count: int, channels: int, size: tuple[int, int] = (24, 30), seed: int = 0) -> Path:
-    """PNG pictures of smooth random colours."""
+def write_images(folder: Path, count: int, channels: int, size: tuple[int, int] = (24, 30), seed: int = 0) -> Path:
+    """PNG images of smooth random colours."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for i in range(count):
         coarse = rng.integers(0, 256, (4, 5, channels))
-        picture = np.kron(coarse, np.ones((size[0] // 4 + 1, size[1] // 5 + 1, 1)))[: size[0], : size[1]]
-        encode(picture.astype(np.uint8), folder / f"{i:03d}.png")
+        image = np.kron(coarse, np.ones((size[0] // 4 + 1, size[1] // 5 + 1, 1)))[: size[0], : size[1]]
+        encode(image.astype(np.uint8), folder / f"{i:03d}.png")
     return folder
 
 
-def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) -> TrainConfig:
+def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) -> TrainSettings:
     """The smallest configuration that uses every part: 16-pixel crops, averages, two batches in an iteration."""
     config = preset("digits", method)
     config = replace(
@@ -56,9 +56,9 @@ def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) 
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two domains: five grey pictures and four colour ones."""
-    root = tmp_path_factory.mktemp("pictures")
-    return write_pictures(root / "grey", 5, 1, seed=1), write_pictures(root / "colour", 4, 3, seed=2)
+    """Two domains: five grey images and four colour ones."""
+    root = tmp_path_factory.mktemp("images")
+    return write_images(root / "grey", 5, 1, seed=1), write_images(root / "colour", 4, 3, seed=2)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The parity recipe: weights, pictures and codes that the published program's stored numbers were made with."""
+"""The parity recipe: weights, images and codes that the official implementation's stored numbers were made with."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.config import TrainConfig
-from drit.export.importers import NETWORKS
-from drit.export.official import from_official, official_names
-from drit.methods.drit import DRIT
-from drit.presets import preset
+from drit.importing.official import NETWORKS
+from drit.methods.drit.objective import DRIT
+from drit.methods.drit.official import from_official, official_names
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = SHARED / "parity"
@@ -25,7 +25,8 @@ LAYOUT = SHARED / "facts" / "official_checkpoint_layout.json"
 GOLD = Path(__file__).parent / "gold" / "parity.json"
 
 needs_parity = pytest.mark.skipif(
-    not (PARITY.is_dir() and LAYOUT.is_file()), reason="the published program's whole arrays are not on this machine"
+    not (PARITY.is_dir() and LAYOUT.is_file()),
+    reason="the official implementation's whole arrays are not on this machine",
 )
 
 
@@ -45,7 +46,7 @@ def tensor(seed: int, network: str, key: str, shape: list[int]) -> np.ndarray:
     return n / np.sqrt(np.prod(shape[1:]))
 
 
-def official_config(form: str) -> TrainConfig:
+def official_config(form: str) -> TrainSettings:
     config = preset("official")
     return dataclasses.replace(config, network=dataclasses.replace(config.network, generator=form, content_noise=0.0))
 
@@ -62,7 +63,7 @@ def official_model(form: str, dtype: torch.dtype, seed: int = 0) -> DRIT:
     return model
 
 
-def pictures(i: int, count: int, size: int, seed: int = 0) -> Tensor:
+def images(i: int, count: int, size: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed + 100 + i).uniform(-1, 1, (count, 3, size, size)))
 
 

@@ -27,13 +27,13 @@ def test_content_discrimination_tells_a_as_0_from_b_as_1() -> None:
 
 
 def test_reconstruction_and_latent_regression_are_mean_absolute_errors() -> None:
-    made, picture = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
-    assert float(losses.reconstruction(made, picture)) == 1.0
+    made, image = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    assert float(losses.reconstruction(made, image)) == 1.0
     assert float(losses.latent_regression(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 1.0]]))) == 2.0
 
 
 def test_kl_of_known_gaussians() -> None:
-    # KL(N(m, s^2) | N(0, 1)) = (s^2 + m^2 - 1 - log s^2) / 2, summed over the code, averaged over pictures
+    # KL(N(m, s^2) | N(0, 1)) = (s^2 + m^2 - 1 - log s^2) / 2, summed over the code, averaged over images
     mean, log_variance = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, math.log(4)], [0.0, 0.0]])
     assert float(losses.kl_to_normal(mean, log_variance)) == pytest.approx((2.0 + (3 - math.log(4)) / 2) / 2)
     assert float(losses.kl_to_normal(torch.zeros(3, 8), torch.zeros(3, 8))) == 0

@@ -1,4 +1,4 @@
-"""Sheets and pages: cells where they should be, texts escaped, pictures embedded, curves at the right places."""
+"""Sheets and pages: cells where they should be, texts escaped, images embedded, curves at the right places."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drit import atomic, gallery
-from drit.gallery import Number, Section, curves_svg, ticks, write_gallery
+from drit import atomic
+from drit.reports import gallery
+from drit.reports.gallery import Number, Section, curves_svg, ticks, write_gallery
 from drit.sheets import BACKGROUND, MARGIN, save_sheet, sheet
 
 
@@ -29,7 +30,7 @@ def test_cells_are_where_they_should_be() -> None:
     corner = MARGIN + 64 + 3
     assert (made[MARGIN + 16 : MARGIN + 48, corner : corner + 64] == 90).all()  # centred in its row
     assert (made[MARGIN : MARGIN + 16, corner : corner + 64] == BACKGROUND).all()
-    assert (made[corner : corner + 32, corner : corner + 64] == 90).all()  # a row as high as its highest picture
+    assert (made[corner : corner + 32, corner : corner + 64] == 90).all()  # a row as high as its highest image
     assert (made[corner : corner + 32, MARGIN : MARGIN + 64] == BACKGROUND).all()
 
 

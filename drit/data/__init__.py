@@ -1,1 +1,1 @@
-"""Pictures: decoding and encoding of files, domains, crops, and the stream of batches."""
+"""Images: decoding and encoding of files, domains, crops, and the stream of batches."""

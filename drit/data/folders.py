@@ -1,4 +1,4 @@
-"""A domain: the pictures of a folder or of an array file, checked when opened, resized when read."""
+"""A domain: the images of a folder or of an array file, checked when opened, resized when read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from drit.config import LEAST_CROP, DataConfig
-from drit.data.decode import SUFFIXES, convert_channels, decode, from_unit, probe
+from drit.data.images import SUFFIXES, convert_channels, decode, from_unit, probe
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
-from drit.machine import free_memory
+from drit.runtime import free_memory
+from drit.settings.common import MIN_CROP, DataSettings
 
-Half = Literal["", "left", "right"]  # of a picture that shows both domains side by side
+Half = Literal["", "left", "right"]  # of an image that shows both domains side by side
 HALVES: dict[str, Half] = {"a": "left", "b": "right"}
-LEAST_PICTURES = 2
-MEMORY_SHARE = 4  # cached pictures may fill a fourth of the memory that is free
+MIN_IMAGES = 2
+MEMORY_SHARE = 4  # cached images may fill a fourth of the memory that is free
 _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """All pictures under a folder, sorted by path; hidden files and folders are left out."""
+def list_images(folder: Path) -> list[Path]:
+    """All images under a folder, sorted by path; hidden files and folders are left out."""
     found = []
     for directory, folders, names in os.walk(folder, followlinks=True):
         here = os.path.realpath(directory)
@@ -55,8 +55,8 @@ def source_name(path: str) -> str:
     return named[0].stem if named else Path(path).name
 
 
-class PictureSet:
-    """The pictures of one domain, by index. `get` gives them resized and with the domain's channels.
+class ImageSet:
+    """The images of one domain, by index. `get` gives them resized and with the domain's channels.
 
     skipped: unreadable files and why. labels: (N,) or None. depth: 8 or 16 bits.
     """
@@ -64,9 +64,9 @@ class PictureSet:
     def __init__(
         self,
         source: str,
-        pictures: Sequence[Path] | np.ndarray,
+        images: Sequence[Path] | np.ndarray,
         shapes: list[tuple[int, int]],
-        config: DataConfig,
+        config: DataSettings,
         channels: int,
         depth: int,
         skipped: dict[str, str],
@@ -79,7 +79,7 @@ class PictureSet:
         self.depth = depth
         self.skipped = skipped
         self.labels = labels
-        self._pictures = pictures
+        self._images = images
         self._shapes = shapes
         self._config = config
         self._digest = digest
@@ -89,20 +89,20 @@ class PictureSet:
         self._cache: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def name(self, index: int) -> str:
-        """The file of a picture, or its place in the array."""
-        picture = self._pictures[index]
-        return str(picture) if isinstance(picture, Path) else f"{self.source}[{index}]"
+        """The file of an image, or its place in the array."""
+        image = self._images[index]
+        return str(image) if isinstance(image, Path) else f"{self.source}[{index}]"
 
     def skip(self, unreadable: dict[str, str]) -> None:
-        """Note unreadable pictures and why. Raises DataError, which lists them, beyond `max_unreadable`."""
+        """Note unreadable images and why. Raises DataError, which lists them, beyond `max_unreadable`."""
         self.skipped |= unreadable
         _check_skipped(self.skipped, self._config.max_unreadable)
 
     def get(self, index: int) -> np.ndarray:
-        """Picture `index` as (H, W, C) of uint8 or uint16, resized as the settings say.
+        """Image `index` as (H, W, C) of uint8 or uint16, resized as the settings say.
 
         One that turns out unreadable is noted in `skipped` and the next readable one given instead; beyond
         `max_unreadable` a DataError lists them.
@@ -110,7 +110,7 @@ class PictureSet:
         return self._readable(index)[1]
 
     def readable(self, index: int) -> int:
-        """The first place from `index` on (round the end) whose picture can be read. Raises as `get` does."""
+        """The first place from `index` on (round the end) whose image can be read. Raises as `get` does."""
         return self._readable(index)[0]
 
     def _readable(self, index: int) -> tuple[int, np.ndarray]:
@@ -126,11 +126,11 @@ class PictureSet:
             if self.cached:
                 self._cache[i] = array
             return i, array
-        raise DataError(f"None of the pictures of {self.source} can be read.")
+        raise DataError(f"None of the images of {self.source} can be read.")
 
     def _read(self, i: int) -> np.ndarray:
-        picture = self._pictures[i]
-        array = decode(picture, self._config.alpha)[0] if isinstance(picture, Path) else picture
+        image = self._images[i]
+        array = decode(image, self._config.alpha)[0] if isinstance(image, Path) else image
         if self._half:
             middle = array.shape[1] // 2
             array = array[:, :middle] if self._half == "left" else array[:, middle : 2 * middle]
@@ -141,21 +141,21 @@ class PictureSet:
         return resize(array, *resized_shape(height, width, self._config.resize, self._config.resize_mode))
 
     def key(self, index: int) -> str:
-        """What pairs a picture with one of another domain: its path below the folder without suffix; its place."""
-        picture = self._pictures[index]
-        return str(picture.relative_to(self.source).with_suffix("")) if isinstance(picture, Path) else str(index)
+        """What pairs an image with one of another domain: its path below the folder without suffix; its place."""
+        image = self._images[index]
+        return str(image.relative_to(self.source).with_suffix("")) if isinstance(image, Path) else str(index)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index` as `get` gives it."""
+        """Height and width of image `index` as `get` gives it."""
         height, width = self._shapes[index]
         return resized_shape(height, width, self._config.resize, self._config.resize_mode)
 
-    def select(self, indices: Sequence[int]) -> PictureSet:
-        """The pictures at these places, in this order, as a set of its own."""
-        pictures = self._pictures
-        return PictureSet(
+    def select(self, indices: Sequence[int]) -> ImageSet:
+        """The images at these places, in this order, as a set of its own."""
+        images = self._images
+        return ImageSet(
             self.source,
-            pictures[list(indices)] if isinstance(pictures, np.ndarray) else [pictures[i] for i in indices],
+            images[list(indices)] if isinstance(images, np.ndarray) else [images[i] for i in indices],
             [self._shapes[i] for i in indices],
             self._config,
             self.channels,
@@ -167,12 +167,12 @@ class PictureSet:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the pictures, for data.json: count, channels, sizes, and a hash of names and file sizes (of
+        """What identifies the images, for data.json: count, channels, sizes, and a hash of names and file sizes (of
         the values, for arrays)."""
         heights, widths = zip(*self._shapes, strict=True)
         return {
             "source": Path(self.source).name,
-            "kind": "array" if isinstance(self._pictures, np.ndarray) else "folder",
+            "kind": "array" if isinstance(self._images, np.ndarray) else "folder",
             "count": len(self),
             "channels": self.channels,
             "depth": self.depth,
@@ -182,9 +182,9 @@ class PictureSet:
         }
 
 
-def open_domain(path: str, config: DataConfig, domain: str) -> PictureSet:
+def open_domain(path: str, config: DataSettings, domain: str) -> ImageSet:
     """Open a folder, `file.npz` or `file.npz:KEY` as a domain and check it. Of `data.pairs`, domain a is the left
-    half of each picture, b the right one.
+    half of each image, b the right one.
 
     Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
     everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
@@ -192,27 +192,27 @@ def open_domain(path: str, config: DataConfig, domain: str) -> PictureSet:
     named = array_file(path)
     half = HALVES.get(domain, "") if path == config.pairs else ""
     found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain, half)
-    if len(found) < LEAST_PICTURES:
+    if len(found) < MIN_IMAGES:
         raise DataError(
-            f"{path} has {len(found)} readable picture{'s' if len(found) != 1 else ''}; "
-            f"domain {domain} needs at least {LEAST_PICTURES} (hundreds, to learn from)."
+            f"{path} has {len(found)} readable image{'s' if len(found) != 1 else ''}; "
+            f"domain {domain} needs at least {MIN_IMAGES} (hundreds, to learn from)."
         )
     return found
 
 
-def _open_folder(folder: Path, config: DataConfig, domain: str, half: Half) -> PictureSet:
+def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) -> ImageSet:
     if not folder.exists():
         raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
     if not folder.is_dir():
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
-    paths = list_pictures(folder)
+    paths = list_images(folder)
     if not paths:
         others = Counter(p.suffix.lower() or "without suffix" for p in folder.rglob("*") if p.is_file())
         if not others:
             raise DataError(f"The folder {folder} (domain {domain}) is empty. {_ADVICE}")
         kinds = ", ".join(sorted(others))
         count = sum(others.values())
-        raise DataError(f"No pictures in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
+        raise DataError(f"No images in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
     digest = hashlib.sha256(half.encode())
     readable: list[Path] = []
     headers: list[tuple[int, int, int, int]] = []
@@ -227,41 +227,41 @@ def _open_folder(folder: Path, config: DataConfig, domain: str, half: Half) -> P
         readable.append(path)
         digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
     if not readable:
-        raise DataError(f"None of the {len(paths)} pictures of {folder} can be read: {next(iter(skipped.values()))}")
+        raise DataError(f"None of the {len(paths)} images of {folder} can be read: {next(iter(skipped.values()))}")
     channels = _settle_channels(Counter(h[2] for h in headers), config, domain, str(folder))
     shapes = [(height, width // 2 if half else width) for height, width, _, _ in headers]
     for path, (height, width) in zip(readable, shapes, strict=True):
         _check_size(str(path), height, width, config)
     depth = max(h[3] for h in headers)
-    return PictureSet(
+    return ImageSet(
         str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest(), half=half
     )
 
 
-def _open_array(path: Path, key: str, config: DataConfig, domain: str) -> PictureSet:
+def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> ImageSet:
     if not path.is_file():
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
     found = read_arrays(path, key)
-    array, where = found.pictures, f"{path}:{found.key}"
+    array, where = found.images, f"{path}:{found.key}"
     if len(array):
         _check_size(where, array.shape[1], array.shape[2], config)
     channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, where)
     digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     sizes = [array.shape[1:3]] * len(array)
-    return PictureSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, found.labels, digest)
+    return ImageSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, found.labels, digest)
 
 
 class Arrays(NamedTuple):
-    """Pictures of an .npz file and what lies beside them."""
+    """Images of an .npz file and what lies beside them."""
 
     key: str  # the array's name
-    pictures: np.ndarray  # (N, H, W, C) of uint8 or uint16
+    images: np.ndarray  # (N, H, W, C) of uint8 or uint16
     labels: np.ndarray | None  # (N,)
-    beside: dict[str, np.ndarray]  # other arrays with a row for each picture
+    beside: dict[str, np.ndarray]  # other arrays with a row for each image
 
 
 def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
-    """Pictures (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
+    """Images (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
 
     Labels of `images` are `labels`, those of `train_images` are `train_labels`. beside: also other arrays of as many
     rows; of those named `train_...` for `train_images`. Raises DataError for anything else.
@@ -269,7 +269,7 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             shapes = _shapes(archive)
-            key = _picture_key(key, shapes, path)
+            key = _image_key(key, shapes, path)
             array = archive[key]
             label_key = key.replace("images", "labels") if "images" in key else "labels"
             labels = archive[label_key] if label_key in shapes else None
@@ -289,7 +289,7 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
     turned = array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]  # (N, C, H, W)
     if array.ndim != 4 or turned or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
         raise DataError(
-            f"{path}:{key} has shape {array.shape} and type {array.dtype}; pictures are (N, H, W) or (N, H, W, C), of "
+            f"{path}:{key} has shape {array.shape} and type {array.dtype}; images are (N, H, W) or (N, H, W, C), of "
             "uint8, uint16 or float in [0, 1]."
         )
     if array.dtype.kind == "f":
@@ -299,8 +299,8 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
             raise DataError(f"{path}:{key} holds {error}. Scale them, or store uint8.") from error
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
-            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} pictures of {key}. "
-            "Labels are one number for each picture; mend them or take them out of the file."
+            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. "
+            "Labels are one number for each image; mend them or take them out of the file."
         )
     return Arrays(key, array, labels, rows)
 
@@ -316,22 +316,22 @@ def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _picture_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> str:
-    """The array that holds pictures: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
-    pictures = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+def _image_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> str:
+    """The array that holds images: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
+    images = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
     if key:
         if key not in shapes:
             raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(shapes)}.")
         return key
     for usual in ("images", "train_images"):
-        if usual in pictures:
+        if usual in images:
             return usual
-    if len(pictures) != 1:
-        raise DataError(f"{path} has {len(pictures)} arrays of pictures ({', '.join(shapes)}). Name one: {path}:KEY")
-    return pictures[0]
+    if len(images) != 1:
+        raise DataError(f"{path} has {len(images)} arrays of images ({', '.join(shapes)}). Name one: {path}:KEY")
+    return images[0]
 
 
-def _settle_channels(counts: Counter[int], config: DataConfig, domain: str, where: str) -> int:
+def _settle_channels(counts: Counter[int], config: DataSettings, domain: str, where: str) -> int:
     wanted = config.channels(domain)
     most = wanted or max(counts)
     for have in counts:
@@ -339,17 +339,17 @@ def _settle_channels(counts: Counter[int], config: DataConfig, domain: str, wher
             convert_channels(np.zeros((1, 1, have), np.uint8), most)
         except DataError as error:
             raise DataError(
-                f"{where}: {counts[have]} pictures have {have} channels, domain {domain} takes {most}. "
+                f"{where}: {counts[have]} images have {have} channels, domain {domain} takes {most}. "
                 f"Convert them, or set --data.channels-{domain if domain in 'ab' else 'a'}."
             ) from error
     return most
 
 
-def _check_size(name: str, height: int, width: int, config: DataConfig) -> None:
+def _check_size(name: str, height: int, width: int, config: DataSettings) -> None:
     h, w = resized_shape(height, width, config.resize, config.resize_mode)
     if min(h, w) < config.crop:
         resized = f", {w} x {h} after --data.resize {config.resize}" if config.resize else ""
-        smaller = f"--data.crop {min(h, w)} or less, or " if min(h, w) >= LEAST_CROP else ""
+        smaller = f"--data.crop {min(h, w)} or less, or " if min(h, w) >= MIN_CROP else ""
         raise DataError(
             f"{name} is {width} x {height} pixels{resized}: smaller than the crop of {config.crop}. "
             f"Set {smaller}--data.resize {config.crop} or more."
@@ -360,6 +360,6 @@ def _check_skipped(skipped: dict[str, str], limit: int) -> None:
     if len(skipped) > limit:
         listed = "; ".join(list(skipped.values())[:20])
         raise DataError(
-            f"{len(skipped)} pictures cannot be read, more than --data.max-unreadable {limit}: {listed} "
+            f"{len(skipped)} images cannot be read, more than --data.max-unreadable {limit}: {listed} "
             "Mend or remove them, or raise the limit."
         )

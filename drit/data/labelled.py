@@ -1,10 +1,10 @@
-"""A labelled set: class folders, a folder with a label file, or an .npz file of pictures and labels.
+"""A labelled set: class folders, a folder with a label file, or an .npz file of images and labels.
 
     DIR/CLASS/*.png                        the folder's name is the label
     DIR/*.png  --labels FILE.csv           columns `file` (under DIR) and `label`; other columns are carried along
     FILE.npz or FILE.npz:train_images      labels in `labels` or `train_labels`; other arrays of as many rows come along
 
-What belongs to a picture of a folder comes along too: a mask of the same name in DIR/masks/ (DIR/masks/CLASS/x.png for
+What belongs to an image of a folder comes along too: a mask of the same name in DIR/masks/ (DIR/masks/CLASS/x.png for
 DIR/CLASS/x.png), and a .txt, .json or .xml file of the same name beside it (boxes).
 """
 
@@ -22,24 +22,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit.data.decode import SUFFIXES, convert_channels, decode, probe
-from drit.data.folders import array_file, list_pictures, read_arrays
+from drit.data.folders import array_file, list_images, read_arrays
+from drit.data.images import SUFFIXES, convert_channels, decode, probe
 from drit.errors import LISTED, DataError, some
 
 MASKS = "masks"  # the folder of masks within a set
-BESIDE = (".txt", ".json", ".xml")  # files beside a picture that belong to it
+BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Pictures with labels. Picture i is row i of `array`, or the file `paths[i]`."""
+    """Images with labels. Image i is row i of `array`, or the file `paths[i]`."""
 
     source: str
     values: np.ndarray  # (N,) labels as they were given: numbers or words
     classes: list[str]  # their words, in order
     labels: np.ndarray  # (N,) int64: places in `classes`
-    shapes: list[tuple[int, int]]  # height and width of each picture
-    channels: int  # the most that a picture has
+    shapes: list[tuple[int, int]]  # height and width of each image
+    channels: int  # the most that an image has
     digest: str  # sha256 of names, sizes or values, and labels
     array: np.ndarray | None = None  # (N, H, W, C) of uint8 or uint16
     root: Path = Path()
@@ -50,25 +50,25 @@ class LabelledSet:
         return len(self.labels)
 
     def name(self, i: int) -> str:
-        """The file's place in its folder, or the picture's in its array."""
+        """The file's place in its folder, or the image's in its array."""
         return str(i) if self.array is not None else self.paths[i].relative_to(self.root).as_posix()
 
     def get(self, i: int) -> np.ndarray:
-        """Picture i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged."""
+        """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged."""
         return self.array[i] if self.array is not None else decode(self.paths[i])[0]
 
     def mask(self, i: int) -> Path | None:
-        """The mask of picture i, with its own suffix or another one."""
+        """The mask of image i, with its own suffix or another one."""
         place = self.root / MASKS / self.paths[i].relative_to(self.root)
         suffixes = dict.fromkeys((place.suffix, *SUFFIXES))
         return next((p for p in map(place.with_suffix, suffixes) if p.is_file()), None)
 
     def notes(self, i: int) -> list[Path]:
-        """Files of the same name beside picture i."""
+        """Files of the same name beside image i."""
         return [p for p in map(self.paths[i].with_suffix, BESIDE) if p.is_file()]
 
     def pixels(self, side: int, channels: int = 0) -> np.ndarray:
-        """All pictures as one array (N, side, side, channels) of uint8; not copied where it is one already."""
+        """All images as one array (N, side, side, channels) of uint8; not copied where it is one already."""
         channels = channels or (3 if self.channels > 2 else 1)
         if self.array is not None and self.array.dtype == np.uint8 and self.array.shape[1:] == (side, side, channels):
             return self.array
@@ -78,32 +78,32 @@ class LabelledSet:
         return made
 
 
-def shown(picture: np.ndarray, side: int, channels: int) -> np.ndarray:
-    """A picture (H, W, C) as a classifier sees it: 8 bits, side x side, grey repeated for colour."""
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    if picture.shape[:2] != (side, side):
-        shrinking = side * side < picture.shape[0] * picture.shape[1]
-        picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return convert_channels(picture if picture.ndim == 3 else picture[:, :, None], channels)
+def shown(image: np.ndarray, side: int, channels: int) -> np.ndarray:
+    """An image (H, W, C) as a classifier sees it: 8 bits, side x side, grey repeated for colour."""
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.shape[:2] != (side, side):
+        shrinking = side * side < image.shape[0] * image.shape[1]
+        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return convert_channels(image if image.ndim == 3 else image[:, :, None], channels)
 
 
 def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledSet:
     """Open a labelled set (see the module). labels: a CSV file for a folder without class folders.
 
-    wanted: labels are needed; else pictures without any are of class "". Raises DataError that names what does not fit.
+    wanted: labels are needed; else images without any are of class "". Raises DataError that names what does not fit.
     """
     named = array_file(path)
     if named:
         if labels:
-            raise DataError(f"--labels {labels} is for a folder of pictures; {path} has its labels within.")
+            raise DataError(f"--labels {labels} is for a folder of images; {path} has its labels within.")
         return _open_array(path, *named, wanted)
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"There is no folder {root}. Give a folder with a folder for each class, or an .npz file.")
-    paths = [p for p in list_pictures(root) if p.relative_to(root).parts[0] != MASKS]
+    paths = [p for p in list_images(root) if p.relative_to(root).parts[0] != MASKS]
     if not paths:
-        raise DataError(f"No pictures in {root}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
+        raise DataError(f"No images in {root}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
     beside: dict[str, np.ndarray] = {}
     if labels:
         values, beside = _read_labels(Path(labels), root, paths)
@@ -112,7 +112,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         loose = [p.name for p in paths if p.parent == root]
         if wanted and loose:
             raise DataError(
-                f"{len(loose)} pictures lie in {root} itself ({some(loose)}): they have no label. Put each into a "
+                f"{len(loose)} images lie in {root} itself ({some(loose)}): they have no label. Put each into a "
                 "folder named after its class, or give a file with columns file,label (--labels, and of drit probe "
                 "--train-labels and --test-labels)."
             )
@@ -126,7 +126,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         shapes.append((height, width))
         channels = max(channels, have)
     if broken:
-        raise DataError(f"{len(broken)} of {len(paths)} pictures cannot be read: {some(broken)} Mend or remove them.")
+        raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
     for p, value in zip(paths, values, strict=True):
         digest.update(f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\0{value}\n".encode())
@@ -147,8 +147,8 @@ def check_classes(train: Sequence[LabelledSet], test: LabelledSet) -> list[str]:
         if missing:
             other = next(s for s in (*train, test) if missing[0] in s.classes)
             raise DataError(
-                f"{one.source} has no pictures of class {', '.join(missing[:LISTED])}, {other.source} has: classes are "
-                "compared by name. Add pictures, or leave the class out of both."
+                f"{one.source} has no images of class {', '.join(missing[:LISTED])}, {other.source} has: classes are "
+                "compared by name. Add images, or leave the class out of both."
             )
     if len(every) < 2:
         raise DataError(f"{test.source} has one class alone ({every[0]}); a classifier needs at least two.")
@@ -156,7 +156,7 @@ def check_classes(train: Sequence[LabelledSet], test: LabelledSet) -> list[str]:
 
 
 def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[Tensor, np.ndarray]:
-    """Several sets as one: pictures (N, side, side, 1 or 3) of uint8, and their places in `classes` (N,)."""
+    """Several sets as one: images (N, side, side, 1 or 3) of uint8, and their places in `classes` (N,)."""
     channels = 3 if max(s.channels for s in sets) > 2 else 1
     pixels = [s.pixels(side, channels) for s in sets]
     labels = [np.array([classes.index(name) for name in s.classes])[s.labels] for s in sets]
@@ -165,28 +165,28 @@ def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[
 
 def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
     if not file.is_file():
-        raise DataError(f"There is no file {file}. Give an .npz file of pictures and labels, or a folder.")
+        raise DataError(f"There is no file {file}. Give an .npz file of images and labels, or a folder.")
     found = read_arrays(file, key, beside=True)
     if found.labels is None and wanted:
         raise DataError(
             f"{file} has no labels for '{found.key}'. Store them as "
-            f"'{found.key.replace('images', 'labels') if 'images' in found.key else 'labels'}', one for each picture."
+            f"'{found.key.replace('images', 'labels') if 'images' in found.key else 'labels'}', one for each image."
         )
-    if not len(found.pictures):
-        raise DataError(f"{file}:{found.key} holds no pictures.")
-    values = np.zeros(len(found.pictures), "U1") if found.labels is None else found.labels
-    digest = hashlib.sha256(np.ascontiguousarray(found.pictures).data)
+    if not len(found.images):
+        raise DataError(f"{file}:{found.key} holds no images.")
+    values = np.zeros(len(found.images), "U1") if found.labels is None else found.labels
+    digest = hashlib.sha256(np.ascontiguousarray(found.images).data)
     digest.update("\n".join(map(str, values.tolist())).encode())
     classes, places = _classes(values)
-    _, height, width, channels = found.pictures.shape
+    _, height, width, channels = found.images.shape
     shapes = [(height, width)] * len(values)
     return LabelledSet(
-        path, values, classes, places, shapes, channels, digest.hexdigest(), array=found.pictures, beside=found.beside
+        path, values, classes, places, shapes, channels, digest.hexdigest(), array=found.images, beside=found.beside
     )
 
 
 def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Labels and other columns of a CSV file, in the order of the pictures. Raises DataError that lists misfits."""
+    """Labels and other columns of a CSV file, in the order of the images. Raises DataError that lists misfits."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
             reader = csv.DictReader(opened)
@@ -202,7 +202,7 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
     known = set(names)
     counts = Counter(Path(r["file"]).as_posix() for r in rows)
     problems = {
-        f"name no picture of {root}": [n for n in counts if n not in known],
+        f"name no image of {root}": [n for n in counts if n not in known],
         "are named twice": [n for n, count in counts.items() if count > 1],
         "have no row in it": [n for n in names if n not in counts],
     }

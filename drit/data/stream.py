@@ -1,6 +1,6 @@
 """The endless stream of batches: a pure function of seed and position, fed by a thread or by processes.
 
-Each domain is its own shuffled stream, so that unequal counts need no care. Picture n of a domain, its crop and its
+Each domain is its own shuffled stream, so that unequal counts need no care. Image n of a domain, its crop and its
 flip depend on (seed, domain, n) alone: going on from batch k needs no state but k.
 """
 
@@ -16,22 +16,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from drit.config import DataConfig
-from drit.data.decode import to_tensor
-from drit.data.folders import PictureSet
+from drit.data.folders import ImageSet
+from drit.data.images import to_tensor
 from drit.data.transforms import random_crop_flip
 from drit.errors import DataError
-from drit.machine import cores
+from drit.runtime import cores
+from drit.settings.common import DataSettings
 
 AHEAD = 3  # batches made before they are asked for (of each process)
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
 class Crops(NamedTuple):
-    """One batch of every domain: (N, C, crop, crop) in channels_last, float32 in [-1, 1]; which pictures they are of:
+    """One batch of every domain: (N, C, crop, crop) in channels_last, float32 in [-1, 1]; which images they are of:
     (N,)."""
 
-    pictures: dict[str, Tensor]
+    images: dict[str, Tensor]
     places: dict[str, Tensor]
 
 
@@ -44,7 +44,7 @@ class _Made(NamedTuple):
 
 
 class Order:
-    """Which picture is the n-th of an endless stream: a new permutation for every pass."""
+    """Which image is the n-th of an endless stream: a new permutation for every pass."""
 
     def __init__(self, count: int, seed: int, domain: int) -> None:
         self._count, self._seed, self._domain = count, seed, domain
@@ -63,7 +63,7 @@ class _Batches(Dataset[_Made]):
     """Batch k for k = 0, 1, ... Its errors are values: raised in a loader process they would carry its traceback."""
 
     def __init__(
-        self, sets: dict[str, PictureSet], config: DataConfig, batch: int, seed: int, paired: bool = False
+        self, sets: dict[str, ImageSet], config: DataSettings, batch: int, seed: int, paired: bool = False
     ) -> None:
         self._sets, self._config, self._batch, self._seed, self._paired = sets, config, batch, seed, paired
         self._orders = [Order(len(s), seed, 0 if paired else d) for d, s in enumerate(sets.values())]
@@ -79,29 +79,29 @@ class _Batches(Dataset[_Made]):
     def _make(self, k: int) -> Crops:
         numbers = range(k * self._batch, (k + 1) * self._batch)
         rows = [self._pair(n) if self._paired else self._apart(n) for n in numbers]
-        pictures = {d: to_tensor(np.stack([row[d][0] for row in rows])) for d in self._sets}
-        return Crops(pictures, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
+        images = {d: to_tensor(np.stack([row[d][0] for row in rows])) for d in self._sets}
+        return Crops(images, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
 
     def _apart(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
-        """Picture n of every domain's own stream, as a crop of its own, and its place in the set."""
+        """Image n of every domain's own stream, as a crop of its own, and its place in the set."""
         found = {}
-        for d, (name, pictures) in enumerate(self._sets.items()):
+        for d, (name, images) in enumerate(self._sets.items()):
             index = self._orders[d](n)
-            found[name] = self._crop(pictures.get(index), d, n), index
+            found[name] = self._crop(images.get(index), d, n), index
         return found
 
     def _pair(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
-        """Pictures of one place in every domain, cut and mirrored alike; unreadable ones are passed over together."""
+        """Images of one place in every domain, cut and mirrored alike; unreadable ones are passed over together."""
         index, agreed = self._orders[0](n), -1
         while agreed != index:
             agreed = index
-            for pictures in self._sets.values():
-                index = pictures.readable(index)
+            for images in self._sets.values():
+                index = images.readable(index)
         return {d: (self._crop(s.get(index), 0, n), index) for d, s in self._sets.items()}
 
-    def _crop(self, picture: np.ndarray, stream: int, n: int) -> np.ndarray:
+    def _crop(self, image: np.ndarray, stream: int, n: int) -> np.ndarray:
         rng = np.random.default_rng([self._seed, stream, _CROP, n])
-        return random_crop_flip(picture, self._config.crop, self._config.flip, rng)
+        return random_crop_flip(image, self._config.crop, self._config.flip, rng)
 
 
 class _From(Sampler[int]):
@@ -120,15 +120,15 @@ class BatchStream:
 
     def __init__(
         self,
-        sets: dict[str, PictureSet],
-        config: DataConfig,
+        sets: dict[str, ImageSet],
+        config: DataSettings,
         batch: int,
         seed: int,
         start: int = 0,
         workers: int = 0,
         paired: bool = False,
     ) -> None:
-        """workers: loader processes; 0 uses one thread, which suffices for pictures in memory. paired: picture n of
+        """workers: loader processes; 0 uses one thread, which suffices for images in memory. paired: image n of
         every domain is of the same place in its set, with the same crop."""
         self.position = start
         self._sets = sets
@@ -156,7 +156,7 @@ class BatchStream:
 
     def __next__(self) -> Crops:
         """The next batch. What its loader skipped is noted in the sets. Raises what kept the batch from being made, and
-        DataError when too many pictures are unreadable; then again at every call."""
+        DataError when too many images are unreadable; then again at every call."""
         if self._error is None:
             made: _Made = next(self._loader) if self._thread is None else self._thread.next()
             self._error = made.error
@@ -218,8 +218,8 @@ def _quiet_worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def choose_workers(config: DataConfig, cached: bool) -> int:
-    """Loader processes: as set, or none for pictures in memory, else one for each spare core."""
+def choose_workers(config: DataSettings, cached: bool) -> int:
+    """Loader processes: as set, or none for images in memory, else one for each spare core."""
     if config.workers >= 0:
         return config.workers
     return 0 if cached else max(1, cores() - 1)

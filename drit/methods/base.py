@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from drit.config import OptimConfig, TrainConfig
+from drit.methods.noise import Noise
+from drit.settings.common import OptimSettings, TrainSettings
 
 Prepared = tuple[Tensor, ...]
 
 
-# One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; picture n of one corresponds to picture n of
+# One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; image n of one corresponds to image n of
 # another only where the method asks for pairs.
 Batch = dict[str, Tensor]
 
@@ -35,13 +36,13 @@ class Capabilities:
     """What a method can do; read by the command line and the comparison table."""
 
     multimodal: bool  # many outputs for one input
-    exemplar: bool  # a style can be taken from a picture
+    exemplar: bool  # a style can be taken from an image
     directions: tuple[str, ...]  # domains it translates to
     style_dim: int  # 0: no styles
 
     @property
     def knows_own_style(self) -> bool:
-        """Whether what style a picture has is known: it can be taken from it, or there are none."""
+        """Whether what style an image has is known: it can be taken from it, or there are none."""
         return self.exemplar or not self.style_dim
 
 
@@ -59,63 +60,15 @@ class Update(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Pictures that a method draws from its codes, as a table: a row keeps all codes but the one that columns vary."""
+    """Images that a method draws from its codes, as a table: a row keeps all codes but the one that columns vary."""
 
     name: str
     columns: list[str]
-    pictures: Tensor  # (rows, columns, C, H, W) in [-1, 1], float32 on the CPU
-
-
-class Noise:
-    """Random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
-
-    def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
-        """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
-        # An odd multiplier keeps (seed, step) pairs apart; torch's generator mixes the bits itself.
-        self._seed = (seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63)
-        self._part, self._parts = part, parts
-        self._generators: dict[torch.device, torch.Generator] = {}  # numbers are drawn where they are needed
-
-    def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
-        """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
-        count: pictures, of which every part has as many."""
-        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
-        whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
-        return self._own(whole)
-
-    def uniform(self, count: int, *shape: int, like: Tensor) -> Tensor:
-        """Uniform numbers in [0, 1): (count, *shape), as `normal` gives them."""
-        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
-        whole = torch.rand((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
-        return self._own(whole)
-
-    def integers(self, count: int, end: int, like: Tensor) -> Tensor:
-        """Integers from 0 to end - 1: (count,), int64 on the device of `like`."""
-        generator = self._generator(like.device)
-        return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
-
-    def _generator(self, device: torch.device) -> torch.Generator:
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
-        return self._generators[device]
-
-    def _own(self, whole: Tensor) -> Tensor:
-        """The share of this part."""
-        count = len(whole) // self._parts
-        return whole[self._part * count : (self._part + 1) * count]
-
-    def copy(self) -> Noise:
-        """The same numbers that this one gives from now on."""
-        other = Noise(0, 0, self._part, self._parts)
-        other._seed = self._seed
-        for device, generator in self._generators.items():
-            other._generators[device] = torch.Generator(device)
-            other._generators[device].set_state(generator.get_state())
-        return other
+    images: Tensor  # (rows, columns, C, H, W) in [-1, 1], float32 on the CPU
 
 
 @contextmanager
-def held(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """While open, what is computed with the network's weights takes them for constants."""
     weights = [p for p in network.parameters() if p.requires_grad]
     for p in weights:
@@ -130,18 +83,18 @@ def held(network: nn.Module) -> Iterator[None]:
 class Method(nn.Module, ABC):
     """Networks (the direct children) plus an objective.
 
-    Pictures are (N, C, H, W) in [-1, 1]; a domain is a letter, "a" or "b" (or more); styles are (N, S).
+    Images are (N, C, H, W) in [-1, 1]; a domain is a letter, "a" or "b" (or more); styles are (N, S).
     """
 
-    paired: ClassVar[bool] = False  # training needs aligned pictures of a and b
+    paired: ClassVar[bool] = False  # training needs aligned images of a and b
     domains: ClassVar[tuple[int, int]] = (2, 2)  # the fewest and the most that it can be trained on
     shared_content: ClassVar[bool] = True  # a content code means the same in all domains: every generator takes it
 
     capabilities: Capabilities
     inference: tuple[str, ...]  # networks that translation needs; the moving average covers these
     channels: dict[str, int]
-    stride: int  # pictures are padded to multiples of this
-    least: int  # smallest side of a picture
+    stride: int  # images are padded to multiples of this
+    min_side: int  # smallest side of an image
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,11 +102,11 @@ class Method(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, config: TrainConfig, channels: dict[str, int]) -> Method:
-        """The method with fresh weights for pictures of these channels."""
+    def build(cls, config: TrainSettings, channels: dict[str, int]) -> Method:
+        """The method with fresh weights for images of these channels."""
 
     @classmethod
-    def check(cls, config: TrainConfig) -> None:
+    def check(cls, config: TrainSettings) -> None:
         """Raises UsageError for settings that the method cannot be trained with."""
 
     @abstractmethod
@@ -162,24 +115,24 @@ class Method(nn.Module, ABC):
         as many batches are drawn as the method needs. `frugal`: no graph is kept from one update to the next (parts of
         a batch take turns at each); what a later one needs is computed again, with the same noise."""
 
-    def run(self, part: Callable[..., Any], *inputs: Any) -> Any:
+    def checkpointed(self, part: Callable[..., Any], *inputs: Any) -> Any:
         """part(*inputs), without keeping its layers' results for the backward pass where `recompute` is set."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
-    def through(self, network: nn.Module, *inputs: Any) -> Any:
+    def frozen_forward(self, network: nn.Module, *inputs: Any) -> Any:
         """run(network, *inputs) with the network's weights held: gradients pass to the inputs, none are computed for
         weights that do not move in this step."""
 
         def part(*given: Any) -> Any:
-            with held(network):
+            with frozen(network):
                 return network(*given)
 
-        return self.run(part, *inputs)
+        return self.checkpointed(part, *inputs)
 
     def training_state(self) -> dict[str, Tensor]:
-        """What training needs beside weights to go on exactly (a pool of old pictures, say); kept in checkpoints."""
+        """What training needs beside weights to go on exactly (a pool of old images, say); kept in checkpoints."""
         return {}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
@@ -190,7 +143,7 @@ class Method(nn.Module, ABC):
         their course in each. Most methods have one stage."""
         return 0, steps
 
-    def learning_rates(self, optim: OptimConfig) -> dict[str, float]:
+    def learning_rates(self, optim: OptimSettings) -> dict[str, float]:
         """Learning rate of each network."""
         return {name: optim.lr for name, _ in self.named_children()}
 
@@ -201,20 +154,20 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def content(self, x: Tensor, domain: str) -> Tensor:
-        """Content code of pictures of `domain`."""
+        """Content code of images of `domain`."""
 
     def style(self, x: Tensor, domain: str) -> Tensor:
-        """Attribute code (posterior mean) of pictures of `domain`: (N, S); of methods that take a style from one."""
-        raise NotImplementedError(f"{type(self).__name__} takes no style from a picture.")
+        """Attribute code (posterior mean) of images of `domain`: (N, S); of methods that take a style from one."""
+        raise NotImplementedError(f"{type(self).__name__} takes no style from an image.")
 
     def own_style(self, x: Tensor, domain: str) -> Tensor:
-        """What pictures of `domain` (N, C, H, W) are made again with: their attribute code (N, S); without styles
+        """What images of `domain` (N, C, H, W) are made again with: their attribute code (N, S); without styles
         nothing, (N, 0)."""
         return self.style(x, domain) if self.capabilities.style_dim else x.new_zeros(len(x), 0)
 
     @property
     def reconstructs(self) -> bool:
-        """Whether it can make pictures of every domain again from their own codes."""
+        """Whether it can make images of every domain again from their own codes."""
         able = self.capabilities
         return self.shared_content and len(able.directions) > 1 and able.knows_own_style
 
@@ -232,5 +185,5 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
-        """Pictures of `domain` (M, C, H, W) for styles (M, S), M a multiple k of the N prepared pictures; style j
-        belongs to picture j mod N."""
+        """Images of `domain` (M, C, H, W) for styles (M, S), M a multiple k of the N prepared images; style j
+        belongs to image j mod N."""

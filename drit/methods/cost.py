@@ -8,14 +8,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from drit.config import TrainConfig
-from drit.methods import method_class
 from drit.methods.base import Method
+from drit.methods.registry import method_class
+from drit.settings.common import TrainSettings
 
 
 class Cost(NamedTuple):
     """parameters: of what translation needs; `trained`: with discriminators. flop: multiply-adds x 2 of one output of a
-    square picture, and of ten (None where the method does not translate)."""
+    square image, and of ten (None where the method does not translate)."""
 
     parameters: int
     trained: int
@@ -23,8 +23,8 @@ class Cost(NamedTuple):
     flop_of_ten: int | None
 
 
-def cost(config: TrainConfig, channels: dict[str, int], side: int) -> tuple[Method, Cost]:
-    """The method of a configuration, with shapes alone, and its cost for a picture of side x side pixels (rounded up to
+def cost(config: TrainSettings, channels: dict[str, int], side: int) -> tuple[Method, Cost]:
+    """The method of a configuration, with shapes alone, and its cost for an image of side x side pixels (rounded up to
     its stride). Nothing of that size is allocated or computed."""
     counts: list[int | None] = [None, None]
     with FakeTensorMode(), torch.inference_mode():
@@ -33,7 +33,7 @@ def cost(config: TrainConfig, channels: dict[str, int], side: int) -> tuple[Meth
         if c.directions:
             to = c.directions[-1]
             source = next(d for d in channels if d != to)
-            side = max(method.least, -(-side // method.stride) * method.stride)
+            side = max(method.min_side, -(-side // method.stride) * method.stride)
             x = torch.empty(1, channels[source], side, side)
             for i, outputs in enumerate((1, 10 if c.style_dim else 1)):
                 with FlopCounterMode(display=False) as counter:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from drit.methods import METHODS, method_class
 from drit.methods.cost import cost
-from drit.presets import preset
+from drit.methods.registry import METHODS, method_class
+from drit.settings.presets import preset
 
-SIDE = 256  # pixels of the picture whose arithmetic is counted
+SIDE = 256  # pixels of the image whose arithmetic is counted
 
 
 def table() -> list[dict[str, Any]]:
-    """One row for each method, at the sizes of its paper, for colour pictures; parameters in millions."""
+    """One row for each method, at the sizes of its paper, for colour images; parameters in millions."""
     rows = []
     for name in METHODS:
         config = preset("paper", name)
@@ -25,7 +25,7 @@ def table() -> list[dict[str, Any]]:
                 "pairs": "needed" if method.paired else "no",
                 "outputs": "many" if c.multimodal else "one",
                 "exemplar": "yes" if c.exemplar else "no",
-                "to": ", ".join(c.directions) or "draws pictures",
+                "to": ", ".join(c.directions) or "draws images",
                 "style": c.style_dim,
                 "parameters": f"{found.parameters / 1e6:.1f} M",
                 "with discriminators": f"{found.trained / 1e6:.1f} M",

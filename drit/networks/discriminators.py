@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from drit.networks.blocks import Conv, InstanceNorm, PictureBatchNorm, eagerly_on_cpu, initialise, pad
-from drit.precision import full, full_precision
+from drit.networks.layers import Conv, ImageBatchNorm, InstanceNorm, eagerly_on_cpu, initialise, pad
+from drit.runtime import full, full_precision
 
 SLOPE = 0.01  # of the leaky ReLUs
 MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the first layer's
@@ -44,7 +44,7 @@ class PatchDiscriminator(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last halving gives, before its activation: (N, features, h, w)."""
-        slope = None  # of the activation before a layer: none of the picture itself
+        slope = None  # of the activation before a layer: none of the image itself
         for layer in self.down:
             x, slope = layer(x, slope), self.slope
         return x
@@ -57,7 +57,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """The same discriminator, with its own weights, on the picture and on its successive halvings (pix2pixHD).
+    """The same discriminator, with its own weights, on the image and on its successive halvings (pix2pixHD).
 
     kernel, slope: of the halving convolutions and the leaky ReLUs. widest: channels grow to at most so many times the
     first layer's."""
@@ -85,7 +85,7 @@ class MultiScaleDiscriminator(nn.Module):
 
 
 class ClassifyingDiscriminator(MultiScaleDiscriminator):
-    """A multi-scale discriminator that also tells the domain of a picture (DRIT++, 1905.01270; the auxiliary classifier
+    """A multi-scale discriminator that also tells the domain of an image (DRIT++, 1905.01270; the auxiliary classifier
     of ACGAN, 1610.09585): of every scale, the mean of its features over the patches through one linear layer."""
 
     def __init__(
@@ -126,13 +126,13 @@ def halvings(x: Tensor, scales: int) -> Iterator[Tensor]:
 def by_batch(maps: Sequence[Tensor], sizes: Sequence[int]) -> list[list[Tensor]]:
     """Maps of logits of several batches that went through together: for each batch, its map at every scale.
 
-    maps: one (sum of sizes, 1, h, w) for each scale. sizes: pictures of each batch.
+    maps: one (sum of sizes, 1, h, w) for each scale. sizes: images of each batch.
     """
     return [list(batch) for batch in zip(*(m.split(list(sizes)) for m in maps), strict=True)]
 
 
 PATCH_SLOPE = 0.2  # of the leaky ReLUs of a PatchGAN
-NORMS = {"none": nn.Identity, "instance": InstanceNorm, "batch": PictureBatchNorm}
+NORMS = {"none": nn.Identity, "instance": InstanceNorm, "batch": ImageBatchNorm}
 
 
 class PatchGAN(nn.Module):
@@ -160,12 +160,12 @@ class PatchGAN(nn.Module):
         )
         self.norms = nn.ModuleList([nn.Identity(), *map(NORMS[norm], widths[2:])])
         self.logit = nn.Conv2d(widths[-1], 1, 4, padding=1)
-        self.least = 3 << layers  # of a side: less would leave no logit
+        self.min_side = 3 << layers  # of a side: less would leave no logit
         initialise(self, scaled and norm == "none")
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, H / 2^layers - 2, W / 2^layers - 2)."""
-        x = pad(x, 0, self.least)
+        x = pad(x, 0, self.min_side)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), PATCH_SLOPE)
         return one_channel(self.logit, x)
@@ -189,7 +189,7 @@ def one_channel(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class MultiScalePatchGAN(nn.Module):
-    """PatchGANs on the picture and on its halvings, each half as wide as the one before (BicycleGAN's program): with
+    """PatchGANs on the image and on its halvings, each half as wide as the one before (BicycleGAN's program): with
     two scales, logits for 70 x 70 and 140 x 140 patches."""
 
     def __init__(

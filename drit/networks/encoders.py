@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, ResidualBlock, initialise, instance_norm
-from drit.precision import full, full_precision
+from drit.networks.layers import Conv, ResidualBlock, initialise, instance_norm
+from drit.runtime import full, full_precision
 
 CONTENT_SLOPE = 0.01  # of the leaky ReLU after the first layer of the content encoder
 ATTRIBUTE_SLOPE = 0.2
@@ -63,12 +63,12 @@ class ContentEncoder(nn.Module):
         """x: (N, C, H, W) in [-1, 1]. Returns the content code (N, width 2^d, ceil(H / 2^d), ceil(W / 2^d))."""
         return self.shared(self.own[domain](x))
 
-    def both(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+    def both(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
         """Content codes of one batch of each domain; the shared blocks run once on all of them.
 
-        Pictures of different sizes cannot share a batch and are encoded one domain after the other.
+        Images of different sizes cannot share a batch and are encoded one domain after the other.
         """
-        trunks = {d: self.own[d](x) for d, x in pictures.items()}
+        trunks = {d: self.own[d](x) for d, x in images.items()}
         if len({t.shape[1:] for t in trunks.values()}) > 1:
             return {d: self.shared(t) for d, t in trunks.items()}
         codes = self.shared(torch.cat(list(trunks.values()))).split([len(t) for t in trunks.values()])
@@ -96,7 +96,7 @@ class NormalisedEncoder(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Residual block that halves the picture: no normalisation, so that the statistics that make a style survive.
+    """Residual block that halves the image: no normalisation, so that the statistics that make a style survive.
 
     `norm`: instance normalisation before each activation, as in BicycleGAN (the shortcut keeps the statistics)."""
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import Conv, ResidualBlock, enlarge_smoothly, initialise, instance_norm, k_major
-from drit.precision import full, full_precision
+from drit.networks.layers import Conv, ResidualBlock, bilinear_init, initialise, instance_norm, k_major
+from drit.runtime import full, full_precision
 
 
 class ResNetGenerator(nn.Module):
     """Halvings, residual blocks, doublings. With style_dim, a code is added before the ReLU that precedes the blocks.
 
-    Code planes that are concatenated to the picture or to the features, as noise usually is, would reach nothing: a
+    Code planes that are concatenated to the image or to the features, as noise usually is, would reach nothing: a
     convolution makes constants of them, which the instance normalisation after it removes (docs/architecture.md).
     """
 
@@ -43,7 +43,7 @@ class ResNetGenerator(nn.Module):
         initialise(self)
         if smooth:
             for layer in self.up:
-                enlarge_smoothly(layer)
+                bilinear_init(layer)
 
     def encode(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W) in [-1, 1]. Returns features before their ReLU: (N, width 2^d, H / 2^d, W / 2^d)."""
@@ -53,7 +53,7 @@ class ResNetGenerator(nn.Module):
         return h
 
     def decode(self, h: Tensor, style: Tensor | None = None) -> Tensor:
-        """Features (N, C, h, w), styles (k N, S), k-major, or None. Returns pictures in [-1, 1], float32 or wider."""
+        """Features (N, C, h, w), styles (k N, S), k-major, or None. Returns images in [-1, 1], float32 or wider."""
         if self.code is not None and style is not None:
             with full_precision(style):
                 moved = self.code(style.to(self.code.weight.dtype))[:, :, None, None].to(h.dtype)

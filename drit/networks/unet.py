@@ -14,35 +14,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.blocks import (
+from drit.networks.layers import (
+    ImageBatchNorm,
     InstanceNorm,
-    PictureBatchNorm,
+    bilinear_init,
     eagerly_on_cpu,
-    enlarge_smoothly,
     initialise,
     with_planes,
 )
-from drit.precision import full, full_precision
+from drit.runtime import full, full_precision
 
 SLOPE = 0.2  # of the leaky ReLUs on the way down
 MAX_WIDENING = 8  # channels grow to at most eight times the first layer's
-MOST_LEVELS = 9  # U-Net-512
+MAX_LEVELS = 9  # U-Net-512
 
 
 def fitting_levels(crop: int) -> int:
     """The most halvings that leave a pixel of a crop's side: 8 for 256, 5 for 32, 4 for 28."""
-    return min(MOST_LEVELS, crop.bit_length() - 1)
+    return min(MAX_LEVELS, crop.bit_length() - 1)
 
 
 class UNet(nn.Module):
     """Halving and doubling convolutions, 4 x 4 with zero padding, with skip connections between maps of a size.
 
-    Pictures of any size: a map with an odd side gets one row or column more (a copy of the last) before it is halved,
+    Images of any size: a map with an odd side gets one row or column more (a copy of the last) before it is halved,
     and what comes back to its size is cut. Multiples of 2^levels are as published.
 
     style_dim: numbers of a code that is laid out as planes beside the input of the first layer, or with `everywhere`
     beside the input of every layer on the way down (1711.11586, figure 3). `gain`: normalisation with gain and bias, as
-    batch normalisation of single pictures. dropout: rate, in the first layers on the way up (three from U-Net-128 on),
+    batch normalisation of single images. dropout: rate, in the first layers on the way up (three from U-Net-128 on),
     or with `dropout_innermost` off in those after the first.
     smooth: layers on the way up start as bilinear enlargements.
     """
@@ -62,7 +62,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.style_dim, self.everywhere = style_dim, everywhere
-        norm: Callable[[int], nn.Module] = PictureBatchNorm if gain else InstanceNorm
+        norm: Callable[[int], nn.Module] = ImageBatchNorm if gain else InstanceNorm
         widths = [width * min(1 << i, MAX_WIDENING) for i in range(levels)]
         down, inner = [channels, *widths], widths[1:-1]
         planes = [style_dim if everywhere or not i else 0 for i in range(levels)]
@@ -87,7 +87,7 @@ class UNet(nn.Module):
         if smooth:
             # Not the innermost: an evenly enlarged pixel is normalised to 0, where ReLUs have no slope.
             for layer in [*self.up[1:], self.last]:
-                enlarge_smoothly(layer)
+                bilinear_init(layer)
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
         """x: (N, C, H, W) in [-1, 1], style (N, S). Returns (N, outputs, H, W) in [-1, 1], float32 or wider."""

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from drit.config import DataConfig
-from drit.data.decode import encode, to_tensor
 from drit.data.demo import make_demo
-from drit.data.folders import array_file, list_pictures, open_domain
+from drit.data.folders import array_file, list_images, open_domain
+from drit.data.images import encode, to_tensor
 from drit.data.stream import BatchStream, Order, choose_workers
 from drit.data.transforms import random_crop_flip, resize, resized_shape
 from drit.errors import DataError, UsageError
-from tests.conftest import write_pictures
+from drit.settings.common import DataSettings
+from tests.conftest import write_images
 
-CONFIG = DataConfig(resize=0, crop=16)
+CONFIG = DataSettings(resize=0, crop=16)
 
 
-def test_pictures_are_found_sorted_and_hidden_ones_left_out(tmp_path: Path) -> None:
+def test_images_are_found_sorted_and_hidden_ones_left_out(tmp_path: Path) -> None:
     for name in ("b.PNG", "a/z.jpg", "a/y.webp", ".hidden.png", ".cache/x.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [str(p.relative_to(tmp_path)) for p in list_pictures(tmp_path)] == ["a/y.webp", "a/z.jpg", "b.PNG"]
+    assert [str(p.relative_to(tmp_path)) for p in list_images(tmp_path)] == ["a/y.webp", "a/z.jpg", "b.PNG"]
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (tmp_path / "other" / "y.png").touch()
     (tmp_path / "real" / "inner" / "back").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "beside").symlink_to(tmp_path / "other")
-    assert [str(p.relative_to(tmp_path)) for p in list_pictures(tmp_path / "real")] == [
+    assert [str(p.relative_to(tmp_path)) for p in list_images(tmp_path / "real")] == [
         "real/beside/y.png",
         "real/x.png",
     ]
@@ -49,32 +49,32 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
         open_domain(str(tmp_path), CONFIG, "b")
     for i in range(3):
         (tmp_path / f"{i}.txt").write_text("words")
-    with pytest.raises(DataError, match=r"No pictures in .* \(3 files: .txt\). Give a folder with .jpg"):
+    with pytest.raises(DataError, match=r"No images in .* \(3 files: .txt\). Give a folder with .jpg"):
         open_domain(str(tmp_path), CONFIG, "a")
     with pytest.raises(DataError, match="is a file"):
         open_domain(str(tmp_path / "0.txt"), CONFIG, "a")
 
 
-def test_too_few_pictures(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "one", 1, 3)
-    with pytest.raises(DataError, match="has 1 readable picture; domain b needs at least 2"):
+def test_too_few_images(tmp_path: Path) -> None:
+    write_images(tmp_path / "one", 1, 3)
+    with pytest.raises(DataError, match="has 1 readable image; domain b needs at least 2"):
         open_domain(str(tmp_path / "one"), CONFIG, "b")
 
 
 def test_unreadable_files_are_skipped_up_to_the_limit(tmp_path: Path) -> None:
-    write_pictures(tmp_path, 3, 3)
+    write_images(tmp_path, 3, 3)
     for i in range(2):
         (tmp_path / f"bad{i}.png").write_bytes(b"nonsense")
     found = open_domain(str(tmp_path), replace(CONFIG, max_unreadable=2), "a")
     assert len(found) == 3
     assert sorted(Path(name).name for name in found.skipped) == ["bad0.png", "bad1.png"]
-    with pytest.raises(DataError, match=r"2 pictures cannot be read, more than --data.max-unreadable 1.*bad0.*bad1"):
+    with pytest.raises(DataError, match=r"2 images cannot be read, more than --data.max-unreadable 1.*bad0.*bad1"):
         open_domain(str(tmp_path), replace(CONFIG, max_unreadable=1), "a")
 
 
 def test_a_file_that_breaks_later_is_replaced_by_the_next(tmp_path: Path) -> None:
     """Its header is whole, its pixels are not: found out when it is read."""
-    write_pictures(tmp_path, 3, 3, (120, 120))
+    write_images(tmp_path, 3, 3, (120, 120))
     rng = np.random.default_rng(0)
     encode(rng.integers(0, 256, (120, 120, 3)).astype(np.uint8), tmp_path / "001.png")
     path = tmp_path / "001.png"
@@ -88,8 +88,8 @@ def test_a_file_that_breaks_later_is_replaced_by_the_next(tmp_path: Path) -> Non
         strict.get(1)
 
 
-def test_pictures_smaller_than_the_crop(tmp_path: Path) -> None:
-    write_pictures(tmp_path, 2, 3, (24, 30))
+def test_images_smaller_than_the_crop(tmp_path: Path) -> None:
+    write_images(tmp_path, 2, 3, (24, 30))
     with pytest.raises(DataError, match=r"000.png is 30 x 24 pixels: smaller than the crop of 25.*--data.crop 24"):
         open_domain(str(tmp_path), replace(CONFIG, crop=25), "a")
     with pytest.raises(DataError, match=r"28 x 22 after --data.resize 22.*--data.resize 25"):
@@ -98,7 +98,7 @@ def test_pictures_smaller_than_the_crop(tmp_path: Path) -> None:
 
 
 def test_channels_within_a_domain(tmp_path: Path) -> None:
-    write_pictures(tmp_path, 2, 1)
+    write_images(tmp_path, 2, 1)
     encode(np.full((24, 30, 3), [255, 0, 0], np.uint8), tmp_path / "red.png")
     mixed = open_domain(str(tmp_path), CONFIG, "a")
     assert mixed.channels == 3 and {mixed.get(i).shape[2] for i in range(3)} == {3}
@@ -127,21 +127,21 @@ def test_array_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no array 'y'. Its arrays: train_images"):
         open_domain(f"{tmp_path / 'x.npz'}:y", CONFIG, "a")
     np.savez(tmp_path / "two.npz", one=images, two=images)
-    with pytest.raises(DataError, match=r"2 arrays of pictures .*Name one"):
+    with pytest.raises(DataError, match=r"2 arrays of images .*Name one"):
         open_domain(str(tmp_path / "two.npz"), CONFIG, "a")
-    with pytest.raises(DataError, match=r"train_labels has shape \(4,\).*pictures are \(N, H, W\)"):
+    with pytest.raises(DataError, match=r"train_labels has shape \(4,\).*images are \(N, H, W\)"):
         open_domain(f"{tmp_path / 'x.npz'}:train_labels", CONFIG, "a")
     np.savez(tmp_path / "odd.npz", images=images, names=np.array(["a", None], object))
     assert len(open_domain(str(tmp_path / "odd.npz"), CONFIG, "a")) == 4  # what is not asked for is not read
     with pytest.raises(DataError, match=r"odd.npz cannot be read"):
         open_domain(f"{tmp_path / 'odd.npz'}:names", CONFIG, "a")
     np.savez(tmp_path / "short.npz", images=images, labels=np.arange(3))
-    with pytest.raises(DataError, match=r"labels has shape \(3,\) for the 4 pictures of images"):
+    with pytest.raises(DataError, match=r"labels has shape \(3,\) for the 4 images of images"):
         open_domain(str(tmp_path / "short.npz"), CONFIG, "a")
     np.savez(tmp_path / "many.npz", images=np.zeros((2, 20, 20, 7), np.uint8))
     assert open_domain(str(tmp_path / "many.npz"), CONFIG, "a").channels == 7
     np.savez(tmp_path / "first.npz", images=np.zeros((2, 3, 20, 20), np.uint8))
-    with pytest.raises(DataError, match=r"pictures are \(N, H, W\)"):
+    with pytest.raises(DataError, match=r"images are \(N, H, W\)"):
         open_domain(str(tmp_path / "first.npz"), CONFIG, "a")
     np.savez(tmp_path / "float.npz", images=np.full((2, 20, 20), 0.5))
     assert abs(float(to_tensor(open_domain(str(tmp_path / "float.npz"), CONFIG, "a").get(0)).mean())) < 1e-4
@@ -156,7 +156,7 @@ def test_array_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_may_be_called_like_an_array_file(tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path / "set.npz", 3, 3)
+    folder = write_images(tmp_path / "set.npz", 3, 3)
     assert len(open_domain(str(folder), CONFIG, "a")) == 3
     np.savez(folder / "x.npz", one=np.zeros((2, 20, 20), np.uint8), two=np.zeros((3, 20, 20), np.uint8))
     assert len(open_domain(f"{folder / 'x.npz'}:two", CONFIG, "a")) == 3
@@ -165,7 +165,7 @@ def test_a_folder_may_be_called_like_an_array_file(tmp_path: Path) -> None:
 
 
 def test_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
-    one = write_pictures(tmp_path / "one", 3, 3)
+    one = write_images(tmp_path / "one", 3, 3)
     before = open_domain(str(one), CONFIG, "a").fingerprint()
     assert before == open_domain(str(one), CONFIG, "a").fingerprint()
     assert (before["count"], before["smallest"], before["channels"]) == (3, [24, 30], 3)
@@ -186,18 +186,18 @@ def test_resizing() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_crops_and_flips_reach_everything(channels: int, kind: type) -> None:
-    picture = np.arange(12 * channels, dtype=kind).reshape(3, 4, channels)
-    seen = {random_crop_flip(picture, 2, True, np.random.default_rng(i)).tobytes() for i in range(200)}
+    image = np.arange(12 * channels, dtype=kind).reshape(3, 4, channels)
+    seen = {random_crop_flip(image, 2, True, np.random.default_rng(i)).tobytes() for i in range(200)}
     expected = set()
     for top in range(2):
         for left in range(3):
-            part = picture[top : top + 2, left : left + 2]
+            part = image[top : top + 2, left : left + 2]
             expected |= {part.tobytes(), part[:, ::-1].tobytes()}
     assert seen == expected
-    assert all(random_crop_flip(picture, 3, False, np.random.default_rng(i))[0, 0, 0] <= channels for i in range(20))
+    assert all(random_crop_flip(image, 3, False, np.random.default_rng(i))[0, 0, 0] <= channels for i in range(20))
 
 
-def test_every_pass_shows_each_picture_once() -> None:
+def test_every_pass_shows_each_image_once() -> None:
     order = Order(7, 3, 0)
     first, second = [order(n) for n in range(7)], [order(n) for n in range(7, 14)]
     assert sorted(first) == sorted(second) == list(range(7))
@@ -214,7 +214,7 @@ def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[P
     def take(start: int, count: int, processes: int) -> list[tuple[torch.Tensor, ...]]:
         stream = BatchStream(sets, config, 3, 5, start, processes)
         try:
-            found = [(*c.pictures.values(), *c.places.values()) for c in itertools.islice(stream, count)]
+            found = [(*c.images.values(), *c.places.values()) for c in itertools.islice(stream, count)]
             assert stream.position == start + count
         finally:
             stream.close()
@@ -226,14 +226,14 @@ def test_the_stream_is_a_function_of_its_position(workers: int, folders: tuple[P
         torch.equal(x, y) for one, other in zip(whole[4:], late, strict=True) for x, y in zip(one, other, strict=True)
     )
     assert not torch.equal(whole[0][0], whole[1][0])
-    # 18 draws of 4 pictures: whole passes, one after another
+    # 18 draws of 4 images: whole passes, one after another
     shown = torch.cat([batch[3] for batch in whole]).tolist()
     assert [sorted(shown[i : i + 4]) for i in range(0, 16, 4)] == [[0, 1, 2, 3]] * 4
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path, 2, 3)
+    folder = write_images(tmp_path, 2, 3)
     config = replace(CONFIG, cache=False, max_unreadable=0)
     sets = {d: open_domain(str(folder), config, d) for d in "ab"}
     for path in folder.iterdir():
@@ -250,7 +250,7 @@ def test_errors_of_the_loader_reach_the_reader(workers: int, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path) -> None:
-    folder = write_pictures(tmp_path, 6, 3)
+    folder = write_images(tmp_path, 6, 3)
     config = replace(CONFIG, cache=False, max_unreadable=2)
     sets = {d: open_domain(str(folder), config, d) for d in "ab"}
     (folder / "001.png").write_bytes(b"gone")
@@ -264,7 +264,7 @@ def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path
             assert sorted(Path(name).name for name in s.skipped) == ["001.png", "004.png"]
         assert torch.equal(torch.get_rng_state(), state)  # nobody draws on the random numbers of the process
         (folder / "002.png").write_bytes(b"gone")
-        with pytest.raises(DataError, match="3 pictures cannot be read, more than --data.max-unreadable 2"):
+        with pytest.raises(DataError, match="3 images cannot be read, more than --data.max-unreadable 2"):
             for _ in range(20):
                 next(stream)
     finally:
@@ -272,9 +272,9 @@ def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path
 
 
 def test_choice_of_workers() -> None:
-    assert choose_workers(DataConfig(workers=3), True) == 3
-    assert choose_workers(DataConfig(), True) == 0
-    assert choose_workers(DataConfig(), False) >= 1
+    assert choose_workers(DataSettings(workers=3), True) == 3
+    assert choose_workers(DataSettings(), True) == 0
+    assert choose_workers(DataSettings(), False) >= 1
 
 
 def test_demo_data(tmp_path: Path) -> None:

@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drit.data.decode import encode
+from drit.data.images import encode
 from drit.data.labelled import check_classes, joined, open_labelled
 from drit.errors import DataError
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 
-def picture(value: int, channels: int = 3) -> np.ndarray:
+def image(value: int, channels: int = 3) -> np.ndarray:
     return np.full((12, 14, channels), value, np.uint8)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of two pictures; one has a mask, another boxes."""
+    """Two classes of two images; one has a mask, another boxes."""
     for i, name in enumerate(("cat/0", "cat/1", "dog/0", "dog/1", "masks/cat/0")):
         path = tmp_path / "set" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        encode(picture(10 * i), path)
+        encode(image(10 * i), path)
     (tmp_path / "set" / "dog" / "1.txt").write_text("0 0.5 0.5 1 1\n")
     return tmp_path / "set"
 
@@ -36,14 +36,14 @@ def test_class_folders(folder: Path) -> None:
     assert (found.get(2) == 20).all() and found.shapes[0] == (12, 14)
     assert [found.mask(i) for i in range(4)] == [folder / "masks" / "cat" / "0.png", None, None, None]
     assert [found.notes(i) for i in range(4)] == [[], [], [], [folder / "dog" / "1.txt"]]
-    with pytest.raises(DataError, match="1 pictures lie in .* \\(loose.png\\): they have no label"):
-        encode(picture(0), folder / "loose.png")
+    with pytest.raises(DataError, match="1 images lie in .* \\(loose.png\\): they have no label"):
+        encode(image(0), folder / "loose.png")
         open_labelled(str(folder))
     assert open_labelled(str(folder), wanted=False).labels.shape == (5,)
 
 
 def test_a_label_file(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "set", 3, 1)
+    write_images(tmp_path / "set", 3, 1)
     file = tmp_path / "labels.csv"
     file.write_text("label,file,who\n7,001.png,Ann\n12,000.png,Bo\n7,002.png,\n")
     found = open_labelled(str(tmp_path / "set"), str(file))
@@ -57,7 +57,7 @@ def test_a_label_file(tmp_path: Path) -> None:
     "text, message",
     [
         ("file,label\n000.png,1\n001.png,2\n", "does not match: 1 files have no row in it: 002.png"),
-        ("file,label\n000.png,1\n001.png,2\n002.png,1\n9.png,1\n", "1 files name no picture of .*: 9.png"),
+        ("file,label\n000.png,1\n001.png,2\n002.png,1\n9.png,1\n", "1 files name no image of .*: 9.png"),
         ("file,label\n000.png,1\n001.png,2\n002.png,1\n000.png,2\n", "1 files are named twice: 000.png"),
         ("file,label\n000.png,1\n001.png,\n002.png,1\n", "1 rows lack a label .* 001.png"),
         ("file,label\n000.png,1\n001.png\n002.png,1,x\n", "2 rows lack a label or have too many .* 001.png, 002.png"),
@@ -65,7 +65,7 @@ def test_a_label_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_label_file_that_does_not_match(tmp_path: Path, text: str, message: str) -> None:
-    write_pictures(tmp_path / "set", 3, 1)
+    write_images(tmp_path / "set", 3, 1)
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
@@ -92,7 +92,7 @@ def test_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has its labels within"):
         open_labelled(str(path), "labels.csv")
     np.savez(path, images=images, labels=[1, 2])
-    with pytest.raises(DataError, match=r"labels has shape \(2,\) for the 3 pictures"):
+    with pytest.raises(DataError, match=r"labels has shape \(2,\) for the 3 images"):
         open_labelled(str(path))
 
 
@@ -101,14 +101,14 @@ def test_what_is_missing(tmp_path: Path) -> None:
         open_labelled(str(tmp_path / "none"))
     with pytest.raises(DataError, match="There is no file"):
         open_labelled(str(tmp_path / "none.npz"))
-    with pytest.raises(DataError, match="No pictures in"):
+    with pytest.raises(DataError, match="No images in"):
         open_labelled(str(tmp_path))
     (tmp_path / "cat").mkdir()
-    (tmp_path / "cat" / "0.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="1 of 1 pictures cannot be read: .*0.png"):
+    (tmp_path / "cat" / "0.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="1 of 1 images cannot be read: .*0.png"):
         open_labelled(str(tmp_path))
     np.savez(tmp_path / "x.npz", images=np.zeros((0, 4, 4), np.uint8), labels=[])
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="holds no images"):
         open_labelled(str(tmp_path / "x.npz"))
 
 
@@ -122,10 +122,10 @@ def test_sets_are_joined_by_the_names_of_their_classes(folder: Path, tmp_path: P
     assert (images.shape, labels.tolist()) == ((6, 8, 8, 3), [0, 0, 1, 1, 1, 0])
     assert images[:, 4, 4, 1].tolist() == [0, 10, 20, 30, 9, 9]
     np.savez(tmp_path / "x.npz", images=grey, labels=["dog", "cow"])
-    with pytest.raises(DataError, match=r"set has no pictures of class cow, .*x.npz has"):
+    with pytest.raises(DataError, match=r"set has no images of class cow, .*x.npz has"):
         check_classes(sets[:1], open_labelled(str(tmp_path / "x.npz")))
     np.savez(tmp_path / "x.npz", images=grey, labels=["dog", "dog"])
-    with pytest.raises(DataError, match=r"x.npz has no pictures of class cat"):
+    with pytest.raises(DataError, match=r"x.npz has no images of class cat"):
         check_classes(sets[:1], open_labelled(str(tmp_path / "x.npz")))
     alone = open_labelled(str(tmp_path / "x.npz"))
     with pytest.raises(DataError, match="one class alone"):

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from drit.config import DataConfig
-from drit.data.decode import encode
 from drit.data.folders import open_domain
+from drit.data.images import encode
 from drit.data.pairs import align
 from drit.data.stream import BatchStream
 from drit.errors import DataError
-from tests.conftest import write_pictures
+from drit.settings.common import DataSettings
+from tests.conftest import write_images
 
-CONFIG = DataConfig(resize=0, crop=16)
+CONFIG = DataSettings(resize=0, crop=16)
 
 
-def test_pictures_of_one_name_are_paired_whatever_their_suffix(tmp_path: Path) -> None:
-    a, b = write_pictures(tmp_path / "a", 5, 1), write_pictures(tmp_path / "b", 5, 3)
+def test_images_of_one_name_are_paired_whatever_their_suffix(tmp_path: Path) -> None:
+    a, b = write_images(tmp_path / "a", 5, 1), write_images(tmp_path / "b", 5, 3)
     (a / "001.png").unlink()
     cv2.imwrite(str(b / "003.jpg"), cv2.imread(str(b / "003.png")))
     (b / "003.png").unlink()
@@ -30,7 +30,7 @@ def test_pictures_of_one_name_are_paired_whatever_their_suffix(tmp_path: Path) -
 
 
 def test_what_cannot_be_paired_is_listed(tmp_path: Path) -> None:
-    a, b = write_pictures(tmp_path / "a", 4, 3), write_pictures(tmp_path / "b", 4, 3, (24, 40))
+    a, b = write_images(tmp_path / "a", 4, 3), write_images(tmp_path / "b", 4, 3, (24, 40))
     config = replace(CONFIG, max_unreadable=1)
 
     def opened() -> dict:
@@ -40,7 +40,7 @@ def test_what_cannot_be_paired_is_listed(tmp_path: Path) -> None:
         align(opened(), "pix2pix")
     for i in (0, 1):
         (b / f"00{i}.png").rename(b / f"other{i}.png")
-    with pytest.raises(DataError, match=r"many pictures have no partner.*a: 000, 001; b: other0, other1"):
+    with pytest.raises(DataError, match=r"many images have no partner.*a: 000, 001; b: other0, other1"):
         align(opened(), "pix2pix")
     for i in (2, 3):
         (b / f"00{i}.png").unlink()
@@ -48,13 +48,13 @@ def test_what_cannot_be_paired_is_listed(tmp_path: Path) -> None:
         align(opened(), "pix2pix", "To learn without pairs, choose one of munit with --method.")
 
 
-def test_two_pictures_of_one_name_are_told(tmp_path: Path) -> None:
-    a, b = write_pictures(tmp_path / "a", 4, 3), write_pictures(tmp_path / "b", 4, 3)
+def test_two_images_of_one_name_are_told(tmp_path: Path) -> None:
+    a, b = write_images(tmp_path / "a", 4, 3), write_images(tmp_path / "b", 4, 3)
     cv2.imwrite(str(a / "001.jpg"), cv2.imread(str(a / "001.png")))
     sets = align({d: open_domain(str(p), CONFIG, d) for d, p in (("a", a), ("b", b))}, "pix2pix")
     assert len(sets["a"]) == len(sets["b"]) == 4 and Path(sets["a"].name(1)).name == "001.jpg"
     (why,) = sets["a"].skipped.values()
-    assert "001.png has the name of another picture" in why
+    assert "001.png has the name of another image" in why
 
 
 def test_arrays_whose_labels_differ_are_no_pairs(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_arrays_whose_labels_differ_are_no_pairs(tmp_path: Path) -> None:
 
 
 def side_by_side(folder: Path, count: int) -> Path:
-    """Pictures whose right half is the negative of the left half."""
+    """Images whose right half is the negative of the left half."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for i in range(count):
@@ -93,7 +93,7 @@ def test_pairs_are_cut_and_mirrored_alike(workers: int, tmp_path: Path) -> None:
         for _ in range(3):
             crops = next(stream)
             assert torch.equal(crops.places["a"], crops.places["b"]) and 2 not in crops.places["a"].tolist()
-            assert torch.allclose(crops.pictures["a"], -crops.pictures["b"], atol=1e-6)
+            assert torch.allclose(crops.images["a"], -crops.images["b"], atol=1e-6)
     finally:
         stream.close()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from drit import demo
-from drit.demo import EXPECTED, FEWEST, SECONDS
-from drit.presets import preset
-from drit.train import loop
+from drit.cli import demo
+from drit.cli.demo import EXPECTED, FEWEST, SECONDS
+from drit.settings.presets import preset
+from drit.training import launch as loop
 
 
 def bounds(words: str) -> tuple[float, float]:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from drit import cli
-from drit.config import NetworkConfig, concerns
-from drit.evaluate import protocol
+from drit.cli import main as cli
+from drit.evaluation import protocol
+from drit.settings.common import NetworkSettings
+from drit.settings.schema import concerns
 from tests import recipe
-from tests.conftest import write_pictures
+from tests.conftest import write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -29,7 +30,7 @@ NARROW = {"width": 4, "attribute_width": 4, "discriminator_width": 4, "discrimin
 
 def small(method: str) -> list[str]:
     """Flags of a short training of narrow networks."""
-    sizes = {name: value for name, value in NARROW.items() if concerns(NetworkConfig, name, method)}
+    sizes = {name: value for name, value in NARROW.items() if concerns(NetworkSettings, name, method)}
     return SMALL + [word for name, value in sizes.items() for word in (f"--network.{name}", str(value))]
 
 
@@ -42,10 +43,10 @@ def commands(document: str) -> list[str]:
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for seed, season in enumerate(("summer", "winter", "autumn")):
-        write_pictures(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
-        write_pictures(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
+        write_images(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
+        write_images(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
     for seed, (folder, width) in enumerate((("maps", 50), ("aerial", 50), ("side_by_side", 80))):
-        write_pictures(tmp_path / folder, 3, 3, (40, width), seed)
+        write_images(tmp_path / folder, 3, 3, (40, width), seed)
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)

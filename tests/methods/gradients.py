@@ -7,8 +7,9 @@ import itertools
 
 from torch import Tensor
 
-from drit.methods.base import Batch, Method, Noise
-from drit.train.step import Parts, gradients
+from drit.methods.base import Batch, Method
+from drit.methods.noise import Noise
+from drit.training.updates import Parts, gradients
 
 
 def all_gradients(method: Method, batch: Batch, parts: int, step: int = 7) -> dict[str, Tensor]:

@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.config import TrainConfig
 from drit.errors import UsageError
-from drit.methods.base import Noise, Update
-from drit.methods.bicyclegan import BicycleGAN
-from drit.presets import preset
-from drit.train import loop
-from drit.translate import Translator
-from tests.conftest import tiny, write_pictures
+from drit.inference.translator import Translator
+from drit.methods.base import Update
+from drit.methods.bicyclegan.objective import BicycleGAN
+from drit.methods.noise import Noise
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.training import launch as loop
+from tests.conftest import tiny, write_images
 
 
-def small(network: dict[str, Any] | None = None, **loss: object) -> TrainConfig:
+def small(network: dict[str, Any] | None = None, **loss: object) -> TrainSettings:
     config = tiny("", "", "bicyclegan")
     return dataclasses.replace(
         config,
@@ -30,7 +31,7 @@ def small(network: dict[str, Any] | None = None, **loss: object) -> TrainConfig:
     )
 
 
-def build(config: TrainConfig) -> BicycleGAN:
+def build(config: TrainSettings) -> BicycleGAN:
     torch.manual_seed(0)
     return BicycleGAN.build(config, {"a": 1, "b": 3})
 
@@ -99,7 +100,7 @@ def test_the_objective_is_the_papers() -> None:
 
 
 def test_terms_move_the_networks_that_the_paper_says() -> None:
-    """Section 4: the latent regression moves G alone; each discriminator learns from its own pictures."""
+    """Section 4: the latent regression moves G alone; each discriminator learns from its own images."""
     model = build(small())
     of_discriminators, of_generators = model.updates(iter([pair()]), 0, Noise(0, 0))
     assert moved(model, of_discriminators, "domain_adversarial") == {"discriminator"}
@@ -134,18 +135,18 @@ def test_parts_of_a_batch_give_the_gradients_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-def test_a_style_changes_the_picture_and_can_be_borrowed(everywhere: bool, tmp_path: Path) -> None:
-    a, b = (write_pictures(tmp_path / d, 3, c) for d, c in (("a", 1), ("b", 3)))
+def test_a_style_changes_the_image_and_can_be_borrowed(everywhere: bool, tmp_path: Path) -> None:
+    a, b = (write_images(tmp_path / d, 3, c) for d, c in (("a", 1), ("b", 3)))
     config = tiny(a, b, "bicyclegan", steps=2)
     network = dataclasses.replace(config.network, code_everywhere=everywhere)
     config = dataclasses.replace(config, network=network, data=dataclasses.replace(config.data, resize=24))
     loop.train(config, tmp_path / "run")
     translator = Translator.load(tmp_path / "run")
-    picture, exemplar = torch.rand(1, 21, 30) * 2 - 1, torch.rand(3, 40, 17) * 2 - 1
-    one, other = translator.translate(picture, "b", 2)
+    image, exemplar = torch.rand(1, 21, 30) * 2 - 1, torch.rand(3, 40, 17) * 2 - 1
+    one, other = translator.translate(image, "b", 2)
     assert one.shape == (3, 21, 30) and not torch.allclose(one, other, atol=1e-4)
-    (borrowed,) = translator.translate(picture, "b", style_from=[exemplar])
-    assert torch.equal(borrowed, translator.translate(picture, "b", translator.style(exemplar, "b"))[0])
+    (borrowed,) = translator.translate(image, "b", style_from=[exemplar])
+    assert torch.equal(borrowed, translator.translate(image, "b", translator.style(exemplar, "b"))[0])
     with pytest.raises(UsageError, match="only to b"):
         translator.translate(torch.zeros(3, 20, 20), "a")
 

@@ -14,19 +14,22 @@ import numpy as np
 import pytest
 import torch
 
-from drit import cli, presets
-from drit.config import LossWeights, NetworkConfig, OptimConfig, TrainConfig, concerns
-from drit.data.decode import decode, encode
-from drit.methods import METHODS, method_class, with_exemplars, with_styles
-from drit.methods.base import Method, Noise
-from drit.train import checkpoint as files
-from drit.train import loop
-from drit.train.memory import predict
-from drit.train.setup import open_sets, settled
-from drit.translate import Translator
-from tests.conftest import tiny, write_pictures
+from drit.cli import main as cli
+from drit.data.images import decode, encode
+from drit.inference.translator import Translator
+from drit.methods.base import Method
+from drit.methods.noise import Noise
+from drit.methods.registry import METHODS, method_class, with_exemplars, with_styles
+from drit.runs import checkpoint as files
+from drit.settings import presets
+from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.schema import concerns
+from drit.training import launch as loop
+from drit.training.checks import open_sets, settled
+from drit.training.memory import predict
+from tests.conftest import tiny, write_images
 from tests.methods.gradients import all_gradients, assert_close
-from tests.train.test_resume import same
+from tests.training.test_resume import same
 
 NAMES = [*METHODS, "toy"]
 # Losses that must fall on a tiny set, whichever of them a method has.
@@ -41,32 +44,32 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Colour pictures in two folders, and the same pictures with their colours reversed under the same names."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Colour images in two folders, and the same images with their colours reversed under the same names."""
     root = tmp_path_factory.mktemp("conformance")
     for seed, name in enumerate(("a", "b", "c")):
-        write_pictures(root / name, 4, 3, seed=seed)
+        write_images(root / name, 4, 3, seed=seed)
     (root / "negative").mkdir()
     for path in (root / "a").iterdir():
         encode(255 - decode(path)[0], root / "negative" / path.name)
     return {p.name: p for p in root.iterdir()}
 
 
-def case(name: str, pictures: dict[str, Path], **changes: object) -> TrainConfig:
+def case(name: str, images: dict[str, Path], **changes: object) -> TrainSettings:
     """A tiny configuration of a method with data of the kind that it takes."""
     method = method_class(name)
     most = method.domains[1]
-    other = pictures["negative" if method.paired else "b"]
+    other = images["negative" if method.paired else "b"]
     if most == 1:
-        changes = {"batch": 32} | changes  # methods that draw pictures normalise over a batch
-    config = tiny(pictures["a"], other if most > 1 else "", name, **changes)
+        changes = {"batch": 32} | changes  # methods that draw images normalise over a batch
+    config = tiny(images["a"], other if most > 1 else "", name, **changes)
     if most > 2:
-        domains = tuple(str(pictures[d]) for d in "abc")
+        domains = tuple(str(images[d]) for d in "abc")
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, a="", b="", domains=domains))
     return dataclasses.replace(config, data=dataclasses.replace(config.data, resize=20))
 
 
-def built(config: TrainConfig) -> Method:
+def built(config: TrainSettings) -> Method:
     torch.manual_seed(0)
     sets = open_sets(config)
     return method_class(config.method).build(settled(config, sets), {d: s.channels for d, s in sets.items()})
@@ -79,8 +82,8 @@ def batches(method: Method, count: int = 2) -> Iterator[dict[str, torch.Tensor]]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, Path]) -> None:
-    config = case(name, pictures)
+def test_updates_name_their_networks_and_weights(name: str, images: dict[str, Path]) -> None:
+    config = case(name, images)
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, clip=3.0))
     method = built(config)
     names = {n for n, child in method.named_children() if any(True for _ in child.parameters())}
@@ -108,17 +111,17 @@ def test_updates_name_their_networks_and_weights(name: str, pictures: dict[str, 
 
 
 @pytest.mark.parametrize(("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature")])
-def test_a_tiny_set_is_learnt(name: str, generator: str, pictures: dict[str, Path], tmp_path: Path) -> None:
-    """A few 16-pixel pictures: what the method reconstructs, it reconstructs better than at the start."""
-    steps = 240 if method_class(name).domains[1] > 1 else 300  # codes show in no picture at first
-    config = case(name, pictures, steps=steps)
+def test_a_tiny_set_is_learnt(name: str, generator: str, images: dict[str, Path], tmp_path: Path) -> None:
+    """A few 16-pixel images: what the method reconstructs, it reconstructs better than at the start."""
+    steps = 240 if method_class(name).domains[1] > 1 else 300  # codes show in no image at first
+    config = case(name, images, steps=steps)
     steps *= round(steps / built(config).stage(0, steps)[1])  # as many in each stage
     config = dataclasses.replace(
         config,
         steps=steps,
         data=dataclasses.replace(config.data, resize=16, flip=False),
         network=dataclasses.replace(config.network, generator=generator, width=8, content_noise=0.1),
-        # the folders hold pictures of one kind: nothing but memory tells their domains, against reconstruction
+        # the folders hold images of one kind: nothing but memory tells their domains, against reconstruction
         loss=dataclasses.replace(config.loss, domain_classification=0.0, mode_seeking=0.0),
         optim=dataclasses.replace(config.optim, lr=2e-3, ema=0.0, decay_from=1.0),
     )
@@ -133,8 +136,8 @@ def test_a_tiny_set_is_learnt(name: str, generator: str, pictures: dict[str, Pat
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_resumes_bit_exactly(name: str, pictures: dict[str, Path], tmp_path: Path) -> None:
-    config = case(name, pictures)
+def test_every_method_resumes_bit_exactly(name: str, images: dict[str, Path], tmp_path: Path) -> None:
+    config = case(name, images)
     loop.train(config, tmp_path / "whole")
     loop.train(config, tmp_path / "halves", stop_after=2)
     assert loop.resume(tmp_path / "halves").finished
@@ -145,12 +148,12 @@ def test_every_method_resumes_bit_exactly(name: str, pictures: dict[str, Path], 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("parts", [1, 2])
-def test_less_memory_gives_the_same_gradients(name: str, parts: int, pictures: dict[str, Path]) -> None:
+def test_less_memory_gives_the_same_gradients(name: str, parts: int, images: dict[str, Path]) -> None:
     """With layers computed again, and with a batch in two parts; by the loop's own functions.
 
     But for what a part has of its own: mode seeking, dropout, and the statistics of InfoGAN's batches.
     """
-    config = case(name, pictures)
+    config = case(name, images)
     config = dataclasses.replace(
         config,
         network=dataclasses.replace(config.network, dropout=0.0),
@@ -177,10 +180,10 @@ VARIANTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", METHODS)
 def test_settings_that_a_method_accepts_are_looked_at(
-    name: str, pictures: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is taken without a word and then ignored: building and training read each that the command line allows."""
-    groups = (NetworkConfig, LossWeights, OptimConfig)
+    groups = (NetworkSettings, LossSettings, OptimSettings)
     read: set[tuple[type, str]] = set()
 
     def noting(self: object, key: str) -> object:
@@ -188,7 +191,7 @@ def test_settings_that_a_method_accepts_are_looked_at(
             read.add((type(self), key))
         return object.__getattribute__(self, key)
 
-    config = case(name, pictures)
+    config = case(name, images)
     for changes in ({}, VARIANTS.get(name, {})):
         varied = dataclasses.replace(config, network=dataclasses.replace(config.network, **changes))
         sets = open_sets(varied)
@@ -205,9 +208,9 @@ def test_settings_that_a_method_accepts_are_looked_at(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_memory_is_predicted_without_numbers(name: str, pictures: dict[str, Path]) -> None:
+def test_memory_is_predicted_without_numbers(name: str, images: dict[str, Path]) -> None:
     """No method looks at a value in training, which would also make a GPU wait; the prediction covers all it keeps."""
-    config = case(name, pictures)
+    config = case(name, images)
     method = built(config)
     trained = sum(4 * p.numel() for p in method.parameters())
     memory = predict(config, method.channels)
@@ -215,32 +218,32 @@ def test_memory_is_predicted_without_numbers(name: str, pictures: dict[str, Path
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_serves_every_method(name: str, pictures: dict[str, Path], tmp_path: Path) -> None:
+def test_every_command_serves_every_method(name: str, images: dict[str, Path], tmp_path: Path) -> None:
     """Translation of any size, the same for the same seed; styles differ where there are styles."""
     run = tmp_path / "run"
-    loop.train(case(name, pictures, steps=3), run)
+    loop.train(case(name, images, steps=3), run)
     translator = Translator.load(run)
     capabilities = translator.method.capabilities
     assert capabilities.multimodal == (capabilities.style_dim > 0) or not capabilities.directions
     for to in capabilities.directions:
         for size in ((16, 16), (17, 41), (50, 23)):
-            picture = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+            image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
             styles = 2 if capabilities.style_dim else 1
-            made = translator.translate(picture, to, styles, seed=3)
-            assert len(made) == styles and made[0].shape == picture.shape and made[0].dtype == np.uint8
-            again = Translator.load(run).translate(picture, to, styles, seed=3)
+            made = translator.translate(image, to, styles, seed=3)
+            assert len(made) == styles and made[0].shape == image.shape and made[0].dtype == np.uint8
+            again = Translator.load(run).translate(image, to, styles, seed=3)
             assert all(np.array_equal(x, y) for x, y in zip(made, again, strict=True))
         if capabilities.exemplar:
-            assert translator.style(picture, to).shape == (1, capabilities.style_dim)
-            assert len(translator.translate(picture, to, style_from=[picture])) == 1
+            assert translator.style(image, to).shape == (1, capabilities.style_dim)
+            assert len(translator.translate(image, to, style_from=[image])) == 1
     if capabilities.directions:
         to = capabilities.directions[0]
-        folder = pictures[translator.source(to)]
+        folder = images[translator.source(to)]
         assert cli.main(["translate", str(run), str(folder), "--to", to, "--out", str(tmp_path / "out")]) == 0
         assert len(list((tmp_path / "out").glob("*.png"))) >= 5
         protocol = tmp_path / "protocol.json"
         protocol.write_text('{"count": 4, "styles": 2, "learn_steps": 2, "resamples": 2}')
-        data = ["--data.a", str(pictures["a"]), "--data.b", str(pictures["b"])]
+        data = ["--data.a", str(images["a"]), "--data.b", str(images["b"])]
         assert cli.main(["evaluate", str(run), *data, "--protocol", str(protocol), "--threads", "1"]) == 0
         numbers = json.loads((run / "evaluation_protocol" / "result.json").read_text())["to"].values()
         assert {n["self_reconstruction"] is not None for n in numbers} == {translator.method.reconstructs}
@@ -256,9 +259,9 @@ def test_methods_with_styles_are_known_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_styles_are_rendered_k_major(name: str, pictures: dict[str, Path]) -> None:
-    """render of k styles for each of N pictures is that of each pair alone."""
-    method = built(case(name, pictures)).eval()
+def test_styles_are_rendered_k_major(name: str, images: dict[str, Path]) -> None:
+    """render of k styles for each of N images is that of each pair alone."""
+    method = built(case(name, images)).eval()
     for to in method.capabilities.directions:
         source = next(d for d in method.channels if d != to)
         g = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Cycle/Bicycle: two stages, what each moves, and pairs that the CycleGAN makes of real pictures."""
+"""Cycle/Bicycle: two stages, what each moves, and pairs that the CycleGAN makes of real images."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.config import TrainConfig
 from drit.errors import UsageError
-from drit.methods.base import Noise
-from drit.methods.bicyclegan import BicycleGAN
-from drit.methods.cycle_bicycle import CycleBicycle
-from drit.methods.cyclegan import CycleGAN
-from drit.presets import preset
-from drit.train import checkpoint, loop
+from drit.methods.bicyclegan.objective import BicycleGAN
+from drit.methods.cycle_bicycle.objective import CycleBicycle
+from drit.methods.cyclegan.objective import CycleGAN
+from drit.methods.noise import Noise
+from drit.runs import checkpoint
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.training import launch as loop
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
 
 
-def build(config: TrainConfig) -> CycleBicycle:
+def build(config: TrainSettings) -> CycleBicycle:
     torch.manual_seed(0)
     return CycleBicycle.build(config, CHANNELS)
 

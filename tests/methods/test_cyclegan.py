@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 import torch
 
-from drit.methods import method_class
-from drit.methods.base import Noise
-from drit.methods.pool import ImagePool
+from drit.methods.image_pool import ImagePool
+from drit.methods.noise import Noise
+from drit.methods.registry import method_class
 from drit.networks.resnet import ResNetGenerator
-from drit.presets import preset
+from drit.settings.presets import preset
 from tests.conftest import tiny
 
 
@@ -29,7 +29,7 @@ def test_published_sizes() -> None:
 
 
 def test_a_code_reaches_the_output_only_where_no_normalisation_removes_it() -> None:
-    """What the module says of concatenated planes: constants added to the picture vanish, the code does not."""
+    """What the module says of concatenated planes: constants added to the image vanish, the code does not."""
     torch.manual_seed(0)
     network = ResNetGenerator(3, 3, 8, 2, 1, style_dim=4).double()
     x = torch.rand(1, 3, 16, 16, dtype=torch.float64)

@@ -13,14 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit import cli, losses
-from drit.data.decode import decode
-from drit.methods.base import Noise
-from drit.methods.dritpp import ALL, DRITPP
-from drit.presets import preset
-from drit.train import loop
-from drit.translate import Translator
-from tests.conftest import tiny, write_pictures
+from drit import losses
+from drit.cli import main as cli
+from drit.data.images import decode
+from drit.inference.translator import Translator
+from drit.methods.dritpp.objective import ALL, DRITPP
+from drit.methods.noise import Noise
+from drit.settings.presets import preset
+from drit.training import launch as loop
+from tests.conftest import tiny, write_images
 
 
 def build(domains: int = 3, **changes: object) -> DRITPP:
@@ -37,10 +38,10 @@ def batch(method: DRITPP, count: int = 2) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def seasons(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Four folders: three of colour pictures, one of grey ones."""
+    """Four folders: three of colour images, one of grey ones."""
     root = tmp_path_factory.mktemp("seasons")
     names = ("summer", "autumn", "winter", "etching")
-    return [write_pictures(root / name, 3, 1 if name == "etching" else 3, seed=i) for i, name in enumerate(names)]
+    return [write_images(root / name, 3, 1 if name == "etching" else 3, seed=i) for i, name in enumerate(names)]
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +78,19 @@ def test_pairs_are_of_two_domains_each_equally_often() -> None:
     method = build(3)
     count = 1200
     marked = {d: torch.full((count, 1, 1, 1), float(i)) for i, d in enumerate("abc")}
-    pictures = method._pairs(marked, Noise(0, 4))
-    assert torch.equal(pictures.x.flatten(), pictures.domain.float())  # the picture is of the domain that is said
-    first, second = pictures.domain.split(count)
+    images = method._pairs(marked, Noise(0, 4))
+    assert torch.equal(images.x.flatten(), images.domain.float())  # the image is of the domain that is said
+    first, second = images.domain.split(count)
     table = torch.bincount(3 * first + second, minlength=9).view(3, 3)
     assert table.diagonal().eq(0).all()
     assert all(150 < int(table[i, j]) < 250 for i in range(3) for j in range(3) if i != j)  # 200 expected
     again = method._pairs(marked, Noise(0, 4))
-    assert torch.equal(again.domain, pictures.domain)
-    assert not torch.equal(method._pairs(marked, Noise(0, 5)).domain, pictures.domain)
+    assert torch.equal(again.domain, images.domain)
+    assert not torch.equal(method._pairs(marked, Noise(0, 5)).domain, images.domain)
 
 
 def test_perfect_networks_have_no_reconstruction_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Content: a picture less its mean; style: the mean. With these, self-reconstruction, cross-cycle and latent
+    """Content: an image less its mean; style: the mean. With these, self-reconstruction, cross-cycle and latent
     regression are 0, and a fake is the partner's content with its own mean."""
     method = build(3, domain_adversarial=0.0, domain_classification=0.0, content_adversarial=0.0, kl=0.0)
     mean = lambda x: x.mean(dim=(1, 2, 3))  # noqa: E731
@@ -102,17 +103,17 @@ def test_perfect_networks_have_no_reconstruction_loss(monkeypatch: pytest.Monkey
         "_render",
         lambda prepared, style, domain: prepared[0].repeat(len(style) // len(prepared[0]), 1, 1, 1) + spread(style),
     )
-    pictures = method._pairs(batch(method), Noise(0, 0))
-    content, posterior, randoms, out = method._forward(pictures, Noise(0, 0))
-    assert torch.allclose(out.fake[0], pictures.x[2] - mean(pictures.x)[2] + mean(pictures.x)[0], atol=1e-6)
+    images = method._pairs(batch(method), Noise(0, 0))
+    content, posterior, randoms, out = method._forward(images, Noise(0, 0))
+    assert torch.allclose(out.fake[0], images.x[2] - mean(images.x)[2] + mean(images.x)[0], atol=1e-6)
     terms = method._terms(
-        pictures, content, posterior, [r.mean(1, keepdim=True).expand(-1, 3) for r in randoms], out, Noise(0, 1)
+        images, content, posterior, [r.mean(1, keepdim=True).expand(-1, 3) for r in randoms], out, Noise(0, 1)
     )
     assert set(terms) == {"self_reconstruction", "cross_cycle", "latent_regression", "mode_seeking"}
     for name in ("self_reconstruction", "cross_cycle", "latent_regression"):
         assert terms[name].item() == pytest.approx(0, abs=1e-6), name
-    assert terms["mode_seeking"].item() == pytest.approx(1, rel=1e-3)  # pictures differ as much as styles do
-    assert not torch.allclose(out.fake, pictures.x, atol=0.1)
+    assert terms["mode_seeking"].item() == pytest.approx(1, rel=1e-3)  # images differ as much as styles do
+    assert not torch.allclose(out.fake, images.x, atol=0.1)
 
 
 def test_the_domain_enters_as_a_code_beside_the_style() -> None:
@@ -173,11 +174,11 @@ def test_parts_of_a_batch_have_the_gradients_of_the_whole(parts: int) -> None:
 def test_translation_to_any_folder_by_name(
     trained: Path, seasons: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = next(seasons[0].iterdir())
+    image = next(seasons[0].iterdir())
     made = {}
     for folder in seasons[1:]:
         out = tmp_path / folder.name
-        words = ["translate", str(trained), str(picture), "--to", folder.name, "--out", str(out), "--styles", "2"]
+        words = ["translate", str(trained), str(image), "--to", folder.name, "--out", str(out), "--styles", "2"]
         assert cli.main([*words, "--json"]) == 0
         result = json.loads(capsys.readouterr().out)
         made[folder.name] = [decode(Path(f))[0] for f in result["files"]]
@@ -187,7 +188,7 @@ def test_translation_to_any_folder_by_name(
     assert translator.names == {"a": "summer", "b": "autumn", "c": "winter", "d": "etching"}
     assert set(translator.method.channels.values()) == {3}  # the grey folder was widened
     assert translator.domain(translator.source("summer")) != "a"
-    assert cli.main(["translate", str(trained), str(picture), "--to", "spring", "--out", str(tmp_path / "x")]) == 2
+    assert cli.main(["translate", str(trained), str(image), "--to", "spring", "--out", str(tmp_path / "x")]) == 2
     error = capsys.readouterr().err
     assert "There is no domain 'spring'" in error and "c (winter)" in error
 
@@ -205,9 +206,9 @@ def test_wrong_domains(seasons: list[Path], tmp_path: Path, capsys: pytest.Captu
     for words, expected in (
         (["--data.domains", summer], "names 1 domain: drit++ translates between at least 2"),
         (["--data.domains", *[summer] * 27], "names 27 domains; at most 26"),
-        (["--data.domains", summer, autumn, summer], "Domains a and c are the same pictures"),
+        (["--data.domains", summer, autumn, summer], "Domains a and c are the same images"),
         (["--data.domains", summer, str(tmp_path / "none")], "There is no folder"),
-        (["--data.a", summer], "No pictures of domain b"),
+        (["--data.a", summer], "No images of domain b"),
         (["--method", "drit", "--data.domains", summer, autumn], "drit knows domains a and b alone"),
     ):
         assert cli.main([*base, *words, "--data.resize", "24", "--data.crop", "16"]) == 2

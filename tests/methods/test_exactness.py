@@ -10,14 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import straightforward
-from drit.config import TrainConfig
-from drit.methods.base import Noise
-from drit.methods.drit import DRIT
-from drit.networks import blocks
-from drit.networks.blocks import EPS, Conv, PictureBatchNorm, instance_norm, pad
-from drit.presets import preset
-from drit.train.step import gradients, make_optimizers
+from drit.methods.drit.objective import DRIT
+from drit.methods.noise import Noise
+from drit.networks import layers as blocks
+from drit.networks.layers import EPS, Conv, ImageBatchNorm, instance_norm, pad
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.training.optimizers import make_optimizers
+from drit.training.updates import gradients
+from reference import formulation as reference
 
 LIMIT = 1e-12
 FORMS = [("concat", True), ("feature", True), ("feature", False)]
@@ -30,12 +31,12 @@ def every_input_as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "LARGE_INPUT", 0)
 
 
-def pictures(count: int, generator: torch.Generator) -> dict[str, Tensor]:
+def images(count: int, generator: torch.Generator) -> dict[str, Tensor]:
     sizes = {"a": (count, 1, 32, 32), "b": (count, 3, 32, 32)}
     return {d: torch.rand(*s, generator=generator, dtype=torch.float64) * 2 - 1 for d, s in sizes.items()}
 
 
-def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainConfig:
+def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainSettings:
     config = preset("paper")
     network = dataclasses.replace(
         config.network,
@@ -56,7 +57,7 @@ def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **
     return dataclasses.replace(config, network=network, data=data, loss=dataclasses.replace(config.loss, **loss))
 
 
-def build(config: TrainConfig, channels: dict[str, int], layout: torch.memory_format) -> DRIT:
+def build(config: TrainSettings, channels: dict[str, int], layout: torch.memory_format) -> DRIT:
     """A small model in float64 whose layer norms and biases are not at their special initial values."""
     torch.manual_seed(1)
     model = DRIT.build(config, channels).double()
@@ -81,7 +82,7 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 def test_many_styles_of_prepared_content(
     form: str, share: bool, downsamplings: int, layout: torch.memory_format
 ) -> None:
-    """Three styles for each of two pictures, not square: outputs and gradients of weights, content and styles."""
+    """Three styles for each of two images, not square: outputs and gradients of weights, content and styles."""
     model = build(small(form, share, downsamplings=downsamplings), {"a": 3, "b": 2}, layout)
     g = torch.Generator().manual_seed(3)
     code = torch.randn(2, 4 << downsamplings, 6, 9, generator=g, dtype=torch.float64, requires_grad=True)
@@ -89,7 +90,7 @@ def test_many_styles_of_prepared_content(
     parameters = [code, style, *model.generator.parameters()]
     for d in "ab":
         fast = model.render(model.prepare(code.contiguous(memory_format=layout), d), style, d)
-        plain = straightforward.generate(model, code.repeat(3, 1, 1, 1), style, d)
+        plain = reference.generate(model, code.repeat(3, 1, 1, 1), style, d)
         assert fast.shape == plain.shape == (6, model.channels[d], 6 << downsamplings, 9 << downsamplings)
         assert relative(fast, plain) < LIMIT
         weights = torch.randn(plain.shape, generator=g, dtype=torch.float64)
@@ -111,10 +112,10 @@ def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, content_discriminator_steps=1))
     model = build(config, {"a": 1, "b": 3}, torch.channels_last)
     g = torch.Generator().manual_seed(4)
-    batch = pictures(2, g)
+    batch = images(2, g)
     plain = {
-        "discriminators": straightforward.discriminator_totals(model, batch, Noise(0, 7)),
-        "generators": straightforward.generator_total(model, batch, Noise(0, 7)),
+        "discriminators": reference.discriminator_totals(model, batch, Noise(0, 7)),
+        "generators": reference.generator_total(model, batch, Noise(0, 7)),
     }
     checked = set()
     for update in model.updates(iter([batch]), 7, Noise(0, 7)):
@@ -138,9 +139,9 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     optim = dataclasses.replace(preset("official").optim, content_discriminator_steps=3)
     config = dataclasses.replace(config, optim=optim)
     g = torch.Generator().manual_seed(6)
-    batches = [pictures(2, g) for _ in range(3)]
+    batches = [images(2, g) for _ in range(3)]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
-    straightforward.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
+    reference.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
     optimizers = make_optimizers(ours, optim)
     turns = [ours.updates(iter(batches), 7, Noise(0, 7))]
     while (done := gradients(ours, turns, {}, contextlib.nullcontext)) is not None:
@@ -163,7 +164,7 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
     config = dataclasses.replace(config, optim=dataclasses.replace(config.optim, separate_random_step=separate))
     model = build(config, {"a": 1, "b": 3}, torch.channels_last)
     g = torch.Generator().manual_seed(5)
-    drawn = [pictures(4, g) for _ in range(3)]
+    drawn = [images(4, g) for _ in range(3)]
 
     def gradients(parts: int) -> list[Tensor]:
         batches = [iter([{d: x.chunk(parts)[k] for d, x in b.items()} for b in drawn]) for k in range(parts)]
@@ -187,7 +188,7 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
 
 
 def normalised(x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-    """Instance normalisation by its formula (the library's gradient is wrong for one picture in channels_last)."""
+    """Instance normalisation by its formula (the library's gradient is wrong for one image in channels_last)."""
     variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
     y = (x - mean) / (variance + EPS).sqrt()
     return y if gain is None or bias is None else y * gain[:, None, None] + bias[:, None, None]
@@ -210,7 +211,7 @@ def test_instance_norm_equals_its_formula(
     monkeypatch.setattr(blocks, "LARGE_INPUT", large)
     torch.manual_seed(0)
     x = torch.randn(size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    layer = PictureBatchNorm(size[1]).double()
+    layer = ImageBatchNorm(size[1]).double()
     inputs = [x]
     if affine:
         with torch.no_grad():

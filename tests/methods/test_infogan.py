@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from drit import cli, losses
+from drit import losses
+from drit.cli import main as cli
 from drit.errors import UsageError
-from drit.methods.base import Noise
-from drit.methods.infogan import Codes, InfoGAN
-from drit.presets import preset
-from drit.train import loop
-from drit.translate import Translator
+from drit.inference.translator import Translator
+from drit.methods.infogan.objective import Codes, InfoGAN
+from drit.methods.noise import Noise
+from drit.settings.presets import preset
+from drit.training import launch as loop
 from tests.conftest import tiny
 
 
@@ -27,7 +28,7 @@ def count(module: torch.nn.Module) -> int:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three kinds of pictures of 28 pixels, six of each, with labels; and an array without labels."""
+    """Three kinds of images of 28 pixels, six of each, with labels; and an array without labels."""
     rng = np.random.default_rng(0)
     labels = np.repeat([2, 5, 9], 6)
     images = (rng.random((18, 28, 28)) * 40 + 70 * (labels[:, None, None] % 4)).astype(np.uint8)
@@ -59,7 +60,7 @@ def test_networks_are_those_of_the_paper() -> None:
     assert rates == {"generator": pytest.approx(1e-3), "discriminator": 2e-4, "recogniser": 2e-4}
 
 
-def test_pictures_within_are_from_0_to_1_and_biases_0() -> None:
+def test_images_within_are_from_0_to_1_and_biases_0() -> None:
     """The program's scale: what D pads with is black, and G's output is that of a sigmoid."""
     method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1}).eval()
     for name, p in method.named_parameters():
@@ -74,7 +75,7 @@ def test_pictures_within_are_from_0_to_1_and_biases_0() -> None:
     (grid, *_) = method.grids(1, torch.Generator().manual_seed(0))
     hook.remove()
     expected = 2 * torch.sigmoid(logits[0].double()) - 1
-    assert torch.allclose(grid.pictures.flatten(0, 1).double(), expected, atol=1e-6)
+    assert torch.allclose(grid.images.flatten(0, 1).double(), expected, atol=1e-6)
 
 
 def test_each_step_draws_codes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +90,14 @@ def test_each_step_draws_codes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(("side", "channels"), [(28, 1), (32, 3)])
-def test_pictures_of_both_sizes(side: int, channels: int) -> None:
+def test_images_of_both_sizes(side: int, channels: int) -> None:
     config = tiny("a", "", "infogan")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, crop=side))
     method = InfoGAN.build(config, {"a": channels}).eval()
     (categories, *rest) = method.grids(3, torch.Generator().manual_seed(0))
-    assert categories.pictures.shape == (3, 10, channels, side, side) and categories.columns[9] == "9"
+    assert categories.images.shape == (3, 10, channels, side, side) and categories.columns[9] == "9"
     assert [g.name for g in rest] == ["continuous 1", "continuous 2"]
-    logits, mean = method.recognise(categories.pictures.flatten(0, 1))
+    logits, mean = method.recognise(categories.images.flatten(0, 1))
     assert logits.shape == (30, 10) and mean.shape == (30, 2)
 
 
@@ -122,7 +123,7 @@ def test_codes_are_a_function_of_seed_and_step_and_are_shared_out() -> None:
 
 
 def test_generator_and_q_raise_the_bound_together() -> None:
-    """Both steps hold the same terms; the first differentiates D and Q on detached pictures, the second G."""
+    """Both steps hold the same terms; the first differentiates D and Q on detached images, the second G."""
     method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
     first, second = method.updates(iter([{"a": torch.rand(8, 1, 16, 16) * 2 - 1}]), 0, Noise(0, 0))
     assert first.networks == ("discriminator", "recogniser") and second.networks == ("generator",)
@@ -142,13 +143,13 @@ def test_generator_and_q_raise_the_bound_together() -> None:
         assert any(g is not None and bool(g.any()) for g in grads) == reached
 
 
-def test_a_picture_of_a_grid_does_not_depend_on_those_beside_it() -> None:
+def test_a_image_of_a_grid_does_not_depend_on_those_beside_it() -> None:
     method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
     few, many = (method.grids(rows, torch.Generator().manual_seed(1)) for rows in (2, 5))
-    assert all(torch.allclose(a.pictures, b.pictures[:2], atol=1e-6) for a, b in zip(few, many, strict=True))
+    assert all(torch.allclose(a.images, b.images[:2], atol=1e-6) for a, b in zip(few, many, strict=True))
     assert method.training and method.generator.first[1].running_mean.eq(0).all()  # statistics are not touched
     for grid in few:
-        assert float((grid.pictures[:, 0] - grid.pictures[:, -1]).abs().max()) > 0
+        assert float((grid.images[:, 0] - grid.images[:, -1]).abs().max()) > 0
 
 
 def test_sample_draws_grids_and_tells_the_agreement(
@@ -161,7 +162,7 @@ def test_sample_draws_grids_and_tells_the_agreement(
     assert sorted(p.name for p in out.iterdir()) == ["category.png", "continuous_1.png", "continuous_2.png"]
     found = result["agreement"]
     counts = np.array(found["counts"])
-    assert counts.shape == (4, 3) and counts.sum(0).tolist() == [6, 6, 6] and found["pictures"] == 18
+    assert counts.shape == (4, 3) and counts.sum(0).tolist() == [6, 6, 6] and found["images"] == 18
     matched = sum(counts[int(k), ["2", "5", "9"].index(c)] for k, c in found["class_of_category"].items())
     assert found["error_percent"] == pytest.approx(100 * (1 - matched / 18), abs=1e-3)
     before = (out / "category.png").read_bytes()
@@ -175,7 +176,7 @@ def test_sample_refuses(
 ) -> None:
     out = ("--out", tmp_path / "out")
     for words, code, expected in (
-        ((run, *out), 2, "translates pictures and draws none of its own: drit translate"),
+        ((run, *out), 2, "translates images and draws none of its own: drit translate"),
         ((drawn, *out, "--count", 0), 2, "at least 1"),
         ((drawn, "--out", drawn), 2, "is a run folder"),
         ((drawn, *out, "--data.a", f"{digits}:others"), 2, "has no labels"),
@@ -191,15 +192,15 @@ def test_sample_refuses(
 def test_what_needs_translation_is_refused_by_name(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["translate", str(drawn), "picture.png", "--to", "b", "--out", str(tmp_path / "out")]
+    words = ["translate", str(drawn), "image.png", "--to", "b", "--out", str(tmp_path / "out")]
     assert cli.main(words) == 2 and "drit sample RUN" in capsys.readouterr().err
     translator = Translator.load(drawn)
-    picture = np.zeros((16, 16), np.uint8)
+    image = np.zeros((16, 16), np.uint8)
     for call in (
-        lambda: translator.content(picture, "a"),
-        lambda: translator.style(picture, "a"),
+        lambda: translator.content(image, "a"),
+        lambda: translator.style(image, "a"),
         lambda: translator.sample(1, "a"),
-        lambda: translator.translate(picture, "a"),
+        lambda: translator.translate(image, "a"),
         lambda: translator.method.content(torch.zeros(1, 1, 16, 16), "a"),
         lambda: translator.method.prepare(torch.zeros(1, 1, 16, 16), "a"),
     ):
@@ -214,7 +215,7 @@ def test_settings_that_do_not_suit(digits: Path, tmp_path: Path, capsys: pytest.
         (["--data.crop", "68", "--data.resize", "68"], "multiple of 4, at most 64"),
         (["--network.categories", "1"], "at least 2"),
         (["--batch", "4", "--accumulate", "4"], "at least 2"),
-        (["--data.b", f"{digits}:others"], "one set of pictures: leave --data.b out"),
+        (["--data.b", f"{digits}:others"], "one set of images: leave --data.b out"),
     ):
         assert cli.main([*base, "--out", str(tmp_path / "run"), *words]) == 2
         assert expected in capsys.readouterr().err

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from drit.methods import method_class
 from drit.methods.base import Method
-from drit.networks.blocks import LayerNorm
-from drit.presets import preset
+from drit.methods.registry import method_class
+from drit.networks.layers import LayerNorm
+from drit.settings.presets import preset
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 

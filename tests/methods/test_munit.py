@@ -11,11 +11,12 @@ from torch import Tensor
 
 from drit import losses
 from drit.errors import UsageError
-from drit.methods.base import Batch, Noise
-from drit.methods.munit import MUNIT
-from drit.networks.adain import AdaINDecoder, kaiming, modulate
-from drit.networks.blocks import EPS, instance_norm
-from drit.presets import PRESETS, preset
+from drit.methods.base import Batch
+from drit.methods.munit.networks import AdaINDecoder, kaiming, modulate
+from drit.methods.munit.objective import MUNIT
+from drit.methods.noise import Noise
+from drit.networks.layers import EPS, instance_norm
+from drit.settings.presets import PRESETS, preset
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
@@ -63,7 +64,7 @@ def test_settings_of_the_paper() -> None:
 
 @torch.no_grad()
 def test_styles_reach_the_output() -> None:
-    """Of the same content: another style gives another picture, as does every single number of the style."""
+    """Of the same content: another style gives another image, as does every single number of the style."""
     model = build()
     prepared = model.prepare(model.content(batch(1)["a"], "a"), "b")
     styles = torch.cat([torch.zeros(1, 3), torch.eye(3)])
@@ -90,11 +91,11 @@ def test_adain_gives_the_statistics_that_the_mlp_asks_for() -> None:
     decoder.render(decoder.prepare(content), style)
     for i, block in enumerate(decoder.blocks):
         raw = block.conv1(sums[i])
-        for picture in range(3):
-            (gain, bias), (gain2, bias2) = codes[picture, i]
-            plain = F.instance_norm(raw[picture : picture + 1], eps=EPS)[0] * gain[:, None, None] + bias[:, None, None]
-            assert torch.allclose(inputs[i][picture], plain, atol=1e-12)
-            change = sums[i + 1][picture] - sums[i][picture]
+        for image in range(3):
+            (gain, bias), (gain2, bias2) = codes[image, i]
+            plain = F.instance_norm(raw[image : image + 1], eps=EPS)[0] * gain[:, None, None] + bias[:, None, None]
+            assert torch.allclose(inputs[i][image], plain, atol=1e-12)
+            change = sums[i + 1][image] - sums[i][image]
             assert torch.allclose(change.mean(dim=(1, 2)), bias2, atol=1e-12)
             assert torch.allclose(change.std(dim=(1, 2), correction=0), gain2.abs(), rtol=1e-3)  # EPS
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from drit.methods import method_class
-from drit.methods.base import Batch, Method, Noise
-from drit.train.schedule import rate_factor
+from drit.methods.base import Batch, Method
+from drit.methods.noise import Noise
+from drit.methods.registry import method_class
+from drit.training.schedule import rate_factor
 from tests.conftest import tiny
 
 

@@ -1,4 +1,4 @@
-"""Networks and losses agree with the published program's stored numbers (relative 1e-4 in float32; losses 1e-3)."""
+"""Networks and losses agree with the official implementation's numbers (relative 1e-4 in float32; losses 1e-3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.export.official import official_names
-from drit.methods.drit import DRIT
-from tests.recipe import GOLD, LAYOUT, PARITY, codes, needs_parity, official_config, official_model, pictures, some
+from drit.methods.drit.objective import DRIT
+from drit.methods.drit.official import official_names
+from tests.recipe import GOLD, LAYOUT, PARITY, codes, images, needs_parity, official_config, official_model, some
 
 FORMS = ("concat", "feature")
 
@@ -20,7 +20,7 @@ FORMS = ("concat", "feature")
 def forward(form: str) -> dict[str, np.ndarray]:
     """Everything that the record holds of one forward pass, by its names."""
     model = official_model(form, torch.float32)
-    x = {d: pictures(i, 1, 64).float() for i, d in enumerate("ab")}
+    x = {d: images(i, 1, 64).float() for i, d in enumerate("ab")}
     z = codes(0, 2).float()
     found: dict[str, Tensor] = {}
     content = {}
@@ -126,7 +126,7 @@ def test_losses_and_gradient_norms(form: str) -> None:
     torch.set_num_threads(2)
     # float64, as the record: a small norm left by cancellation moves by more than 1e-3 with float32's order of sums
     model = official_model(form, torch.float64)
-    batch = {"a": pictures(10, 2, 216), "b": pictures(11, 2, 216)}
+    batch = {"a": images(10, 2, 216), "b": images(11, 2, 216)}
     noise = StoredCodes()
     seen: dict[str, int] = {}
     batches = iter([batch] * 3)

@@ -12,18 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drit.config import TrainConfig
 from drit.errors import DataError, UsageError
-from drit.methods.base import Noise
-from drit.methods.pix2pix import Pix2Pix
-from drit.presets import preset
-from drit.train import loop
-from drit.train.setup import open_sets, settled
-from drit.translate import Translator
-from tests.conftest import tiny, write_pictures
+from drit.inference.translator import Translator
+from drit.methods.noise import Noise
+from drit.methods.pix2pix.objective import Pix2Pix
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.training import launch as loop
+from drit.training.checks import open_sets, settled
+from tests.conftest import tiny, write_images
 
 
-def small(network: dict[str, Any] | None = None, **loss: object) -> TrainConfig:
+def small(network: dict[str, Any] | None = None, **loss: object) -> TrainSettings:
     config = tiny("", "", "pix2pix")
     return dataclasses.replace(
         config,
@@ -32,7 +32,7 @@ def small(network: dict[str, Any] | None = None, **loss: object) -> TrainConfig:
     )
 
 
-def build(config: TrainConfig) -> Pix2Pix:
+def build(config: TrainSettings) -> Pix2Pix:
     torch.manual_seed(0)
     return Pix2Pix.build(config, {"a": 1, "b": 3})
 
@@ -88,14 +88,14 @@ def test_terms_can_be_switched_off(loss: dict[str, float], updates: int) -> None
     assert len(names) == updates and names[-1] == "generator"
 
 
-def test_a_picture_has_one_translation(tmp_path: Path) -> None:
+def test_a_image_has_one_translation(tmp_path: Path) -> None:
     """Dropout is part of training alone; no style is asked for."""
-    a, b = (write_pictures(tmp_path / d, 3, c) for d, c in (("a", 1), ("b", 3)))
+    a, b = (write_images(tmp_path / d, 3, c) for d, c in (("a", 1), ("b", 3)))
     config = tiny(a, b, "pix2pix", steps=2)
     loop.train(dataclasses.replace(config, data=dataclasses.replace(config.data, resize=24)), tmp_path / "run")
     translator = Translator.load(tmp_path / "run")
-    picture = torch.rand(1, 21, 30) * 2 - 1
-    one, other = (translator.translate(picture, "b", 1, seed)[0] for seed in (0, 1))
+    image = torch.rand(1, 21, 30) * 2 - 1
+    one, other = (translator.translate(image, "b", 1, seed)[0] for seed in (0, 1))
     assert one.shape == (3, 21, 30) and torch.equal(one, other)
     with pytest.raises(UsageError, match="only to b"):
         translator.translate(torch.zeros(3, 20, 20), "a")
@@ -111,7 +111,7 @@ def test_a_residual_network_in_place_of_the_u_net() -> None:
         model = Pix2Pix.build(dataclasses.replace(paper, network=network), {"a": 3, "b": 3})
     assert sum(p.numel() for p in model.generator.parameters()) == 11_378_179
     model, x = build(small({"backbone": "resnet"})), pair()
-    assert (model.stride, model.least) == (4, 16)
+    assert (model.stride, model.min_side) == (4, 16)
     names = [(u.name, u.networks) for u in model.updates(iter([x]), 0, Noise(0, 0))]
     assert names == [("discriminator", ("discriminator",)), ("generator", ("generator",))]
     made = model.render(model.prepare(model.content(x["a"], "a"), "b"), torch.zeros(4, 0), "b")
@@ -119,7 +119,7 @@ def test_a_residual_network_in_place_of_the_u_net() -> None:
 
 
 def test_unpaired_folders_are_refused(tmp_path: Path) -> None:
-    a, b = write_pictures(tmp_path / "a", 3, 1), write_pictures(tmp_path / "b", 3, 3)
+    a, b = write_images(tmp_path / "a", 3, 1), write_images(tmp_path / "b", 3, 3)
     for path in b.iterdir():
         path.rename(b / f"other_{path.name}")
     with pytest.raises(

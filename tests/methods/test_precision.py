@@ -1,4 +1,4 @@
-"""The same numbers in float32, and losses within 2 % in bfloat16, against the straightforward computation."""
+"""The same numbers in float32, and losses within 2 % in bfloat16, against the reference computation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import straightforward
-from drit.methods.base import Batch, Noise
-from drit.methods.drit import DRIT
-from drit.precision import autocast, choose
-from drit.presets import preset
+from drit.methods.base import Batch
+from drit.methods.drit.objective import DRIT
+from drit.methods.noise import Noise
+from drit.runtime import autocast, choose
+from drit.settings.presets import preset
+from reference import formulation as reference
 
 
 def case(form: str) -> tuple[DRIT, Batch]:
-    """A model of a quarter of the published width, freshly initialised, and two pictures of each domain."""
+    """A model of a quarter of the published width, freshly initialised, and two images of each domain."""
     config = preset("paper")
     network = dataclasses.replace(
         config.network, generator=form, init="scaled", width=16, attribute_width=16, discriminator_width=16
@@ -44,16 +45,16 @@ def losses(model: DRIT, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
-def test_float32_agrees_with_the_straightforward_computation(form: str) -> None:
+def test_float32_agrees_with_the_reference_computation(form: str) -> None:
     model, batch = case(form)
     with torch.no_grad():
         plain = {
-            "discriminators": straightforward.discriminator_totals(model, batch, Noise(0, 3)),
-            "generators": straightforward.generator_total(model, batch, Noise(0, 3)),
+            "discriminators": reference.discriminator_totals(model, batch, Noise(0, 3)),
+            "generators": reference.generator_total(model, batch, Noise(0, 3)),
         }
         style = torch.randn(6, 8, generator=torch.Generator().manual_seed(2))
-        code = straightforward.content(model, batch["a"], "a")
-        expected = straightforward.generate(model, code.repeat(3, 1, 1, 1), style, "b")
+        code = reference.content(model, batch["a"], "a")
+        expected = reference.generate(model, code.repeat(3, 1, 1, 1), style, "b")
     fast = losses(model, batch, torch.float32)
     for name, value in plain.items():
         assert float((fast[name] - value).abs() / value.abs()) < 1e-5, name

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from drit import losses
-from drit.methods.base import Batch, Noise
-from drit.methods.unit import UNIT
-from drit.presets import PRESETS, preset
+from drit.methods.base import Batch
+from drit.methods.noise import Noise
+from drit.methods.unit.objective import UNIT
+from drit.settings.presets import PRESETS, preset
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
@@ -66,7 +67,7 @@ def test_terms_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     constant = {d: torch.full((2, c, 16, 16), 0.5) for d, c in CHANNELS.items()}
     code = torch.full((2, 16, 4, 4), 3.0, requires_grad=True)
     monkeypatch.setattr(model, "network", dataclasses.replace(model.network, content_noise=0.0))
-    monkeypatch.setattr(model.encoder, "both", lambda pictures: dict.fromkeys(pictures, code))
+    monkeypatch.setattr(model.encoder, "both", lambda images: dict.fromkeys(images, code))
     for d in CHANNELS:
         monkeypatch.setattr(
             model.generator.own[d], "forward", lambda h, d=d: constant[d][:1].expand(len(h), -1, -1, -1)
@@ -138,7 +139,7 @@ def test_what_is_shared() -> None:
 
 
 def test_learning_rates_can_be_halved_again_and_again() -> None:
-    from drit.train.schedule import rate_factor
+    from drit.training.schedule import rate_factor
 
     assert [rate_factor(s, 1000, 0, 1.0, 100) for s in (0, 99, 100, 399)] == [1, 1, 0.5, 0.125]
     assert math.isclose(rate_factor(750, 1000, 0, 0.5, 500), 0.25)

@@ -1,4 +1,4 @@
-"""The smallest method: one convolution each way, learnt by going there and back."""
+"""The smallest method: one convolution each way, learnt by cycle consistency."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.config import TrainConfig
-from drit.methods.base import Batch, Capabilities, Method, Noise, Prepared, Update
+from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
+from drit.methods.noise import Noise
+from drit.settings.common import TrainSettings
 
 
 class Toy(Method):
@@ -19,18 +20,21 @@ class Toy(Method):
     def __init__(self, channels: dict[str, int], clip: float) -> None:
         super().__init__()
         self.clip = clip
-        self.channels, self.stride, self.least = channels, 1, 1
+        self.channels, self.stride, self.min_side = channels, 1, 1
         self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("a", "b"), style_dim=0)
         other = {"a": channels["b"], "b": channels["a"]}
         self.generator = nn.ModuleDict({d: nn.Conv2d(other[d], c, 1) for d, c in channels.items()})
 
     @classmethod
-    def build(cls, config: TrainConfig, channels: dict[str, int]) -> Toy:
+    def build(cls, config: TrainSettings, channels: dict[str, int]) -> Toy:
         return cls(channels, config.optim.clip)
 
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
         x = next(batches)
-        back = {d: self.run(self.generator[d], self.run(self.generator[o], x[d])) for d, o in (("a", "b"), ("b", "a"))}
+        back = {
+            d: self.checkpointed(self.generator[d], self.checkpointed(self.generator[o], x[d]))
+            for d, o in (("a", "b"), ("b", "a"))
+        }
         terms = {f"cross_cycle_{d}": losses.reconstruction(back[d], x[d]) for d in x}
         yield Update("generators", ("generator",), terms, dict.fromkeys(terms, 1.0), self.clip or None)
 

@@ -1,4 +1,4 @@
-"""Properties of the networks: published sizes, any size of picture, sharing, what a style can and cannot change."""
+"""Properties of the networks: published sizes, any size of image, sharing, what a style can and cannot change."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from drit.methods.drit import DRIT
-from drit.networks.blocks import ResidualBlock, instance_norm, pad
+from drit.methods.drit.objective import DRIT
+from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
-from drit.networks.generators import ConcatGenerator, FeatureGenerator
-from drit.presets import preset
+from drit.networks.layers import ResidualBlock, instance_norm, pad
+from drit.settings.presets import preset
 
 
 def build(form: str = "concat", channels: dict[str, int] | None = None, crop: int = 216, **network: Any) -> DRIT:
@@ -65,7 +65,7 @@ def test_sizes_are_free(form: str, channels: dict[str, int], style_dim: int, dow
 
 @pytest.mark.parametrize("size", [16, 17, 23, 40])
 @torch.no_grad()
-def test_discriminators_take_small_and_odd_pictures(size: int) -> None:
+def test_discriminators_take_small_and_odd_images(size: int) -> None:
     """Down to maps of one pixel, where reflection is impossible."""
     maps = MultiScaleDiscriminator(3, 4, 4, 3)(torch.randn(2, 3, size, size + 3))
     assert len(maps) == 3 and all(m.shape[:2] == (2, 1) and torch.isfinite(m).all() for m in maps)
@@ -102,7 +102,7 @@ def test_what_is_shared() -> None:
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
 @torch.no_grad()
-def test_pictures_of_a_batch_do_not_see_each_other(form: str) -> None:
+def test_images_of_a_batch_do_not_see_each_other(form: str) -> None:
     model = build(form).eval().double()
     x = torch.randn(3, 1, 32, 32, dtype=torch.float64)
     together, alone = model.content(x, "a"), model.content(x[1:2], "a")

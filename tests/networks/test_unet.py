@@ -1,4 +1,4 @@
-"""The U-Net and the patch discriminators: published sizes, any size of picture, what a logit sees."""
+"""The U-Net and the patch discriminators: published sizes, any size of image, what a logit sees."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from drit.networks.blocks import EPS, PictureBatchNorm, enlarge_smoothly
 from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN, one_channel
+from drit.networks.layers import EPS, ImageBatchNorm, bilinear_init
 from drit.networks.unet import UNet, doubled, fitting_levels, halved
 
 
@@ -47,7 +47,7 @@ def test_a_logit_sees_a_patch(layers: int, field: int) -> None:
     assert int(rows.sum()) == int(columns.sum()) == field
 
 
-def test_scales_halve_the_width_and_judge_small_pictures() -> None:
+def test_scales_halve_the_width_and_judge_small_images() -> None:
     net = MultiScalePatchGAN(3, 8, 2, 2, "instance")
     assert [s.convs[0].out_channels for s in net.scales] == [8, 4]  # type: ignore[union-attr, index]
     assert [m.shape for m in net(torch.zeros(2, 3, 16, 16))] == [(2, 1, 2, 2), (2, 1, 1, 1)]
@@ -64,7 +64,7 @@ def test_the_crop_chooses_the_levels(crop: int, levels: int) -> None:
 @pytest.mark.parametrize("size", [(32, 32), (17, 23), (40, 33)])
 @pytest.mark.parametrize("style_dim", [0, 3])
 @torch.no_grad()
-def test_pictures_of_any_size(size: tuple[int, int], style_dim: int) -> None:
+def test_images_of_any_size(size: tuple[int, int], style_dim: int) -> None:
     net = UNet(2, 3, 4, 4, gain=style_dim == 0, style_dim=style_dim, everywhere=True)
     made = net(torch.randn(2, 2, *size), torch.randn(2, style_dim))
     assert made.shape == (2, 3, *size) and float(made.abs().max()) <= 1
@@ -103,9 +103,9 @@ def test_a_code_everywhere_is_planes_beside_each_input() -> None:
         assert not torch.allclose(net(x, z), net(x, -z), atol=1e-4)
 
 
-def test_picture_batch_norm_is_batch_norm_of_one() -> None:
+def test_image_batch_norm_is_batch_norm_of_one() -> None:
     torch.manual_seed(0)
-    ours, library = PictureBatchNorm(4).double(), torch.nn.BatchNorm2d(4, eps=EPS).double()
+    ours, library = ImageBatchNorm(4).double(), torch.nn.BatchNorm2d(4, eps=EPS).double()
     with torch.no_grad():
         for own, its in zip(ours.parameters(), library.parameters(), strict=True):
             its.copy_(own.copy_(torch.rand(4)))
@@ -147,7 +147,7 @@ def test_smooth_enlargement_is_bilinear(kernel: int, padding: int, extra: int) -
     """Kernel 4: between pixel centres, as the library interpolates; kernel 3: corners on corners."""
     layer = torch.nn.ConvTranspose2d(1, 1, kernel, 2, padding, extra, bias=False).double()
     torch.nn.init.ones_(layer.weight)
-    enlarge_smoothly(layer)
+    bilinear_init(layer)
     x = torch.randn(1, 1, 6, 6, dtype=torch.float64)
     if kernel == 4:
         expected, made = F.interpolate(x, scale_factor=2, mode="bilinear"), layer(x)

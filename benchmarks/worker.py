@@ -1,0 +1,167 @@
+"""One measurement in a process of its own: seconds and peak memory of one task in one formulation, as JSON.
+
+    python -m benchmarks.worker {train,official,translate} {drit,reference} SIZE COUNT [SECONDS [WIDTH]]
+
+train: iterations at the published sizes with COUNT images of each domain, all losses of the paper. official: the
+official implementation's iteration (halves of a batch, three batches for the content discriminator, mode seeking),
+against the order and the work of that program. translate: one image of SIZE pixels in COUNT random styles. `drit` is
+this program as it would run here; `reference` the plain computation in float32 and contiguous layout
+(reference/formulation.py). The first call is not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from drit.data.folders import ImageSet
+from drit.inference.translator import Translator
+from drit.methods.drit.objective import DRIT
+from drit.methods.noise import Noise
+from drit.runtime import cores
+from drit.settings.common import DataSettings, TrainSettings
+from drit.settings.presets import preset
+from drit.training.launch import Trainer
+from reference import formulation as reference
+
+CHANNELS = {"a": 3, "b": 3}
+
+
+def official(size: int, count: int, width: int = 64) -> TrainSettings:
+    config = _wide(preset("official"), width)
+    data = replace(config.data, resize=0, crop=size)
+    return replace(config, batch=count, precision="auto", data=data)
+
+
+def _wide(config: TrainSettings, width: int) -> TrainSettings:
+    network = replace(config.network, width=width, attribute_width=width, discriminator_width=width)
+    return replace(config, network=network)
+
+
+def paper(size: int, count: int, width: int = 64) -> TrainSettings:
+    config = _wide(preset("paper"), width)
+    optim = replace(config.optim, content_discriminator_steps=1)
+    return replace(config, batch=count, optim=optim, data=replace(config.data, resize=0, crop=size))
+
+
+def images(size: int, count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def random_sets(domains: Iterable[str], size: int, count: int, config: DataSettings) -> dict[str, ImageSet]:
+    """Colour images of noise, `count` for each domain, in memory and of one size."""
+    sizes = [(size, size)] * count
+    return {d: ImageSet(d, images(size, count, i), sizes, config, 3, 8, {}) for i, d in enumerate(domains)}
+
+
+def train_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    return _trainer(paper(size, count, width))
+
+
+def official_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    return _trainer(official(size, count, width))
+
+
+def _trainer(config: TrainSettings) -> Callable[[], object]:
+    size, count = config.data.crop, config.batch
+    sets = random_sets(CHANNELS, size, count, config.data)
+    trainer = Trainer(config, Path("/nonexistent"), sets)
+    trainer.start_stream()
+    return trainer.iterate
+
+
+def train_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    config = paper(size, count, width)
+    model, optimizers = _plain(config)
+    batch = {d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"}
+    numbers: Iterator[int] = iter(range(1 << 30))
+    return lambda: reference.step(model, batch, Noise(0, next(numbers)), optimizers)
+
+
+def official_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    model, optimizers = _plain(official(size, count, width))
+    batches = [{d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"} for _ in range(3)]
+    numbers: Iterator[int] = iter(range(1 << 30))
+    return lambda: reference.published_iteration(model, batches, Noise(0, next(numbers)), optimizers)
+
+
+def _plain(config: TrainSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
+    model = DRIT.build(config, CHANNELS)
+    rates = model.learning_rates(config.optim)
+    o = config.optim
+    return model, {
+        n: torch.optim.Adam(m.parameters(), rates[n], (o.beta1, o.beta2), weight_decay=o.weight_decay)
+        for n, m in model.named_children()
+    }
+
+
+def translate_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    translator = Translator(DRIT.build(paper(size, 1, width), CHANNELS), {})
+    x = images(size, 1, 0)[0]
+    return lambda: [None for _ in translator.outputs(x, translator.sample(count, "b"), "b")]
+
+
+def translate_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    model = DRIT.build(paper(size, 1, width), CHANNELS).requires_grad_(False)
+    x = torch.from_numpy(images(size, 1, 0)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+
+    @torch.inference_mode()
+    def run() -> None:
+        """As the official implementation does it: content and generator again for every style."""
+        for style in torch.randn(count, 1, 8):
+            reference.generate(model, reference.content(model, x, "a"), style, "b")
+
+    return run
+
+
+TASKS = {
+    ("official", "drit"): official_fast,
+    ("official", "reference"): official_plain,
+    ("train", "drit"): train_fast,
+    ("train", "reference"): train_plain,
+    ("translate", "drit"): translate_fast,
+    ("translate", "reference"): translate_plain,
+}
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had resident at most. (What getrusage says includes the process that started it.)"""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure(task: str, form: str, size: int, count: int, seconds: float, width: int = 64) -> dict[str, float]:
+    """Median of calls for about `seconds` (at least one), after one that is not counted; peak resident memory."""
+    torch.set_num_threads(cores())
+    before = peak_memory()
+    call = TASKS[task, form](size, count, width)
+    if count <= 10:  # a call of a hundred styles warms up within itself
+        call()
+    times: list[float] = []
+    while not times or sum(times) < seconds:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    peak = peak_memory()
+    return {"seconds": statistics.median(times), "peak_mib": peak / 2**20, "work_mib": (peak - before) / 2**20}
+
+
+if __name__ == "__main__":
+    task, form, *numbers = sys.argv[1:]
+    size, count, seconds, width = [*numbers, *("2", "64")[len(numbers) - 2 :]]
+    print(json.dumps(measure(task, form, int(size), int(count), float(seconds), int(width))))
+    sys.stdout.flush()
+    os._exit(0)  # the trainer's loader thread need not be waited for

@@ -1,0 +1,93 @@
+"""`drit augment`: a labelled set carried into the other domain, labels kept."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from drit.cli.flags import seed, threads
+from drit.cli.options import INTERRUPTED, command, show
+from drit.errors import UsageError
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "augment",
+        "translate a labelled set, several times each image, labels kept",
+        augment,
+        "examples:\n"
+        "  drit augment runs/digits digits/a.npz --to b --times 5 --out augmented\n"
+        "  drit augment runs/seasons labelled/ --to winter --times 3 --out augmented --filter\n"
+        "  drit augment runs/digits digits/a.npz --to b --times 5 --out augmented --part 1/2\n\n"
+        "DATA: a folder with a folder for each class, a folder with --labels, or file.npz or file.npz:KEY with labels "
+        "beside. Each image gets random styles of its own. Stopped with ctrl-C, the same command goes on. "
+        "After the parts, the command without --part joins them.",
+    )
+    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    parser.add_argument("data", metavar="DATA", help="labelled set of the other domain")
+    parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
+    parser.add_argument("--times", type=int, required=True, metavar="K", help="translations of each image")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--labels", default="", metavar="FILE", help="CSV with columns file,label for a folder")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
+    parser.add_argument("--keep-source", action="store_true", help="the image itself too, as repetition 0")
+    parser.add_argument(
+        "--filter",
+        action="store_true",
+        help="drop translations that a classifier, trained on those of other images, does not read as their label",
+    )
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+
+
+def augment(values: argparse.Namespace) -> int:
+    part = re.fullmatch(r"(\d+)/(\d+)", values.part)
+    if not part:
+        raise UsageError(f"--part {values.part}: give I/N, as in 1/4.")
+    from drit.augmentation import work
+    from drit.data.labelled import open_labelled
+    from drit.inference.translator import Translator
+    from drit.runs import checkpoint as files
+
+    checkpoint = files.find(Path(values.model))
+    translator = Translator.load(checkpoint, values.device, values.precision, threads=values.threads)
+    data = open_labelled(values.data, values.labels)
+    try:
+        result = work.augment(
+            translator,
+            checkpoint,
+            data,
+            values.to,
+            values.times,
+            Path(values.out),
+            values.seed,
+            values.keep_source,
+            values.filter,
+            (int(part[1]), int(part[2])),
+            quiet=not sys.stderr.isatty(),
+        )
+    except KeyboardInterrupt:
+        print("drit: Stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
+        return INTERRUPTED
+    skipped = result.get("skipped", {})
+    for why in skipped.values():
+        print(f"skipped: {why}", file=sys.stderr)
+    words = (
+        f"{result['rendered']} translations in {result['seconds']:.1f} s "
+        f"({result['outputs_per_second']:.1f} a second): {values.out}"
+    )
+    if "outputs" in result:
+        words += f"\n{result['outputs']} labelled images: {result['augmented']}"
+    else:
+        words += "\nWhen all parts are done, give the command without --part to join them."
+    if "dropped" in result:
+        dropped = ", ".join(f"{name} {count}" for name, count in result["dropped"].items())
+        words += f"\nDropped by class: {dropped}"
+    show(values, result, words)
+    return 1 if skipped else 0

@@ -1,0 +1,198 @@
+"""`make demo`: train DRIT on real digits for a few minutes, then show and measure what it learnt."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.cli.flags import fail
+from drit.cli.options import INTERRUPTED
+from drit.data.demo import make_demo
+from drit.data.folders import ImageSet, open_domain
+from drit.data.images import from_tensor, to_tensor
+from drit.errors import DritError
+from drit.inference.translator import Translator
+from drit.probes.classifier import accuracy, train_probe
+from drit.reports.gallery import Number, Section, curves_svg, write_gallery
+from drit.runs.metrics import read_metrics
+from drit.runs.record import recorded_config
+from drit.runtime import cores
+from drit.settings.common import TrainSettings
+from drit.settings.presets import preset
+from drit.sheets import save_sheet, sheet
+from drit.training import launch as loop
+
+OUT = Path("demo")
+SECONDS = 250  # of training, unless a slow machine needs more for FEWEST iterations
+FEWEST = 500
+MEASURED = 200  # test images of each domain
+STYLES = 5  # random styles of each
+# What the README says to expect, from three seeds on two cores (docs/results.md)
+EXPECTED = {
+    "read_b": "75 to 97 %",
+    "read_a": "75 to 97 %",
+    "spread_b": "30 to 75 of 255",
+    "spread_a": "2 to 20 of 255",
+}
+
+
+def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, Any]:
+    """Data, training, gallery. Goes on with a run that was interrupted. Returns the measured numbers and the paths."""
+    data, run = out / "data", out / "run"
+    if not (data / "README.txt").is_file():
+        say("Writing two domains of real images: digits, and digits blended on photographs.")
+        make_demo(data, seed=seed, force=True)
+    config = preset("demo")
+    config = replace(config, seed=seed, data=replace(config.data, a=str(data / "a.npz"), b=str(data / "b.npz")))
+    began = time.monotonic()
+    if loop.files.checkpoints(run):
+        outcome_step = loop.files.load_meta(loop.files.find(run))["step"]
+        recorded = recorded_config(run)
+        if outcome_step < recorded.steps:
+            finished = loop.resume(run).finished
+        else:
+            say(f"{run} is trained already; remove {out} to train anew.")
+            finished = True
+    else:
+        finished = loop.train(within(config, seconds), run).finished
+    if not finished:
+        raise KeyboardInterrupt
+    minutes = (time.monotonic() - began) / 60
+    say("Measuring, and writing the gallery.")
+    result = gallery(out, run, data, minutes)
+    for name in ("read_b", "read_a", "spread_b", "spread_a"):
+        say(f"  {result['words'][name]}: {result['shown'][name]} (expected {EXPECTED[name]})")
+    say(f"Gallery: {result['page']} and {result['png']}")
+    return result
+
+
+def within(config: TrainSettings, seconds: float) -> TrainSettings:
+    """`config` with as many iterations as this machine does in that time, or the fewest that show what is promised, on
+    one core or on all: networks as small as these may run slower on several."""
+    affordable = {n: loop.affordable(replace(config, threads=n), seconds) for n in sorted({1, cores()})}
+    threads = max(affordable, key=affordable.__getitem__)
+    return replace(config, threads=threads, steps=min(config.steps, max(FEWEST, affordable[threads])))
+
+
+def images(found: ImageSet, count: int) -> Tensor:
+    """The first images of a set: (N, C, H, W) in [-1, 1]."""
+    return torch.stack([to_tensor(found.get(i)) for i in range(min(count, len(found)))])
+
+
+def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
+    """Measure the run on held-out images and write gallery.html and gallery.png."""
+    config = recorded_config(run)
+    translator = Translator.load(run)
+    train = {d: open_domain(str(data / f"{d}.npz"), config.data, d) for d in ("a", "b")}
+    test = {d: open_domain(str(data / f"test_{d}.npz"), config.data, d) for d in ("a", "b")}
+    result: dict[str, Any] = {"shown": {}, "words": {}}
+    sections: list[Section] = []
+    rows_png: list[list[np.ndarray | None]] = []
+    for source, target in (("a", "b"), ("b", "a")):
+        probe = train_probe(images(train[target], len(train[target])), _labels(train[target]))
+        real = accuracy(probe, images(test[target], MEASURED), _labels(test[target])[:MEASURED])
+        styles = translator.sample(STYLES, target, seed=1)
+        x = images(test[source], MEASURED)
+        made = torch.stack([torch.stack(list(translator.outputs(p, styles, target))) for p in x])  # (N, K, C, H, W)
+        labels = np.repeat(_labels(test[source])[: len(x)], STYLES)
+        read = accuracy(probe, made.flatten(0, 1), labels)
+        spread = pairwise_difference(made)
+        result |= {f"read_{target}": read, f"real_{target}": real, f"spread_{target}": spread}
+        result["words"][f"read_{target}"] = f"translated {source} to {target}, classified correctly"
+        result["words"][f"spread_{target}"] = f"mean difference between two styles, to {target}"
+        result["shown"][f"read_{target}"] = f"{100 * read:.1f} % (real images: {100 * real:.1f} %)"
+        result["shown"][f"spread_{target}"] = f"{spread:.1f} of 255"
+        sections += _sections(translator, test, source, target)
+        rows_png += [[_pixels(x[i]), *(_pixels(m) for m in made[i])] for i in range(5)]
+    sections.append(Section("Training", "Losses over the iterations (unweighted).", svg=_curves(run)))
+    numbers = [Number(result["words"][k], result["shown"][k], EXPECTED[k]) for k in EXPECTED]
+    page, png = out / "gallery.html", out / "gallery.png"
+    summary = (
+        f"A DRIT trained for {config.steps} iterations ({minutes:.1f} minutes) on this machine, from unpaired digits "
+        "and digits on photographs. All inputs below are held out from training."
+    )
+    footer = (data / "README.txt").read_text(encoding="utf-8")
+    write_gallery(page, "Digits in many styles", summary, numbers, sections, footer)
+    titles = ["input", *(f"style {i + 1}" for i in range(STYLES))]
+    names = ["a to b"] * 5 + ["b to a"] * 5
+    save_sheet(sheet(rows_png, column_titles=titles, row_titles=names, cell=64), png)
+    return result | {"page": str(page), "png": str(png)}
+
+
+def _sections(translator: Translator, test: dict[str, ImageSet], source: str, target: str) -> list[Section]:
+    x = images(test[source], 8)
+    exemplars = torch.stack([to_tensor(test[target].get(i)) for i in range(0, 8 * 23, 23)])
+    styles = translator.sample(8, target, seed=2)
+    borrowed = torch.cat([translator.style(e, target) for e in exemplars])
+    between = translator.interpolate(borrowed[:3], 9)
+
+    def table(rows: Tensor, codes: Tensor, head: list[np.ndarray | None] | None) -> Any:
+        cells: list[list[np.ndarray | None]] = [[None, *head]] if head else []
+        cells += [[_pixels(p), *(_pixels(m) for m in translator.outputs(p, codes, target))] for p in rows]
+        return sheet(cells, cell=64)
+
+    way = f"{source} to {target}"
+    return [
+        Section(f"Random styles, {way}", "Left: the input. Each column: one random style.", table(x, styles, None)),
+        Section(
+            f"Borrowed styles, {way}",
+            "Each column takes its style from the image on top; the digit comes from the left.",
+            table(x, borrowed, [_pixels(e) for e in exemplars]),
+        ),
+        Section(f"Between styles, {way}", "From the style of one image to the next two.", table(x[:4], between, None)),
+    ]
+
+
+def pairwise_difference(made: Tensor) -> float:
+    """Mean absolute difference, in levels of 255, of all pairs of outputs of one input; made: (N, K, C, H, W)."""
+    k = made.shape[1]
+    pairs = [(made[:, i] - made[:, j]).abs().mean() for i in range(k) for j in range(i)]
+    return float(torch.stack(pairs).mean()) * 127.5
+
+
+def _curves(run: Path) -> str:
+    lines = read_metrics(run)
+    groups = {
+        "Reconstruction": ("self_reconstruction_a", "self_reconstruction_b", "cross_cycle_a", "cross_cycle_b"),
+        "Adversarial (generators)": ("domain_adversarial_a", "domain_adversarial_b", "content_adversarial_a"),
+        "Styles": ("latent_regression_a", "latent_regression_b"),
+    }
+    drawn = []
+    for title, names in groups.items():
+        series = {n: [(r["step"], r[f"generators/{n}"]) for r in lines if f"generators/{n}" in r] for n in names}
+        drawn.append(curves_svg(series, title))
+    return "".join(drawn)
+
+
+def _labels(found: ImageSet) -> np.ndarray:
+    assert found.labels is not None  # the demo's own files have them
+    return found.labels
+
+
+def _pixels(x: Tensor) -> np.ndarray:
+    return from_tensor(x, 8)
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    try:
+        demo()
+    except DritError as error:
+        return fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        return fail(RuntimeError("Stopped. Go on with: make demo"), INTERRUPTED)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

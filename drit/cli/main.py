@@ -1,0 +1,61 @@
+"""The command line: parses, calls, prints.
+
+Every command takes --json: its result as one JSON object on standard output, words and progress on standard error.
+Exit code 0 done, 2 wrong use, 1 failed work, 130 interrupted (and saved).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from drit import __version__
+from drit.cli import augment, compare, data, evaluate, import_, methods, probe, report, sample, train, translate
+from drit.cli.flags import Parser, fail
+from drit.cli.options import INTERRUPTED
+from drit.errors import DritError
+
+COMMANDS = (
+    train,
+    report,
+    translate,
+    sample,
+    evaluate,
+    compare,
+    augment,
+    probe,
+    methods,
+    import_,
+    data,
+)  # in the order of --help
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        values = build_parser().parse_all(arguments)
+        code: int = values.run(values)
+        return code
+    except DritError as error:
+        return fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        return fail(RuntimeError("Stopped at once; what was saved before is whole."), INTERRUPTED)
+    except BrokenPipeError:
+        return 1
+    except OSError as error:  # what no command has words of its own for
+        return fail(
+            DritError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Choose another place."),
+            1,
+        )
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="drit", description="Diverse image-to-image translation from unpaired images.")
+    parser.add_argument("--version", action="version", version=f"drit {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""`drit train`: a new run, or one to go on with."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from drit.cli.flags import add_settings, settings
+from drit.cli.options import INTERRUPTED, command, show
+from drit.errors import DritError, UsageError
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "train",
+        "train a model on two folders of unpaired images, or go on with a run",
+        train,
+        "examples:\n"
+        "  drit train --data.a photos/summer --data.b photos/winter --out runs/seasons\n"
+        "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
+        "  drit train --resume runs/seasons --steps 200000\n\n"
+        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is the default, and a\n"
+        "preset may set another: docs/guide.md has the table.",
+    )
+    parser.usage = (
+        "drit train --data.a DIR --data.b DIR --out RUN [--preset NAME] [--steps N] [--ANY.SETTING VALUE ...]\n"
+        "       drit train --resume RUN [--steps N] [--ANY.SETTING VALUE ...]"
+    )
+    parser.add_argument("--out", metavar="RUN", help="folder of the new run")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run, bit-exactly on a CPU")
+    parser.add_argument("--allow-changes", action="store_true", help="resume although settings or images changed")
+    parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
+    add_settings(parser)
+
+
+def train(values: argparse.Namespace) -> int:
+    if bool(values.out) == bool(values.resume):
+        raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
+    if values.out:
+        config = settings(values)
+        from drit.training import launch as loop
+
+        outcome = loop.train(config, Path(values.out))
+    else:
+        if hasattr(values, "settings:preset"):
+            raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
+        from drit.runs.record import recorded_config
+        from drit.training import launch as loop
+
+        run = Path(values.resume)
+        loop.files.find(run)  # says what is there instead, if it is no run
+        config = settings(values, recorded_config(run))
+        outcome = loop.resume(run, config, values.allow_changes)
+    words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
+    if outcome.finished:
+        words += f"\n{_next(config.method, outcome.run)}"
+    else:
+        words += f"\nSaved. Go on: drit train --resume {outcome.run}"
+    report = _report(outcome.run)
+    if report:
+        words += f"\nReport: {report}"
+    result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
+    result["report"] = report
+    show(values, result, words)
+    return 0 if outcome.finished else INTERRUPTED
+
+
+def _next(method: str, run: Path) -> str:
+    """What a finished run is for."""
+    from drit.methods.registry import method_class, with_styles
+
+    if method_class(method).domains[1] == 1:
+        return f"Draw images with it: drit sample {run} --out DIR"
+    styles = " --styles 5" if method in with_styles() else ""
+    return f"Translate with it: drit translate {run} IMAGES --to b --out DIR{styles}"
+
+
+def _report(run: Path) -> str:
+    """The run's report, written; empty, and the reason told, where that fails: the training is saved all the same."""
+    from drit.reports.run import write_report
+
+    try:
+        return str(write_report(run)["report"])
+    except DritError as error:
+        print(f"No report: {error}", file=sys.stderr)
+        return ""

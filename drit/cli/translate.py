@@ -1,0 +1,77 @@
+"""`drit translate`: images of one domain in styles of the other."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from drit.cli.flags import seed, threads
+from drit.cli.options import command, show
+from drit.errors import UsageError
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "translate",
+        "translate images with a trained model",
+        translate,
+        "examples:\n"
+        "  drit translate runs/seasons photo.jpg --to b --out out --styles 10\n"
+        "  drit translate runs/seasons photos/ --to b --out out --style-from winter1.jpg winter2.jpg\n"
+        "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n\n"
+        "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes.",
+    )
+    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="images, or folders of images")
+    parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--styles", type=int, default=None, metavar="N", help="random styles for each image [5]")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
+    parser.add_argument(
+        "--style-from", action="extend", nargs="+", default=[], metavar="IMG", help="take the styles of these images"
+    )
+    parser.add_argument(
+        "--style", action="extend", nargs="+", default=[], metavar="FILE", help="styles of a styles.json"
+    )
+    parser.add_argument(
+        "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+
+
+def translate(values: argparse.Namespace) -> int:
+    if values.styles is not None and values.styles < 1:
+        raise UsageError("--styles must be at least 1.")
+    if values.interpolate and values.interpolate < 2:
+        raise UsageError("--interpolate needs at least 2 steps.")
+    from drit.inference import files
+    from drit.inference.translator import Translator
+
+    out = Path(values.out)
+    translator = Translator.load(values.model, values.device, values.precision, threads=values.threads)
+    translator.source(values.to)  # says at once if the method does not go there
+    to = translator.domain(values.to)
+    inputs = files.find_inputs(values.inputs, out)
+    styles = files.chosen_styles(
+        translator,
+        to,
+        values.styles or (5 if translator.method.capabilities.style_dim else 1),
+        values.seed,
+        values.style_from,
+        values.style,
+        values.interpolate,
+    )
+    result = files.translate_files(translator, inputs, to, out, styles, quiet=not sys.stderr.isatty())
+    for why in result["skipped"].values():
+        print(f"skipped: {why}", file=sys.stderr)
+    words = (
+        f"{result['images']} images x {result['styles']} styles in {result['seconds']:.1f} s "
+        f"({result['outputs_per_second']:.1f} outputs a second): {out}\nContact sheet: {result['sheet']}"
+    )
+    show(values, result, words)
+    return 1 if result["skipped"] else 0

@@ -1,0 +1,225 @@
+"""Several runs under one protocol: the same inputs, the same real images (encoded once), one table.
+
+A result that is there already, of the same weights, protocol and images, is kept: an interrupted comparison goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from drit.atomic import write_json
+from drit.errors import UsageError
+from drit.evaluation.images import Images, RealFeatures, as_trained, open_images
+from drit.evaluation.measure import prepare
+from drit.evaluation.protocol import Protocol, comparable
+from drit.evaluation.seeds import families
+from drit.evaluation.session import Step
+from drit.inference.translator import Translator
+from drit.methods.base import DOMAINS, OTHER
+from drit.methods.cost import cost
+from drit.methods.registry import method_class
+from drit.runs import checkpoint as files
+from drit.runs.metrics import round_significant
+from drit.settings.common import DataSettings, TrainSettings
+from drit.settings.schema import from_dict
+
+INPUTS = 4  # shown of each direction
+STYLES = 6
+TIMED_OUTPUTS = 10
+TIMES = 3
+
+
+@dataclass
+class Compared:
+    """One run of a comparison. family: a name in common with runs that differ in their seed alone. shown: of each
+    target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W)."""
+
+    name: str
+    family: str
+    result: dict[str, Any]
+    cost: dict[str, float | None]
+    shown: dict[str, tuple[Tensor, Tensor]]
+
+
+def compare(
+    runs: Sequence[Path],
+    data: Mapping[str, str],
+    protocol: Protocol,
+    out: Path,
+    networks: Mapping[str, str],
+    training: Mapping[str, str] | None = None,
+    threads: int = 0,
+    say: Callable[[str], None] = lambda words: None,
+    step: Callable[[str, int], Step] = lambda title, total: lambda done: None,
+) -> list[Compared]:
+    """Measure every run by the protocol; results are kept in OUT/results.
+
+    training: what feature networks learn from; the training images of the first run without. Raises UsageError when
+    the runs cannot stand in one table: other channels, other training crops, other images.
+    """
+    metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
+    configs = {name: from_dict(TrainSettings, meta["config"]) for name, meta in metas.items()}
+    _check(metas, configs, protocol)
+    learnt = {name: _images_of(run) for name, run in zip(metas, runs, strict=True)}
+    _check_images(learnt, [name for name, meta in metas.items() if method_class(meta["method"]).paired], say)
+    trained = {
+        name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, learnt[name]))
+        for name in metas
+    }
+    family = {run: name for name, runs in families(trained).items() for run in runs}
+    first = next(iter(configs.values()))
+    training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
+    real = RealFeatures()
+    found: list[Compared] = []
+    for (name, meta), run in zip(metas.items(), runs, strict=True):
+        translator = Translator.load(run, threads=threads)
+        prepared = prepare(run, data, protocol, out / "features", networks, training, real, translator, say)
+        path = out / "results" / f"{name}.json"
+        result = _kept(path, prepared.header)
+        if result is None:
+            say(f"Measuring {name}.")
+            result = prepared.measure(say, step).result
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, result)
+        if found and (reasons := comparable(found[0].result, result)):
+            raise UsageError(f"{found[0].name} and {name} cannot be compared: {'; '.join(reasons)}.")
+        shown = _outputs(translator, configs[name], data, protocol)
+        found.append(Compared(name, family[name], result, _cost(translator, configs[name], meta, shown), shown))
+    return found
+
+
+def names(runs: Sequence[Path]) -> list[str]:
+    """A name for each run: its folder's, with those above it where that is not enough. Raises UsageError for one that
+    is given twice."""
+    paths = [run.resolve() for run in runs]
+    if len(set(paths)) < len(paths):
+        raise UsageError("A run is given twice.")
+    for depth in range(1, 1 + max(len(p.parts) for p in paths)):
+        found = ["-".join(p.parts[-depth:]) for p in paths]
+        if len(set(found)) == len(found):
+            break
+    return found
+
+
+def _images_of(run: Path) -> dict[str, str]:
+    """The hash of what a run was trained on, by domain; nothing for an imported one."""
+    path = files.find(run).resolve().parents[1] / "data.json"
+    return {d: found["sha256"] for d, found in files.read_json(path).items()} if path.is_file() else {}
+
+
+def _identified(data: DataSettings, hashes: Mapping[str, str]) -> DataSettings:
+    """Data settings with the hashes of the images in place of where they lie: a copy is the same images."""
+    return replace(data, a="", b="", pairs="", domains=tuple(hashes.values())) if hashes else data
+
+
+def _check_images(learnt: Mapping[str, dict[str, str]], paired: Sequence[str], say: Callable[[str], None]) -> None:
+    """Raises UsageError where a domain of one run is another domain of the other. Says where runs were trained on other
+    images (those that learn from pairs keep what has a partner)."""
+    (first, own), *others = learnt.items()
+    for name, other in others:
+        swapped = [(d, letter) for d in own for letter in other if d != letter and own[d] == other[letter]]
+        if swapped:
+            d, letter = swapped[0]
+            raise UsageError(
+                f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
+                "one of them with its domains in the order of the other."
+            )
+        new = [d for d in own if d in other and own[d] != other[d]]
+        if new and not {first, name} & {*paired}:
+            say(f"{first} and {name} were trained on other images of domain {' and '.join(new)}.")
+
+
+def _check(metas: Mapping[str, dict[str, Any]], configs: Mapping[str, TrainSettings], protocol: Protocol) -> None:
+    """Raises UsageError for runs that cannot stand in one table, before anything is measured."""
+    for name, other in metas.items():
+        if "b" not in other["channels"]:
+            raise UsageError(f"{name} ({other['method']}) does not translate: it cannot be compared with runs that do.")
+    (first, meta), *others = metas.items()
+    for name, other in others:
+        for domain in ("a", "b"):
+            left, right = meta["channels"].get(domain), other["channels"].get(domain)
+            if left != right:
+                raise UsageError(
+                    f"{first} and {name} cannot be compared: domain {domain} has {left} channels in one and {right} in "
+                    "the other."
+                )
+        one, two = configs[first].data, configs[name].data
+        if not protocol.size and (one.resize, one.crop) != (two.resize, two.crop):
+            raise UsageError(
+                f"{first} and {name} were trained on images of other sizes (resize {one.resize}, crop {one.crop}; "
+                f"resize {two.resize}, crop {two.crop}): choose one for both with --size."
+            )
+
+
+def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of an earlier call, if it is of these weights, images and feature networks and this protocol."""
+    if not path.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = {"to", "both", "warnings"} <= result.keys()
+        same = same and all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
+        return result if same and not comparable(header, result) else None
+    except (ValueError, KeyError, TypeError, AttributeError):  # no whole result
+        return None
+
+
+def _outputs(
+    translator: Translator, config: TrainSettings, data: Mapping[str, str], protocol: Protocol
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The same inputs for every run, in the same styles where it has styles."""
+    shown = {}
+    for target in translator.method.capabilities.directions:
+        if target not in DOMAINS:
+            continue
+        source = OTHER[target]
+        found = open_images(data[source], source, as_trained(config.data, translator.method.channels), protocol.size)
+        images = Images(found, protocol.size or config.data.crop, INPUTS, protocol.seed)
+        x = images.batch(0, len(images)).to(translator.device)
+        size = translator.method.capabilities.style_dim
+        styles = translator.sample(STYLES, target, protocol.seed) if size else torch.zeros(1, 0)
+        codes = translator.encode_batch(x, source)
+        made = translator.decode_batch(codes, styles.expand(len(x), *styles.shape), target, (x.shape[2], x.shape[3]))
+        shown[target] = x.cpu(), made.float().cpu()
+    return shown
+
+
+def _cost(
+    translator: Translator, config: TrainSettings, meta: dict[str, Any], shown: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, float | None]:
+    """Parameters (M), GFLOP of one and of ten outputs, seconds of training, and of one and ten outputs of an image."""
+    target, (x, _) = list(shown.items())[-1]
+    _, counted = cost(config, meta["channels"], x.shape[-1])
+    size = translator.method.capabilities.style_dim
+    styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
+
+    def timed(styles: Tensor) -> float:
+        seconds = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            list(translator.outputs(x[0], styles, target))
+            seconds.append(time.perf_counter() - began)
+        return round(statistics.median(seconds), 4)
+
+    def scaled(value: float | None, unit: float) -> float | None:
+        return None if value is None else round_significant(value / unit, 4)
+
+    return {
+        "parameters_million": scaled(counted.parameters, 1e6),
+        "trained_million": scaled(counted.trained, 1e6),
+        "gflop": scaled(counted.flop, 1e9),
+        "gflop_of_ten": scaled(counted.flop_of_ten if size else None, 1e9),
+        "iterations": meta["step"],
+        "training_seconds": meta.get("seconds"),
+        "seconds_of_one": timed(styles[:1]),
+        "seconds_of_ten": timed(styles) if size else None,
+    }

@@ -1,0 +1,67 @@
+"""Runs that differ in their seed alone, taken together: what training again would give, which no interval over images
+holds."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drit.settings.common import TrainSettings
+from drit.settings.schema import differences
+from drit.training.launch import FREE_TO_CHANGE
+
+# Settings that may differ in a family. The number of iterations may not: it changes the result.
+_FREE = ("seed", *(name for name in FREE_TO_CHANGE if name != "steps"))
+# How names of runs tell their seeds: drit-0, drit_seed1, drit 2.
+_SEED = re.compile(r"[-_. ]*(seed)?[-_. ]*\d*$")
+
+
+def families(configs: Mapping[str, TrainSettings]) -> dict[str, list[str]]:
+    """Runs by what they were trained with, the seed apart: a name for each family, and its runs in their order.
+
+    configs: of each run, by its name; `steps` the iterations that it has had. A family is named as its run, without the
+    seed where there are several.
+    """
+    groups: list[list[str]] = []
+    for name, config in configs.items():
+        same = (g for g in groups if all(d.startswith(_FREE) for d in differences(configs[g[0]], config)))
+        group = next(same, None)
+        if group is None:
+            groups.append([name])
+        else:
+            group.append(name)
+    found: dict[str, list[str]] = {}
+    for group in groups:
+        name, *others = {_SEED.sub("", run) for run in group} if len(group) > 1 else group
+        taken = {*found, *configs} - {*group}
+        found[" + ".join(group) if others or not name or name in taken else name] = group
+    return found
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every number over the runs of a family, by direction: mean, deviation (of a sample; None for one run), lowest,
+    highest and of how many runs.
+
+    results: of each run, as `evaluate` gives them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for target in dict.fromkeys(target for result in results for target in result["to"]):
+        numbers = [result["to"].get(target) or {} for result in results]
+        found[target] = {}
+        for key in dict.fromkeys(key for n in numbers for key in n):
+            values = [n[key]["value"] for n in numbers if n.get(key) and n[key]["value"] is not None]
+            if values:
+                found[target][key] = _summary(values)
+    return found
+
+
+def _summary(values: list[float]) -> dict[str, float | int | None]:
+    return {
+        "mean": statistics.fmean(values),
+        "deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "lowest": min(values),
+        "highest": max(values),
+        "runs": len(values),
+    }

@@ -1,0 +1,54 @@
+"""Random numbers of a training step, without state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Noise:
+    """Random numbers of one training step: a pure function of seed and step, so that resuming needs no state."""
+
+    def __init__(self, seed: int, step: int, part: int = 0, parts: int = 1) -> None:
+        """part of parts: the share of a batch that is worked on; all of them together draw what the whole would."""
+        # An odd multiplier keeps (seed, step) pairs apart; torch's generator mixes the bits itself.
+        self._seed = (seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63)
+        self._part, self._parts = part, parts
+        self._generators: dict[torch.device, torch.Generator] = {}  # numbers are drawn where they are needed
+
+    def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
+        """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
+        count: images, of which every part has as many."""
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
+        whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def uniform(self, count: int, *shape: int, like: Tensor) -> Tensor:
+        """Uniform numbers in [0, 1): (count, *shape), as `normal` gives them."""
+        dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
+        whole = torch.rand((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
+        return self._own(whole)
+
+    def integers(self, count: int, end: int, like: Tensor) -> Tensor:
+        """Integers from 0 to end - 1: (count,), int64 on the device of `like`."""
+        generator = self._generator(like.device)
+        return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def _own(self, whole: Tensor) -> Tensor:
+        """The share of this part."""
+        count = len(whole) // self._parts
+        return whole[self._part * count : (self._part + 1) * count]
+
+    def copy(self) -> Noise:
+        """The same numbers that this one gives from now on."""
+        other = Noise(0, 0, self._part, self._parts)
+        other._seed = self._seed
+        for device, generator in self._generators.items():
+            other._generators[device] = torch.Generator(device)
+            other._generators[device].set_state(generator.get_state())
+        return other

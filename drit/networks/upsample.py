@@ -1,0 +1,84 @@
+"""Each pixel becomes 2 x 2, then a 5 x 5 convolution (MUNIT's upsampling), without the enlarged map.
+
+An even output row sees the source rows i - 1, i - 1, i, i, i + 1; an odd one i - 1, i, i, i + 1, i + 1. So the four
+outputs of a source pixel are four 3 x 3 convolutions of the source, with sums of the weights: 36 products in place of
+100, twice as fast forward and back at published sizes. This holds for all but the outermost outputs, whose reflected
+border lies otherwise; they are computed apart, from the two outermost rows and columns. Exact
+(tests/networks/test_enlarge.py): only the order of summation differs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from drit.networks.layers import Conv, LayerNorm, pad, padded_conv
+from drit.runtime import full_precision
+
+# Which taps of 5 fall on source rows i - 1, i, i + 1, for even and odd output rows.
+_INNER = (((1.0, 1, 0, 0, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)), ((1.0, 0, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 0, 1, 1)))
+# The same of the outermost output row, reflected: the outermost source row, and the one beside it.
+_OUTERMOST = ((0.0, 1, 1, 1, 0), (1.0, 0, 0, 0, 1))
+# On smaller maps, making the sums of weights costs more than the products that they save.
+_SMALL_MAP = 1024
+
+
+class _Frame(torch.autograd.Function):
+    """Writes the outermost rows and columns of a map in place; one copy of the gradient for all four."""
+
+    @staticmethod
+    def forward(ctx: Any, inner: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        inner[:, :, :1], inner[:, :, -1:] = top, bottom
+        inner[:, :, 1:-1, :1], inner[:, :, 1:-1, -1:] = left, right
+        ctx.mark_dirty(inner)
+        return inner
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        inner = F.pad(grad[:, :, 1:-1, 1:-1], (1, 1, 1, 1))
+        rows, columns = (grad[:, :, :1], grad[:, :, -1:]), (grad[:, :, 1:-1, :1], grad[:, :, 1:-1, -1:])
+        return inner, *rows, *columns
+
+
+def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """conv5x5(each pixel of x twice in both directions), padded by reflection.
+
+    x: (N, C, h, w); weight (O, C, 5, 5), bias (O,). Returns (N, O, 2 h, 2 w).
+    """
+    h, w = x.shape[-2:]
+    if h * w < _SMALL_MAP or min(h, w) < 2:
+        return padded_conv(F.interpolate(x, scale_factor=2), weight, bias, (1, 1), 2)
+    with full_precision(x):
+        taps = torch.tensor(_INNER, dtype=weight.dtype, device=weight.device)
+        sums = torch.einsum("ockl,pak,qbl->opqcab", weight, taps, taps).flatten(0, 2)  # (4 O, C, 3, 3)
+        around = pad(x, 1, reflect=False)
+    inner = F.pixel_shuffle(F.conv2d(around, sums, bias.repeat_interleave(4)), 2)
+    rows = _outermost(x, weight, bias)
+    columns = _outermost(x.transpose(2, 3), weight.transpose(2, 3), bias)
+    return _Frame.apply(inner, *rows, *(c.transpose(2, 3)[:, :, 1:-1] for c in columns))
+
+
+def _outermost(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
+    """The first and the last output row: each (N, O, 1, 2 w)."""
+    edges = torch.cat([x[:, :, :2], x[:, :, -2:].flip(2)])  # (2 N, C, 2, w): the outermost row, the one beside it
+    with full_precision(x):
+        taps = torch.tensor(_OUTERMOST, dtype=weight.dtype, device=weight.device)
+        sums = torch.einsum("ockl,ak->ocal", weight, taps)
+        edges = F.pad(edges.repeat_interleave(2, dim=3), (2, 2, 0, 0), mode="reflect")
+    return F.conv2d(edges, sums, bias).chunk(2)
+
+
+class UpsampleConv(nn.Module):
+    """Each pixel becomes 2 x 2, then a 5 x 5 convolution, layer normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = Conv(inputs, outputs, 5, padding=2)
+        self.norm = LayerNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, inputs, h, w) -> (M, outputs, 2 h, 2 w)."""
+        return F.relu_(self.norm(upsample_conv(x, self.conv.weight, self.conv.bias)))

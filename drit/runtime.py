@@ -1,0 +1,109 @@
+"""Where and in which arithmetic things are computed: device, precision, threads, memory, the processor.
+
+bfloat16 is applied by torch.autocast around a method's calls. Layers that handle a few numbers (heads, style codes) and
+everything a loss compares stay in float32: 8 bits of mantissa would cost accuracy there and save no time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from drit.errors import UsageError
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # numbers of malloc.h
+
+
+def cores() -> int:
+    """CPU cores that this process may use; all of them where the system does not tell (macOS, Windows)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor in words, with its cores; no name of the machine itself."""
+    name = platform.processor() or platform.machine()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        name = next(line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    count = cores()
+    return f"{name}, {count} core{'s' if count > 1 else ''}, {platform.system()}"
+
+
+def free_memory() -> int:
+    """Bytes of memory that are free or can be freed; 4 GiB where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next tensor, in place of giving it back to the system.
+
+    glibc returns blocks of more than 32 MiB at once, and the next tensor of that size then costs a page fault for every
+    4 KiB: a fifth of the time of many styles (docs/performance.md). Does nothing where the C library is another.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_TRIM_THRESHOLD, -1)
+            mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a name means. Raises UsageError for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # the device "meta" gives nothing back
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
+    return device
+
+
+def full(x: Tensor) -> Tensor:
+    """x in float32 if it is narrower; float32 and float64 stay as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """A context in which autocast does nothing on x's device."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def choose(precision: str, device: torch.device) -> torch.dtype:
+    """The type for convolutions: `auto` takes bfloat16 where the processor computes in it, else float32.
+
+    A "float32" that was asked for is exact: the library, for the process, no longer takes 10 bits of mantissa for it
+    (TF32) in convolutions and products on a GPU.
+    """
+    if precision == "float32":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"There is no precision '{precision}': auto, float32 or bfloat16.")
+    if precision != "auto":
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """The context that computes convolutions in `dtype`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)

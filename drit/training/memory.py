@@ -1,0 +1,112 @@
+"""How much memory training takes, before it starts: an iteration of each stage, on tensors without numbers.
+
+Every operation of a real iteration runs on fake tensors, which have shapes, types and lifetimes but no memory. What is
+alive at once is counted; its largest value is the peak. So the model holds for any method, size, batch, width and
+precision, and for --accumulate and --recompute, without a formula to keep up to date.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from drit.methods.base import Batch, Method
+from drit.methods.noise import Noise
+from drit.methods.registry import method_class
+from drit.runtime import autocast
+from drit.settings.common import TrainSettings
+from drit.training.updates import Parts, gradients
+
+# What a process holds beside tensors, and what gaps of the allocator and buffers of the convolution library add:
+# fitted to processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 %
+# (docs/performance.md).
+LIBRARIES = 200 << 20
+GAPS = 1.30
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. `peak` is the most that is alive at once: weights, moving average, optimizers, gradients and work."""
+
+    weights: int  # of all networks, with the moving average
+    optimizers: int
+    peak: int
+
+    @property
+    def resident(self) -> int:
+        """Memory of a CPU process that trains so, without its images."""
+        return LIBRARIES + round(GAPS * self.peak)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make, for as long as anything holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = 0
+        self.peak = 0
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        torch.utils._pytree.tree_map_only(Tensor, self.count, out)
+        return out
+
+    def count(self, x: Tensor) -> None:
+        storage = x.untyped_storage()
+        if storage in self._seen:
+            return
+        self._seen.add(storage)
+        size = storage.nbytes()
+        weakref.finalize(storage, self._free, size)
+        self.alive += size
+        self.peak = max(self.peak, self.alive)
+
+    def _free(self, size: int) -> None:
+        self.alive -= size
+
+
+def predict(config: TrainSettings, channels: dict[str, int], dtype: torch.dtype = torch.float32) -> Memory:
+    """Memory of training with a configuration; nothing of that size is allocated.
+
+    channels: of every domain. dtype: of the convolutions, as `precision.choose` gives it.
+    """
+    device = torch.device("cpu")
+    with FakeTensorMode(), _Counter() as counter:
+        method = method_class(config.method).build(config, channels)
+        method.recompute = config.recompute
+        average = [p.detach().clone() for n in method.inference for p in getattr(method, n).parameters()]
+        average = average if config.optim.ema else []
+        weights = counter.alive
+        moments = [torch.empty_like(p) for p in method.parameters() for _ in range(2)]
+        optimizers = counter.alive - weights
+        parts = config.accumulate
+        for step in _stages(method, config.steps):
+            batches, noises = Parts(_batches(config, channels), parts), [Noise(0, 0, k, parts) for k in range(parts)]
+            turns = [method.updates(batches.of(k), step, noise, frugal=parts > 1) for k, noise in enumerate(noises)]
+            while gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
+                pass
+        del moments, average
+    return Memory(weights, optimizers, counter.peak)
+
+
+def _stages(method: Method, steps: int) -> Iterator[int]:
+    """The first iteration of each stage of training."""
+    step = 0
+    while step < steps:
+        yield step
+        step = method.stage(step, steps)[1]
+
+
+def _batches(config: TrainSettings, channels: dict[str, int]) -> Iterator[Batch]:
+    side = config.data.crop
+    while True:
+        images = {d: torch.zeros(config.batch, c, side, side) for d, c in channels.items()}
+        yield {d: x.contiguous(memory_format=torch.channels_last) for d, x in images.items()}

@@ -1,0 +1,118 @@
+"""The experiments' data and measurements, on arrays made here."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drit.cli.flags import Parser, add_settings, settings
+from drit.data.images import encode
+from drit.errors import DataError
+from drit.methods.registry import method_class
+from drit.runs.record import recorded_config
+from drit.training.launch import affordable
+from experiments import adaptation, mnist_m
+from experiments.suite import SUITES, Suite, contact_sheet
+from experiments.suite import train as train_member
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder of the experiments' layout: six digits each, two photographs."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist_m").mkdir()
+    arrays, crops = {}, {}
+    for part in ("train", "test"):
+        arrays[f"{part}_images"] = rng.integers(0, 256, (6, 28, 28)).astype(np.uint8)
+        arrays[f"{part}_labels"] = np.arange(6) % 3
+        crops |= {f"{part}_files": np.array(["0.png", "1.png"]), f"{part}_photo": np.arange(6) % 2}
+        crops |= {f"{part}_y": np.arange(6), f"{part}_x": np.arange(6) * 2}
+        for i in range(2):
+            folder = tmp_path / "bsds500" / part
+            folder.mkdir(parents=True, exist_ok=True)
+            encode(rng.integers(0, 256, (40, 50, 3)).astype(np.uint8), folder / f"{i}.png")
+    np.savez(tmp_path / "mnist" / "mnist.npz", **arrays)
+    np.savez(tmp_path / "mnist_m" / "crops.npz", **crops)
+    return tmp_path
+
+
+def test_the_recipe_of_mnist_m(data: Path) -> None:
+    from drit.data.images import decode
+
+    made = mnist_m.make(data)
+    digits_ = np.load(data / "mnist" / "mnist.npz")
+    photograph = decode(data / "bsds500" / "train" / "1.png")[0].astype(int)
+    expected = np.abs(photograph[3:31, 6:34] - digits_["train_images"][3].astype(int)[:, :, None])
+    np.testing.assert_array_equal(made["train_images"][3], expected)
+    assert made["test_images"].shape == (6, 28, 28, 3)
+    np.testing.assert_array_equal(made["test_labels"], digits_["test_labels"])
+    assert (
+        mnist_m.blend(np.full((1, 2, 2), 255, np.uint8), [np.zeros((2, 2, 3), int)], np.zeros((1, 3), int)).min() == 255
+    )
+    with pytest.raises(DataError, match=r"There is no .*mnist.npz"):
+        mnist_m.make(data / "nowhere")
+
+
+def test_domain_adaptation(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows, each with as many iterations; a second call keeps the rows that are there."""
+    out = data / "out"
+    words = ["--data", str(data), "--run", str(run), "--out", str(out), "--seeds", "2", "--passes", "6", "--width", "4"]
+    assert adaptation.main([*words, "--threads", "1", "--rows", "x1", "source"]) == 0
+    first = json.loads((out / "adaptation.json").read_text())["rows"]
+    assert list(first) == ["source", "x1"]
+    monkeypatch.setattr(adaptation, "ROWS", ("source", "x1", "x2", "x3", "target"))
+    assert adaptation.main([*words, "--threads", "1", "--rows", "x1", "x2", "x3", "target"]) == 0
+    rows = json.loads((out / "adaptation.json").read_text())["rows"]
+    assert {name: (row["train"], row["epochs"]) for name, row in rows.items()} == {
+        "source": (6, 6), "x1": (6, 6), "x2": (12, 3), "x3": (18, 2), "target": (6, 6)
+    }  # fmt: skip
+    assert rows["x1"] == first["x1"]
+    assert all(len(row["accuracies"]) == len(row["accuracies_without_unlabelled"]) == 2 for row in rows.values())
+    assert (out / "table.md").read_text() in capsys.readouterr().out
+    assert adaptation.main([*words, "--passes", "5"]) == 2
+    assert "has rows with other settings" in capsys.readouterr().err
+
+
+def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Path]) -> None:
+    """Equal steps, or as many as the time allows; a finished run is kept, an unfinished one goes on."""
+    flags = (
+        "--preset digits --batch 2 --data.resize 20 --data.crop 16 --network.width 4 "
+        "--network.discriminator-width 4 --log.sample-every 0"
+    )
+    data = tuple(str(f.relative_to(f.parents[0])) for f in folders)
+    suite = Suite((data[0], data[1]), flags, {"plain": "", "cyclegan": "--method cyclegan"})
+    root = folders[0].parents[0]
+    assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)
+    run = tmp_path / "cyclegan-3"
+    recorded = recorded_config(run)
+    assert (recorded.method, recorded.seed, recorded.steps, recorded.threads) == ("cyclegan", 3, 2, 1)
+    before = (run / "metrics.jsonl").stat().st_mtime_ns
+    assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)
+    assert (run / "metrics.jsonl").stat().st_mtime_ns == before
+    config = replace(recorded, steps=100)
+    ticks = itertools.count()
+    assert affordable(config, 60.0, lambda: 60.0 * next(ticks)) == 50  # at least
+    assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
+
+
+def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path]) -> None:
+    image = contact_sheet({"one": run, "two": run}, [str(f) for f in folders])
+    single = contact_sheet({"one": run}, [str(f) for f in folders])
+    assert image.width == single.width and image.height > 1.8 * single.height
+
+
+def test_every_member_of_every_suite_is_a_configuration() -> None:
+    parser = Parser()
+    add_settings(parser)
+    for suite in SUITES.values():
+        for flags in suite.members.values():
+            config = settings(parser.parse_all(f"{suite.flags} {flags}".split()))
+            method_class(config.method)

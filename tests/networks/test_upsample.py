@@ -1,0 +1,55 @@
+"""The folded enlargement is exact: float64, all pixels, borders included, output and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from drit.networks import upsample as module
+from drit.networks.upsample import upsample_conv
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(2, 2), (2, 5), (3, 4), (7, 3), (1, 6), (1, 1)])
+def test_enlargement_equals_the_plain_computation(
+    size: tuple[int, int], layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SMALL_MAP", 0)
+    g = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, *size), (4, 3, 5, 5), (4,)]
+    inputs = [torch.randn(*s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
+    x, weight, bias = inputs
+    fast = upsample_conv(x.contiguous(memory_format=layout), weight, bias)
+    mode = "reflect" if min(size) > 1 else "replicate"
+    large = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    plain = F.conv2d(F.pad(large, (2, 2, 2, 2), mode=mode), weight, bias)
+    assert fast.shape == plain.shape and float((fast - plain).detach().abs().max()) < 1e-12
+    weights = torch.randn(plain.shape, generator=g, dtype=torch.float64)
+    found = torch.autograd.grad((fast * weights).sum(), inputs)
+    expected = torch.autograd.grad((plain * weights).sum(), inputs)
+    assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) < 1e-11
+
+
+def test_large_maps_are_folded_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5."""
+    kernels: list[tuple[int, ...]] = []
+    convolve = F.conv2d
+    monkeypatch.setattr(F, "conv2d", lambda x, w, *rest: (kernels.append(tuple(w.shape)), convolve(x, w, *rest))[1])
+    upsample_conv(torch.zeros(1, 2, 32, 32), torch.zeros(4, 2, 5, 5), torch.zeros(4))
+    assert kernels == [(16, 2, 3, 3), (4, 2, 2, 5), (4, 2, 2, 5)]
+    kernels.clear()
+    upsample_conv(torch.zeros(1, 2, 16, 16), torch.zeros(4, 2, 5, 5), torch.zeros(4))
+    assert kernels == [(4, 2, 5, 5)]
+
+
+@torch.no_grad()
+def test_enlargement_in_bfloat16_is_close() -> None:
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 16, 40, 40, generator=g)
+    weight, bias = torch.randn(8, 16, 5, 5, generator=g) / 20, torch.zeros(8)
+    exact = upsample_conv(x, weight, bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = upsample_conv(x, weight, bias)
+    assert narrow.dtype == torch.bfloat16
+    assert float((narrow.float() - exact).abs().mean() / exact.abs().mean()) < 0.01
