@@ -138,7 +138,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (found["train"], found["test"], found["unlabelled"], list(found["classes"])) == (90, 30, 30, ["0", "1", "2"])
     assert found["accuracy"] > 0.5
     assert cli.main([*words, "--seeds", "2"]) == 0
-    assert "% on 30 images (2 seeds, 90 training images, 6 epochs)\n  0: " in capsys.readouterr().out
+    assert "on 30 images (2 seeds, 90 training images, 6 epochs)\n  0: " in capsys.readouterr().out
     for flag, value, message in (
         ("--seeds", "0", "--seeds must be at least 1"),
         ("--validation", "1", "--validation is a share"),
