@@ -28,7 +28,7 @@ import torch
 from benchmarks.worker import CHANNELS, paper
 from drit.methods.drit import DRIT
 with torch.device("meta"):
-    model = DRIT.build(paper(256, 1), CHANNELS)
+    model = DRIT(paper(256, 1), CHANNELS)
 model = model.to_empty(device="cpu").requires_grad_(False).eval()
 with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
     model.render(model.prepare(model.content(torch.zeros(1, 3, 256, 256), "a"), "b"), torch.zeros(1, 8), "b")
@@ -41,7 +41,7 @@ def main() -> None:
         run.mkdir()
         config = paper(SIZE, 1)
         meta = describe(config, CHANNELS, {"a": 8, "b": 8}, {})
-        weights = DRIT.build(config, CHANNELS).state_dict()
+        weights = DRIT(config, CHANNELS).state_dict()
         checkpoint.save(run, 1, weights, {}, {}, meta)
         encode(np.ascontiguousarray(images(SIZE, 1, 0)[0]), image)
         commands = {

@@ -36,7 +36,7 @@ def measure(name: str, size: int, inputs: int) -> dict[str, float]:
     """Processor seconds of one thread for each output: of translating alone, and of evaluating; their ratio."""
     torch.set_num_threads(1)
     config = paper(size, 1)
-    translator = Translator(DRIT.build(config, CHANNELS), {})
+    translator = Translator(DRIT(config, CHANNELS), {})
     protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as of 1000
     data = replace(config.data, resize=0, crop=size)
     chosen = {d: Images(found, size, 0, 0) for d, found in random_sets(CHANNELS, size, inputs, data).items()}

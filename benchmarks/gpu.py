@@ -61,23 +61,23 @@ def peak() -> float:
 def training(size: int, batch: int) -> dict[str, dict[str, float]]:
     config = paper(size, batch)
     sets = random_sets(CHANNELS, size, batch, config.data)
-    with Trainer(config, Path("/nonexistent"), sets) as trainer:
+    with Trainer(DRIT, config, sets) as trainer:
         trainer.start_stream()
         fast = timed(trainer.iterate)
     del trainer
     torch.cuda.empty_cache()
-    model = DRIT.build(config, CHANNELS).cuda()
-    optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model, config.optim))
+    model = DRIT(config, CHANNELS).cuda()
+    optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model))
     pair = {d: torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for d in "ab"}
     plain = timed(lambda: reference.step(model, pair, Noise(0, 0), optimizers))
     return {"drit": fast, "reference": plain}
 
 
 def translation(styles: int) -> dict[str, dict[str, float]]:
-    translator = Translator(DRIT.build(paper(256, 1), CHANNELS), {}, "cuda")
+    translator = Translator(DRIT(paper(256, 1), CHANNELS), {}, "cuda")
     image = images(256, 1, 0)[0]
     fast = timed(lambda: [None for _ in translator.outputs(image, translator.sample(styles, "b"), "b")])
-    model = DRIT.build(paper(256, 1), CHANNELS).cuda().requires_grad_(False)
+    model = DRIT(paper(256, 1), CHANNELS).cuda().requires_grad_(False)
     x = torch.rand(1, 3, 256, 256, device="cuda") * 2 - 1
     codes = torch.randn(styles, 1, 8, device="cuda")
 

@@ -17,15 +17,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.worker import random_sets
-from drit.methods.registry import METHODS, method_class
-from drit.settings.presets import preset
+from drit.methods.registry import entries, method_class, preset
 from drit.training.launch import Trainer
 
 TURNS, EACH = 6, 1.5  # the first does not count; seconds of a turn
@@ -57,7 +55,7 @@ def serve(name: str, method: str) -> None:
     config = replace(config, data=replace(config.data, resize=0))
     domains = "abc"[: method_class(method).domains[0]]
     sets = random_sets(domains, config.data.crop, max(8, config.batch), config.data)
-    trainer = Trainer(config, Path("/nonexistent"), sets)
+    trainer = Trainer(method_class(method), config, sets)
     torch.set_num_threads(1)
     trainer.start_stream()
     trainer.iterate()
@@ -126,4 +124,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(*sys.argv[2:])
         os._exit(0)  # the trainer's loader thread need not be waited for
-    main([*sys.argv[1:], "quick"][0], sys.argv[2:] or [m for m in METHODS if m != "drit"])
+    main([*sys.argv[1:], "quick"][0], sys.argv[2:] or [m for m in entries() if m != "drit"])

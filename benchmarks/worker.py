@@ -18,8 +18,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,31 +27,30 @@ import torch
 from drit.data.folders import ImageSet
 from drit.inference.translator import Translator
 from drit.methods.drit.objective import DRIT
+from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
 from drit.runtime import cores
-from drit.settings.common import DataSettings, TrainSettings
-from drit.settings.presets import preset
+from drit.settings.common import DataSettings
+from drit.settings.schema import changed
 from drit.training.launch import Trainer
 from reference import formulation as reference
 
 CHANNELS = {"a": 3, "b": 3}
 
 
-def official(size: int, count: int, width: int = 64) -> TrainSettings:
-    config = _wide(preset("official"), width)
-    data = replace(config.data, resize=0, crop=size)
-    return replace(config, batch=count, precision="auto", data=data)
+def official(size: int, count: int, width: int = 64) -> DRITSettings:
+    """The official iteration at a size."""
+    return _sized(DRITSettings.from_preset("official"), size, count, width, {"precision": "auto"})
 
 
-def _wide(config: TrainSettings, width: int) -> TrainSettings:
-    network = replace(config.network, width=width, attribute_width=width, discriminator_width=width)
-    return replace(config, network=network)
+def paper(size: int, count: int, width: int = 64) -> DRITSettings:
+    """The paper's iteration at a size, with one update of the content discriminator."""
+    return _sized(DRITSettings.from_preset("paper"), size, count, width, {"optim.content_discriminator_steps": 1})
 
 
-def paper(size: int, count: int, width: int = 64) -> TrainSettings:
-    config = _wide(preset("paper"), width)
-    optim = replace(config.optim, content_discriminator_steps=1)
-    return replace(config, batch=count, optim=optim, data=replace(config.data, resize=0, crop=size))
+def _sized(settings: DRITSettings, size: int, count: int, width: int, more: dict[str, Any]) -> DRITSettings:
+    widths = dict.fromkeys(("network.width", "network.attribute_width", "network.discriminator_width"), width)
+    return changed(settings, widths | {"batch": count, "data.resize": 0, "data.crop": size} | more)
 
 
 def images(size: int, count: int, seed: int) -> np.ndarray:
@@ -72,10 +71,10 @@ def official_fast(size: int, count: int, width: int = 64) -> Callable[[], object
     return _trainer(official(size, count, width))
 
 
-def _trainer(config: TrainSettings) -> Callable[[], object]:
+def _trainer(config: DRITSettings) -> Callable[[], object]:
     size, count = config.data.crop, config.batch
     sets = random_sets(CHANNELS, size, count, config.data)
-    trainer = Trainer(config, Path("/nonexistent"), sets)
+    trainer = Trainer(DRIT, config, sets)
     trainer.start_stream()
     return trainer.iterate
 
@@ -95,9 +94,9 @@ def official_plain(size: int, count: int, width: int = 64) -> Callable[[], objec
     return lambda: reference.published_iteration(model, batches, Noise(0, next(numbers)), optimizers)
 
 
-def _plain(config: TrainSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
-    model = DRIT.build(config, CHANNELS)
-    rates = model.learning_rates(config.optim)
+def _plain(config: DRITSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
+    model = DRIT(config, CHANNELS)
+    rates = model.learning_rates()
     o = config.optim
     return model, {
         n: torch.optim.Adam(m.parameters(), rates[n], (o.beta1, o.beta2), weight_decay=o.weight_decay)
@@ -106,13 +105,13 @@ def _plain(config: TrainSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer
 
 
 def translate_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
-    translator = Translator(DRIT.build(paper(size, 1, width), CHANNELS), {})
+    translator = Translator(DRIT(paper(size, 1, width), CHANNELS), {})
     x = images(size, 1, 0)[0]
     return lambda: [None for _ in translator.outputs(x, translator.sample(count, "b"), "b")]
 
 
 def translate_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
-    model = DRIT.build(paper(size, 1, width), CHANNELS).requires_grad_(False)
+    model = DRIT(paper(size, 1, width), CHANNELS).requires_grad_(False)
     x = torch.from_numpy(images(size, 1, 0)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
 
     @torch.inference_mode()

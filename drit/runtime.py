@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,7 +101,9 @@ def choose(precision: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    # a torch without this function says nothing of the processor: float32 is right everywhere
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = able.get("avx512_bf16", False) or able.get("amx_tile", False)
     return torch.bfloat16 if native else torch.float32
 
 

@@ -35,11 +35,11 @@ from drit.cli.options import INTERRUPTED
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError, UsageError
 from drit.inference.translator import Translator
+from drit.methods.registry import preset
 from drit.probes.classifier import Labelled, worth
 from drit.runs import checkpoint as files
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.runtime import cores, keep_freed_memory
-from drit.settings.presets import preset
 from drit.training import launch as loop
 from experiments import mnist_m
 
@@ -115,7 +115,7 @@ def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
     """A run trained here with the preset `digits`; goes on with one that was interrupted."""
     run: Path = values.out / "run"
     if files.checkpoints(run):
-        done = files.load_meta(files.find(run))["step"] >= recorded_config(run).steps
+        done = files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps
         finished = done or loop.resume(run).finished
     else:
         config = preset("digits")

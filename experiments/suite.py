@@ -29,7 +29,7 @@ from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest
 from drit.inference.translator import Translator
 from drit.runs import checkpoint as files
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.sheets import save_sheet, sheet
 from drit.training import launch as loop
 
@@ -92,7 +92,7 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
     """Train one member, or go on with it. Returns whether it is finished."""
     run = out / f"{member}-{seed}"
     if files.checkpoints(run):
-        if files.load_meta(files.find(run))["step"] >= recorded_config(run).steps:
+        if files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps:
             return True
         return loop.resume(run).finished
     a, b = (str(data / path.format(part="train")) for path in suite.data)
@@ -111,7 +111,7 @@ def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
     cells: list[list[np.ndarray | None]] = []
     for run in runs.values():
         translator = Translator.load(run, threads=1)
-        data, able, row = recorded_config(run).data, translator.method.capabilities, []
+        data, able, row = recorded_settings(run).data, translator.method.capabilities, []
         for source, to in (("a", "b"), ("b", "a")):
             images = open_domain(test["ab".index(source)], data, source)
             for i in (1, 8):

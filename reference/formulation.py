@@ -60,7 +60,7 @@ def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
 def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
     """Images of `domain` from content codes (N, C, h, w) and styles (N, S): the whole generator for each."""
     own: Any = model.generator.own[domain]
-    if model.network.generator == "concat":
+    if model.settings.network.generator == "concat":
         h = code
         for block in model.generator.shared:
             h = residual(block, h)
@@ -97,7 +97,10 @@ def discriminator_totals(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
     with torch.no_grad():
         codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
         style = {d: sampled(model, x[d], d, noise)[0] for d in DOMAINS}
-        z = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(2 if model.loss.mode_seeking else 1)]
+        z = [
+            noise.normal(*style["a"].shape, like=style["a"])
+            for _ in range(2 if model.settings.loss.mode_seeking else 1)
+        ]
     terms = []
     for d in DOMAINS:
         with torch.no_grad():
@@ -111,7 +114,7 @@ def discriminator_totals(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
 
 def generator_total(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
     """The whole objective of encoders and generators (one step, all terms), every decode on its own."""
-    w = model.loss
+    w = model.settings.loss
     x = batch
     codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
     posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
@@ -152,7 +155,7 @@ def published_iteration(
     backward passes, which walk one graph twice. (The published second pass uses activations from before the first one's
     step, which today's PyTorch refuses: both passes are done before the steps here. The work is the same.)
     """
-    w = model.loss
+    w = model.settings.loss
 
     def step(*names: str) -> None:
         for name in names:
@@ -166,7 +169,9 @@ def published_iteration(
         clear("content_discriminator")
         logits = [model.content_discriminator(codes[d].detach()) for d in DOMAINS]
         losses.content_discrimination(*logits).backward()
-        nn.utils.clip_grad_norm_(model.content_discriminator.parameters(), model.optim.content_discriminator_clip)
+        nn.utils.clip_grad_norm_(
+            model.content_discriminator.parameters(), model.settings.optim.content_discriminator_clip
+        )
         step("content_discriminator")
 
     for batch in batches[:-1]:
@@ -222,7 +227,7 @@ def published_iteration(
 
 
 def _noisy(model: DRIT, code: Tensor, noise: Noise) -> Tensor:
-    deviation = model.network.content_noise
+    deviation = model.settings.network.content_noise
     return code + deviation * noise.normal(*code.shape, like=code) if deviation else code
 
 
@@ -243,6 +248,6 @@ def step(model: DRIT, batch: Batch, noise: Noise, optimizers: dict[str, torch.op
     with torch.no_grad():
         codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
     logits = [model.content_discriminator(codes[d]) for d in DOMAINS]
-    clip = model.optim.content_discriminator_clip
+    clip = model.settings.optim.content_discriminator_clip
     take(losses.content_discrimination(logits[0], logits[1]), ("content_discriminator",), clip)
     take(generator_total(model, batch, noise), model.inference)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from drit.data.folders import ImageSet
 from drit.data.images import encode
+from drit.methods.registry import method_class, settings_class
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
+from drit.settings.schema import changed
 from drit.training import launch as loop
+from drit.training.checks import open_sets
+from drit.training.trainer import Trainer
 
 
 def write_images(folder: Path, count: int, channels: int, size: tuple[int, int] = (24, 30), seed: int = 0) -> Path:
@@ -27,31 +32,50 @@ def write_images(folder: Path, count: int, channels: int, size: tuple[int, int] 
     return folder
 
 
-def tiny(a: Path | str, b: Path | str, method: str = "drit", **changes: object) -> TrainSettings:
-    """The smallest configuration that uses every part: 16-pixel crops, averages, two batches in an iteration."""
-    config = preset("digits", method)
-    config = replace(
-        config,
-        steps=6,
-        batch=2,
-        threads=1,
-        precision="float32",
-        data=replace(config.data, a=str(a), b=str(b), resize=20, crop=16, flip=True),
-        network=replace(
-            config.network,
-            style_dim=min(3, config.network.style_dim),
-            width=4,
-            content_blocks=1,
-            generator_blocks=1,
-            attribute_width=4,
-            attribute_blocks=2,
-            discriminator_width=4,
-            discriminator_layers=2,
-        ),
-        optim=replace(config.optim, ema=0.9, content_discriminator_steps=2),
-        log=replace(config.log, metrics_every=1, sample_every=3, watch_every=6, checkpoint_every=3, tensorboard=False),
-    )
-    return replace(config, **changes)  # type: ignore[arg-type]
+def tiny(a: Path | str, b: Path | str, method: str = "drit", **values: object) -> Any:
+    """The smallest settings that use every part: 16-pixel crops, averages, two batches in an iteration.
+
+    values: others, by the names of fields of the whole settings.
+    """
+    small = {
+        "steps": 6,
+        "batch": 2,
+        "threads": 1,
+        "precision": "float32",
+        "data.a": str(a),
+        "data.b": str(b),
+        "data.resize": 20,
+        "data.crop": 16,
+        "data.flip": True,
+        "network.style_dim": 3,
+        "network.width": 4,
+        "network.content_blocks": 1,
+        "network.generator_blocks": 1,
+        "network.attribute_width": 4,
+        "network.attribute_blocks": 2,
+        "network.discriminator_width": 4,
+        "network.discriminator_layers": 2,
+        "optim.ema": 0.9,
+        "optim.content_discriminator_steps": 2,
+        "log.metrics_every": 1,
+        "log.sample_every": 3,
+        "log.watch_every": 6,
+        "log.checkpoint_every": 3,
+        "log.tensorboard": False,
+    }
+    presets = settings_class(method).presets()
+    settings = changed(presets.get("digits", presets["default"]), small, ignore_unknown=True)
+    return replace(settings, **values)  # type: ignore[arg-type]
+
+
+def opened(settings: TrainSettings) -> dict[str, ImageSet]:
+    """The domains of a training."""
+    return open_sets(method_class(settings.method), settings)
+
+
+def trainer_of(settings: TrainSettings, run: Path | None = None) -> Trainer:
+    """A trainer with the images that the settings name."""
+    return Trainer(method_class(settings.method), settings, opened(settings), run)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.importing.official import NETWORKS
+from drit.methods.drit.importer import NETWORKS
 from drit.methods.drit.objective import DRIT
 from drit.methods.drit.official import from_official, official_names
+from drit.methods.registry import preset
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PARITY = SHARED / "parity"
@@ -54,7 +54,7 @@ def official_config(form: str) -> TrainSettings:
 def official_model(form: str, dtype: torch.dtype, seed: int = 0) -> DRIT:
     """DRIT with the recipe's weights."""
     config = official_config(form)
-    model = DRIT.build(config, {"a": 3, "b": 3}).to(dtype)
+    model = DRIT(config, {"a": 3, "b": 3}).to(dtype)
     states: dict[str, dict[str, Tensor]] = {}
     for ours, (network, key) in official_names(config.network).items():
         shape = list(model.state_dict()[ours].shape) + ([1, 1] if ".norm." in ours else [])
@@ -78,7 +78,7 @@ def published(form: str, steps: int = 0, channels: tuple[int, int] = (3, 3), **n
     """A checkpoint in the published layout, with the recipe's weights; after `steps`, with its optimizers' states."""
     config = official_config(form)
     config = dataclasses.replace(config, network=dataclasses.replace(config.network, **network))
-    own = DRIT.build(config, dict(zip("ab", channels, strict=True))).state_dict()
+    own = DRIT(config, dict(zip("ab", channels, strict=True))).state_dict()
     states: dict[str, OrderedDict[str, Tensor]] = {name: OrderedDict() for name in NETWORKS}
     for ours, (part, key) in official_names(config.network).items():
         shape = list(own[ours].shape) + ([1, 1] if ".norm." in ours else [])

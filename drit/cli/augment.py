@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed, threads
-from drit.cli.options import INTERRUPTED, command, show
+from drit.cli.flags import seed
+from drit.cli.options import INTERRUPTED, add_device, add_run, command, show, translator_of
 from drit.errors import UsageError
+from drit.progress import quiet
 
 
 def add(commands: Any) -> None:
@@ -27,7 +28,7 @@ def add(commands: Any) -> None:
         "beside. Each image gets random styles of its own. Stopped with ctrl-C, the same command goes on. "
         "After the parts, the command without --part joins them.",
     )
-    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    add_run(parser)
     parser.add_argument("data", metavar="DATA", help="labelled set of the other domain")
     parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
     parser.add_argument("--times", type=int, required=True, metavar="K", help="translations of each image")
@@ -41,9 +42,7 @@ def add(commands: Any) -> None:
         help="drop translations that a classifier, trained on those of other images, does not read as their label",
     )
     parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_device(parser)
 
 
 def augment(values: argparse.Namespace) -> int:
@@ -52,11 +51,10 @@ def augment(values: argparse.Namespace) -> int:
         raise UsageError(f"--part {values.part}: give I/N, as in 1/4.")
     from drit.augmentation import work
     from drit.data.labelled import open_labelled
-    from drit.inference.translator import Translator
     from drit.runs import checkpoint as files
 
     checkpoint = files.find(Path(values.model))
-    translator = Translator.load(checkpoint, values.device, values.precision, threads=values.threads)
+    translator = translator_of(values)
     data = open_labelled(values.data, values.labels)
     try:
         result = work.augment(
@@ -70,7 +68,7 @@ def augment(values: argparse.Namespace) -> int:
             values.keep_source,
             values.filter,
             (int(part[1]), int(part[2])),
-            quiet=not sys.stderr.isatty(),
+            quiet=quiet(),
         )
     except KeyboardInterrupt:
         print("drit: Stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)

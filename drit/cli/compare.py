@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import threads
-from drit.cli.options import INTERRUPTED, command, show
+from drit.cli.options import INTERRUPTED, Progress, add_threads, command, show
 from drit.errors import UsageError
 
 
@@ -37,7 +36,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--features", default="", metavar="NAME[:FILE]", help="feature network [the protocol's]")
     parser.add_argument("--perceptual", default="", metavar="NAME[:FILE]", help="network of lpips [as --features]")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the images [as the runs were trained]")
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_threads(parser)
 
 
 def compare(values: argparse.Namespace) -> int:
@@ -52,13 +51,12 @@ def compare(values: argparse.Namespace) -> int:
             changes[name] = getattr(values, name).partition(":")[0]
     protocol = checked(replace(protocol, **changes))
     from drit.atomic import write_atomically, write_json
-    from drit.cli.evaluate import Progress
     from drit.evaluation.comparison import compare as compare_runs
     from drit.reports import comparison as page
+    from drit.runs.run import refuse_run_folder
 
     out = Path(values.out)
-    if (out / "config.json").exists():
-        raise UsageError(f"--out {out} is a run folder. Choose another.")
+    refuse_run_folder(out)
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:

@@ -19,13 +19,13 @@ from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor
 from drit.errors import DritError
 from drit.inference.translator import Translator
+from drit.methods.registry import preset
 from drit.probes.classifier import accuracy, train_probe
 from drit.reports.gallery import Number, Section, curves_svg, write_gallery
 from drit.runs.metrics import read_metrics
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.runtime import cores
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 from drit.sheets import save_sheet, sheet
 from drit.training import launch as loop
 
@@ -54,7 +54,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
     began = time.monotonic()
     if loop.files.checkpoints(run):
         outcome_step = loop.files.load_meta(loop.files.find(run))["step"]
-        recorded = recorded_config(run)
+        recorded = recorded_settings(run)
         if outcome_step < recorded.steps:
             finished = loop.resume(run).finished
         else:
@@ -88,7 +88,7 @@ def images(found: ImageSet, count: int) -> Tensor:
 
 def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     """Measure the run on held-out images and write gallery.html and gallery.png."""
-    config = recorded_config(run)
+    config = recorded_settings(run)
     translator = Translator.load(run)
     train = {d: open_domain(str(data / f"{d}.npz"), config.data, d) for d in ("a", "b")}
     test = {d: open_domain(str(data / f"test_{d}.npz"), config.data, d) for d in ("a", "b")}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed, threads
-from drit.cli.options import INTERRUPTED, command, show
+from drit.cli.flags import seed
+from drit.cli.options import INTERRUPTED, Progress, add_device, add_run, command, show, translator_of
 from drit.errors import UsageError
 
 
@@ -28,7 +27,7 @@ def add(commands: Any) -> None:
         "here). Feature networks: inception, alexnet and squeezenet need their weights file (LPIPS also its linear\n"
         "heads: alexnet:FILE,HEADS); classifier needs labels; domains, the default, needs nothing.",
     )
-    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    add_run(parser)
     parser.add_argument("--data.a", dest="a", required=True, metavar="DIR", help="held-out images: folder or .npz file")
     parser.add_argument("--data.b", dest="b", required=True, metavar="DIR", help="likewise of domain b")
     parser.add_argument(
@@ -51,9 +50,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--count", type=int, metavar="N", help="images of each domain, 0: all [the protocol's]")
     parser.add_argument("--seed", type=seed, help="[the protocol's: 0]")
     parser.add_argument("--out", metavar="DIR", help="folder to write to [RUN/evaluation_PROTOCOL]")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_device(parser)
 
 
 def evaluate(values: argparse.Namespace) -> int:
@@ -75,18 +72,16 @@ def evaluate(values: argparse.Namespace) -> int:
     from drit.errors import DritError
     from drit.evaluation import measure
     from drit.evaluation.features import network as features
-    from drit.inference.translator import Translator
     from drit.reports import evaluation as page
-    from drit.runs import checkpoint
+    from drit.runs.run import refuse_run_folder
 
     for spec in (values.features, values.perceptual):
         if spec:
             features.parse(spec)  # a wrong name or a missing file is said before anything is loaded
     model = Path(values.model)
-    translator = Translator.load(checkpoint.find(model), values.device, values.precision, threads=values.threads)
+    translator = translator_of(values)
     out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
-    if (out / "config.json").exists():
-        raise UsageError(f"--out {out} is a run folder. Choose another.")
+    refuse_run_folder(out)
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
@@ -115,34 +110,3 @@ def evaluate(values: argparse.Namespace) -> int:
     words = f"{page.table(found.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
     show(values, found.result | {"out": str(out)}, words)
     return 0
-
-
-class Progress:
-    """Bars and words on standard error; only words where it is no terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> Progress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def say(self, words: str) -> None:
-        self._bars.console.print(words, highlight=False, markup=False, soft_wrap=True)
-
-    def step(self, title: str, total: int) -> Callable[[int], None]:
-        task = self._bars.add_task(title, total=total)
-        return lambda done: self._bars.advance(task, done)

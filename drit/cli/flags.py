@@ -1,23 +1,24 @@
 """Command-line flags from the settings' dataclasses: field = default = flag = help.
 
 `data.max_unreadable` is `--data.max-unreadable` (underscores work too); a bool `data.flip` is also `--no-data.flip`.
+`--method` chooses whose settings these are: a command that takes settings has the flags of one method alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import re
 import sys
 import typing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from drit.errors import UsageError, nearest
-from drit.settings.common import MAX_THREADS, TrainSettings
-from drit.settings.presets import preset
-from drit.settings.schema import MAX_SEED, concerns, from_dict, methods_of, to_dict
+from drit.errors import CheckpointError, UsageError, nearest
+from drit.methods import registry
+from drit.settings.common import TrainSettings
+from drit.settings.schema import MAX_SEED, MAX_THREADS, changed, groups_of, merged, settings_of, value_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,11 +26,33 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False} | options)
+        self._takes_settings = False
+        self._shown: TrainSettings | None = None  # whose settings are flags
+
+    def take_settings(self) -> None:
+        """From now on there is a flag for every setting of the method that the arguments choose."""
+        self._takes_settings = True
 
     def error(self, message: str) -> NoReturn:
         choice = re.match(r"argument [^:]+: invalid choice: '(.+)' \(choose from (.+)\)", message)
         hint = nearest(choice[1], re.findall(r"[\w+-]+", choice[2])) if choice else ""
         raise UsageError(f"{message[0].upper()}{message[1:]}.{hint} Help: {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does. Raises UsageError for a setting of other methods, and says of which."""
+        words = list(sys.argv[1:] if args is None else args)
+        if self._takes_settings and self._shown is None:
+            self._shown = _chosen(words)
+            add_settings(self, self._shown)
+        values, unknown = super().parse_known_args(words, namespace)
+        for word in unknown if self._shown else ():
+            flag = word.partition("=")[0]
+            name = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
+            if flag.startswith("--") and self._shown:
+                _refuse_foreign(name, self._shown.method, f"Unknown flag '{flag}'")
+        return values, unknown
 
     def parse_all(self, arguments: list[str] | None) -> argparse.Namespace:
         """Parse everything. Raises UsageError for an unknown flag, with the nearest one."""
@@ -44,6 +67,49 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
+def _chosen(words: list[str]) -> TrainSettings:
+    """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with."""
+    parser = Parser(add_help=False)
+    for flag in ("--method", "--preset", "--config", "--resume"):
+        parser.add_argument(flag)
+    values, _ = parser.parse_known_args([w for w in words if w not in ("-h", "--help")])
+    method = values.method or registry.DEFAULT
+    if values.resume:
+        try:
+            method = _recorded_method(Path(values.resume) / "config.json")
+        except CheckpointError:  # said by the command itself
+            pass
+    elif values.config and not values.method:
+        given = read_settings(Path(values.config))[0].get("method", registry.DEFAULT)
+        if not isinstance(given, str):
+            raise UsageError(f"Setting 'method' is {given!r}; it must be of type str.")
+        method = given
+    return registry.preset(values.preset or "default", method)
+
+
+def _recorded_method(path: Path) -> str:
+    try:
+        method = json.loads(path.read_text(encoding="utf-8"))["settings"]["method"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} names no method.") from error
+    return method if method in registry.entries() else registry.DEFAULT
+
+
+def _refuse_foreign(name: str, method: str, what: str) -> None:
+    """Raises UsageError for a setting, by its dotted name, that other methods have and this one has not."""
+    owners = [owner for owner in registry.entries() if name in _names(owner)]
+    if owners and method not in owners:
+        raise UsageError(
+            f"{what}: {method} has no such setting, {', '.join(owners)} {'have' if len(owners) > 1 else 'has'}. Leave "
+            "it out, or choose one of these with --method."
+        )
+
+
+def _names(method: str) -> set[str]:
+    """The dotted names of a method's settings."""
+    return {s.name for s in settings_of(registry.settings_class(method))}
+
+
 def seed(text: str) -> int:
     """The number of a flag that takes a seed."""
     return _between(text, 0, MAX_SEED)
@@ -54,41 +120,36 @@ def threads(text: str) -> int:
     return _between(text, 0, MAX_THREADS)
 
 
-def _between(text: str, least: int, most: int) -> int:
-    if not text.lstrip("-").isdigit() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {least} to {most}")
+def _between(text: str, low: int, high: int) -> int:
+    if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {low} to {high}")
     return int(text)
 
 
-def add_settings(parser: argparse.ArgumentParser, cls: type = TrainSettings, prefix: str = "") -> None:
-    """Add a flag for every field of a settings class; nested classes become groups with dotted names."""
-    hints = typing.get_type_hints(cls)
-    target: Any = parser
-    if prefix:
-        group = prefix.rstrip(".")
-        target = parser.add_argument_group(f"{group} settings", (cls.__doc__ or "").splitlines()[0])
-    for f in dataclasses.fields(cls):
-        hint = hints[f.name]
-        path = f"{prefix}{f.name}"
-        if dataclasses.is_dataclass(hint):
-            add_settings(parser, hint, f"{path}.")  # type: ignore[arg-type]
-            continue
-        names = [f"--{path.replace('_', '-')}"]
-        if "_" in path:
-            names.append(f"--{path}")
+def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
+    """Add a flag for every setting of the class of `shown`; groups have dotted names. `[..]` shows its values."""
+    groups = {
+        name: parser.add_argument_group(f"{name} settings", f"{words[0].upper()}{words[1:]} of {shown.method}.")
+        for name, words in groups_of(type(shown)).items()
+    }
+    for s in settings_of(type(shown)):
+        target: Any = groups.get(s.name.partition(".")[0], parser)
+        names = [f"--{s.name.replace('_', '-')}"]
+        if "_" in s.name:
+            names.append(f"--{s.name}")
         options: dict[str, Any] = {
-            "dest": f"settings:{path}",
+            "dest": f"settings:{s.name}",
             "default": argparse.SUPPRESS,
-            "help": f"{f.metadata['help']} [{_shown(f.default)}]".replace("%", "%%"),
+            "help": f"{s.help} [{_shown(value_of(shown, s.name))}]".replace("%", "%%"),
         }
-        if hint is bool:
+        if s.type is bool:
             target.add_argument(*names, action=_Switch, **options)
-        elif typing.get_origin(hint) is tuple:
+        elif typing.get_origin(s.type) is tuple:
             target.add_argument(*names, nargs="+", metavar="DIR", **options)
-        elif typing.get_origin(hint) is Literal:
-            target.add_argument(*names, choices=typing.get_args(hint), **options)
+        elif typing.get_origin(s.type) is Literal:
+            target.add_argument(*names, choices=typing.get_args(s.type), **options)
         else:
-            target.add_argument(*names, type=hint, metavar=hint.__name__.upper(), **options)
+            target.add_argument(*names, type=s.type, metavar=s.type.__name__.upper(), **options)
 
 
 class _Switch(argparse.BooleanOptionalAction):
@@ -107,61 +168,42 @@ def _shown(value: Any) -> str:
 
 
 def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) -> TrainSettings:
-    """The configuration that flags ask for: preset, then --config file, then single flags.
+    """The settings that flags ask for: preset, then --config file, then single flags.
 
     recorded: a run's settings; they take the preset's place when a run is resumed.
     """
     chosen = {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
-    given = _read(Path(values.config)) if getattr(values, "config", None) else {}
-    if recorded is not None:
-        base = recorded
-    else:
-        method = chosen.get("method", from_dict(TrainSettings, {"method": given.get("method", "drit")}).method)
-        base = preset(chosen.get("preset", "default"), method)
-    nested = to_dict(base)
-    _merge(nested, given)
-    _refuse_foreign(chosen, chosen.get("method", nested["method"]))
-    for path, value in chosen.items():
-        group = nested
-        *parents, name = path.split(".")
-        for parent in parents:
-            group = group[parent]
-        group[name] = value
-    return from_dict(TrainSettings, nested)
+    given, old = read_settings(Path(values.config)) if getattr(values, "config", None) else ({}, False)
+    method = recorded.method if recorded is not None else chosen.get("method") or given.get("method", registry.DEFAULT)
+    base = recorded or registry.preset(chosen.get("preset", "default"), method)
+    if not old:
+        for name in _flat(given):
+            _refuse_foreign(name, method, f"The settings file {values.config} names '{name}'")
+    return changed(merged(base, given, ignore_unknown=old), chosen)
 
 
-def _refuse_foreign(chosen: dict[str, Any], method: str) -> None:
-    """Raises UsageError for a typed setting that means nothing to the method. (Files of settings hold all of them.)"""
-    for path in chosen:
-        cls: type = TrainSettings
-        *parents, name = path.split(".")
-        for parent in parents:
-            cls = typing.get_type_hints(cls)[parent]
-        if not concerns(cls, name, method):
-            raise UsageError(
-                f"--{path.replace('_', '-')} means nothing to the method {method}: it is a setting of "
-                f"{', '.join(methods_of(cls, name))}. Leave it out, or choose one of these with --method."
-            )
-
-
-def _read(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> tuple[dict[str, Any], bool]:
+    """The settings of a JSON file (a run's config.json serves), and whether a version wrote it that recorded those of
+    all methods. Raises UsageError for what cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"The settings file {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise UsageError(f"The settings file {path} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict) or not isinstance(content.get("settings", {}), dict):
         raise UsageError(f"The settings file {path} must hold a JSON object of settings.")
-    return found.get("settings", found)
+    recorded = "settings" in content and "versions" in content
+    return content.get("settings", content), recorded and "format" not in content
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> None:
-    for name, value in changes.items():
-        if isinstance(value, dict) and isinstance(base.get(name), dict):
-            _merge(base[name], value)
+def _flat(nested: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """Dotted names of what nested dictionaries hold."""
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{where}{name}.")
         else:
-            base[name] = value
+            yield f"{where}{name}"
 
 
 def fail(error: Exception, code: int) -> int:

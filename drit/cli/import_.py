@@ -8,6 +8,8 @@ from typing import Any
 
 from drit.cli.options import command, show
 
+SHOWN = ("generator", "style_dim", "width")  # of the network settings
+
 
 def add(commands: Any) -> None:
     parser = command(
@@ -26,10 +28,11 @@ def import_(values: argparse.Namespace) -> int:
     from drit.importing.official import import_checkpoint
 
     result = import_checkpoint(Path(values.checkpoint), Path(values.out))
+    network = ", ".join(f"{name} {result['network'][name]}" for name in SHOWN if name in result["network"])
     channels = " and ".join(str(c) for c in result["channels"].values())
     words = (
-        f"Imported iteration {result['step']} ({result['generator']} generator, {channels} channels, "
-        f"{result['style_dim']} style numbers{', with optimizers' if result['optimizers'] else ''}): {result['run']}\n"
+        f"Imported iteration {result['step']} of {result['method']} ({network}, {channels} channels"
+        f"{', with optimizers' if result['optimizers'] else ''}): {result['run']}\n"
         f"Translate with it: drit translate {result['run']} IMAGES --to b --out DIR --styles 5\n"
         f"Go on training: drit train --resume {result['run']} --data.a DIR --data.b DIR --allow-changes"
     )

@@ -1,22 +1,31 @@
-"""The commands, a module each: its flags (`add`) and what it does. They import what they need when they run: help and
-mistakes answer at once."""
+"""What commands share: their frame, the flags that several have, results, progress."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from drit.cli.flags import Parser
+from drit.cli.flags import Parser, threads
+
+if TYPE_CHECKING:
+    from drit.inference.translator import Translator
 
 INTERRUPTED = 130
 
 
 def command(
-    commands: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int], epilog: str = ""
+    commands: Any,
+    name: str,
+    help_text: str,
+    run: Callable[[argparse.Namespace], int],
+    epilog: str = "",
+    with_settings: bool = False,
 ) -> Parser:
-    """A command with the flag that all have, --json. `run` returns the exit code."""
+    """A command with the flag that all have, --json. `run` returns the exit code. with_settings: it has a flag for each
+    setting of a method."""
     parser: Parser = commands.add_parser(
         name,
         help=help_text,
@@ -24,11 +33,70 @@ def command(
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if with_settings:
+        parser.take_settings()
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on standard output")
     parser.set_defaults(run=run, parser=parser)
     return parser
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """The argument of commands that use a trained model."""
+    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """The flag of commands that compute on a CPU."""
+    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where and in which arithmetic a command computes."""
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
+    add_threads(parser)
+
+
+def translator_of(values: argparse.Namespace) -> Translator:
+    """The trained model that `add_run` and `add_device` name. Raises CheckpointError for what is none."""
+    from drit.inference.translator import Translator
+
+    return Translator.load(values.model, values.device, values.precision, threads=values.threads)
+
+
 def show(values: argparse.Namespace, result: dict[str, Any], words: str) -> None:
     """Print a command's result: one JSON object with --json, words without."""
     print(json.dumps(result) if values.json else words)
+
+
+class Progress:
+    """Bars and words on standard error; only words where it is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, words: str) -> None:
+        """A line of text, above the bars if there are any."""
+        self._bars.console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+    def step(self, title: str, total: int) -> Callable[[int], None]:
+        """A bar; returns what is called with each number of things done."""
+        task = self._bars.add_task(title, total=total)
+        return lambda done: self._bars.advance(task, done)

@@ -7,8 +7,7 @@ import sys
 import time
 from typing import Any
 
-from drit.cli.flags import threads
-from drit.cli.options import command, show
+from drit.cli.options import add_threads, command, show
 from drit.errors import UsageError
 
 LARGEST = 64  # pixels; larger images, or of several sizes, are resized to it
@@ -46,7 +45,7 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         help="share of the training images held out, to choose the epoch by [0: the last epoch]",
     )
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_threads(parser)
 
 
 def probe(values: argparse.Namespace) -> int:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed, threads
-from drit.cli.options import command, show
+from drit.cli.flags import seed
+from drit.cli.options import add_device, add_run, command, show, translator_of
 from drit.errors import UsageError
+from drit.progress import quiet
 
 
 def add(commands: Any) -> None:
     parser = command(
         commands,
         "sample",
-        "draw images over the codes of an InfoGAN",
+        "draw images over the codes of a model that draws, as InfoGAN does",
         sample,
         "examples:\n"
         "  drit sample runs/codes --count 10 --out grids\n"
@@ -26,35 +26,29 @@ def add(commands: Any) -> None:
         "keeps the noise and the other codes. With labelled images it also tells how the categories agree with the\n"
         "classes: each category is given one class, in the best way, and what this gets wrong is counted.",
     )
-    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    add_run(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--count", type=int, default=10, metavar="N", help="rows of each grid [10]")
     parser.add_argument("--seed", type=seed, default=0, help="seed of noise and codes [0]")
     parser.add_argument(
         "--data.a", dest="labelled", default="", metavar="FILE", help="labelled images: an .npz file, or FILE:KEY"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_device(parser)
 
 
 def sample(values: argparse.Namespace) -> int:
     if values.count < 1:
         raise UsageError("--count must be at least 1.")
     from drit.inference.sampling import code_agreement, draw, labelled
-    from drit.inference.translator import Translator
-    from drit.runs import checkpoint as files
-    from drit.settings.common import TrainSettings
-    from drit.settings.schema import from_dict
 
-    translator = Translator.load(values.model, values.device, values.precision, threads=values.threads)
-    data = from_dict(TrainSettings, files.load_meta(files.find(Path(values.model)))["config"]).data
+    translator = translator_of(values)
+    data = translator.method.settings.data
     images = labelled(values.labelled, replace(data, a=values.labelled)) if values.labelled else None
     written = draw(translator, Path(values.out), values.count, values.seed)
     result: dict[str, Any] = {"out": values.out, "sheets": written}
     words = "Grids: " + ", ".join(written)
     if images is not None:
-        found = code_agreement(translator, images, data.crop, quiet=not sys.stderr.isatty())
+        found = code_agreement(translator, images, data.crop, quiet=quiet())
         result["agreement"] = found
         named = ", ".join(f"{k} is {c}" for k, c in found["class_of_category"].items())
         words += (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import add_settings, settings
+from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DritError, UsageError
 
@@ -22,60 +22,63 @@ def add(commands: Any) -> None:
         "  drit train --data.a photos/summer --data.b photos/winter --out runs/seasons\n"
         "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
         "  drit train --resume runs/seasons --steps 200000\n\n"
-        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is the default, and a\n"
-        "preset may set another: docs/guide.md has the table.",
+        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is its value in the preset.\n"
+        "These are the settings of one method: --method NAME --help shows those of another.",
+        with_settings=True,
     )
     parser.usage = (
-        "drit train --data.a DIR --data.b DIR --out RUN [--preset NAME] [--steps N] [--ANY.SETTING VALUE ...]\n"
+        "drit train --data.a DIR --data.b DIR --out RUN [--method NAME] [--preset NAME] [--ANY.SETTING VALUE ...]\n"
         "       drit train --resume RUN [--steps N] [--ANY.SETTING VALUE ...]"
     )
     parser.add_argument("--out", metavar="RUN", help="folder of the new run")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run, bit-exactly on a CPU")
     parser.add_argument("--allow-changes", action="store_true", help="resume although settings or images changed")
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
-    add_settings(parser)
 
 
 def train(values: argparse.Namespace) -> int:
     if bool(values.out) == bool(values.resume):
         raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
     if values.out:
-        config = settings(values)
-        from drit.training import launch as loop
+        chosen = settings(values)
+        from drit.training import launch
 
-        outcome = loop.train(config, Path(values.out))
+        outcome = launch.train(chosen, Path(values.out))
     else:
         if hasattr(values, "settings:preset"):
             raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
-        from drit.runs.record import recorded_config
-        from drit.training import launch as loop
+        from drit.runs.checkpoint import find
+        from drit.runs.record import recorded_settings
+        from drit.training import launch
 
         run = Path(values.resume)
-        loop.files.find(run)  # says what is there instead, if it is no run
-        config = settings(values, recorded_config(run))
-        outcome = loop.resume(run, config, values.allow_changes)
+        find(run)  # says what is there instead, if it is no run
+        chosen = settings(values, recorded_settings(run))
+        outcome = launch.resume(run, chosen, values.allow_changes)
     words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
-        words += f"\n{_next(config.method, outcome.run)}"
+        words += f"\n{_next(chosen.method, outcome.run)}"
     else:
         words += f"\nSaved. Go on: drit train --resume {outcome.run}"
     report = _report(outcome.run)
     if report:
         words += f"\nReport: {report}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
-    result["report"] = report
-    show(values, result, words)
+    show(values, result | {"report": report}, words)
     return 0 if outcome.finished else INTERRUPTED
 
 
 def _next(method: str, run: Path) -> str:
     """What a finished run is for."""
-    from drit.methods.registry import method_class, with_styles
+    from drit.methods.registry import method_class
+    from drit.runs.record import recorded_settings
 
-    if method_class(method).domains[1] == 1:
+    settings = recorded_settings(run)
+    able = method_class(method).capabilities_for(settings, tuple(settings.data.sources()))
+    if not able.directions:
         return f"Draw images with it: drit sample {run} --out DIR"
-    styles = " --styles 5" if method in with_styles() else ""
-    return f"Translate with it: drit translate {run} IMAGES --to b --out DIR{styles}"
+    styles = " --styles 5" if able.style_dim else ""
+    return f"Translate with it: drit translate {run} IMAGES --to {able.directions[-1]} --out DIR{styles}"
 
 
 def _report(run: Path) -> str:

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed, threads
-from drit.cli.options import command, show
+from drit.cli.flags import seed
+from drit.cli.options import add_device, add_run, command, show, translator_of
 from drit.errors import UsageError
+from drit.progress import quiet
 
 
 def add(commands: Any) -> None:
@@ -24,7 +25,7 @@ def add(commands: Any) -> None:
         "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n\n"
         "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes.",
     )
-    parser.add_argument("model", metavar="RUN", help="run folder or checkpoint folder")
+    add_run(parser)
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="images, or folders of images")
     parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
@@ -39,9 +40,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... [auto]")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="[auto]")
-    parser.add_argument("--threads", type=threads, default=0, help="CPU threads [all cores]")
+    add_device(parser)
 
 
 def translate(values: argparse.Namespace) -> int:
@@ -50,10 +49,9 @@ def translate(values: argparse.Namespace) -> int:
     if values.interpolate and values.interpolate < 2:
         raise UsageError("--interpolate needs at least 2 steps.")
     from drit.inference import files
-    from drit.inference.translator import Translator
 
     out = Path(values.out)
-    translator = Translator.load(values.model, values.device, values.precision, threads=values.threads)
+    translator = translator_of(values)
     translator.source(values.to)  # says at once if the method does not go there
     to = translator.domain(values.to)
     inputs = files.find_inputs(values.inputs, out)
@@ -66,7 +64,7 @@ def translate(values: argparse.Namespace) -> int:
         values.style,
         values.interpolate,
     )
-    result = files.translate_files(translator, inputs, to, out, styles, quiet=not sys.stderr.isatty())
+    result = files.translate_files(translator, inputs, to, out, styles, quiet=quiet())
     for why in result["skipped"].values():
         print(f"skipped: {why}", file=sys.stderr)
     words = (

@@ -29,8 +29,8 @@ from drit.methods.cost import cost
 from drit.methods.registry import method_class
 from drit.runs import checkpoint as files
 from drit.runs.metrics import round_significant
+from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
-from drit.settings.schema import from_dict
 
 INPUTS = 4  # shown of each direction
 STYLES = 6
@@ -67,10 +67,12 @@ def compare(
     the runs cannot stand in one table: other channels, other training crops, other images.
     """
     metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
-    configs = {name: from_dict(TrainSettings, meta["config"]) for name, meta in metas.items()}
+    configs = {
+        name: settings_of_meta(files.find(run), meta) for (name, meta), run in zip(metas.items(), runs, strict=True)
+    }
     _check(metas, configs, protocol)
     learnt = {name: _images_of(run) for name, run in zip(metas, runs, strict=True)}
-    _check_images(learnt, [name for name, meta in metas.items() if method_class(meta["method"]).paired], say)
+    _check_images(learnt, [name for name, config in configs.items() if _paired(config)], say)
     trained = {
         name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, learnt[name]))
         for name in metas
@@ -95,6 +97,12 @@ def compare(
         shown = _outputs(translator, configs[name], data, protocol)
         found.append(Compared(name, family[name], result, _cost(translator, configs[name], meta, shown), shown))
     return found
+
+
+def _paired(settings: TrainSettings) -> bool:
+    """Whether a training learnt from pairs."""
+    method = method_class(settings.method)
+    return method.capabilities_for(settings, tuple(settings.data.sources())).paired
 
 
 def names(runs: Sequence[Path]) -> list[str]:
@@ -198,7 +206,7 @@ def _cost(
 ) -> dict[str, float | None]:
     """Parameters (M), GFLOP of one and of ten outputs, seconds of training, and of one and ten outputs of an image."""
     target, (x, _) = list(shown.items())[-1]
-    _, counted = cost(config, meta["channels"], x.shape[-1])
+    _, counted = cost(type(translator.method), config, meta["channels"], x.shape[-1])
     size = translator.method.capabilities.style_dim
     styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
 

@@ -18,8 +18,8 @@ from drit.evaluation.session import Direction, Session, Step
 from drit.inference.translator import Translator
 from drit.methods.base import DOMAINS, OTHER
 from drit.runs import checkpoint as files
+from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
-from drit.settings.schema import from_dict
 
 FORMAT = 1
 
@@ -90,7 +90,7 @@ def prepare(
     """
     found = files.find(Path(run))
     meta = files.load_meta(found)
-    config = from_dict(TrainSettings, meta["config"])
+    config = settings_of_meta(found, meta)
     translator = translator or Translator.load(found)
     targets = tuple(d for d in translator.method.capabilities.directions if d in DOMAINS)
     if not targets:

@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drit.settings.common import TrainSettings
-from drit.settings.schema import differences
-from drit.training.launch import FREE_TO_CHANGE
+from drit.settings.schema import differences, settings_of
 
-# Settings that may differ in a family. The number of iterations may not: it changes the result.
-_FREE = ("seed", *(name for name in FREE_TO_CHANGE if name != "steps"))
 # How names of runs tell their seeds: drit-0, drit_seed1, drit 2.
 _SEED = re.compile(r"[-_. ]*(seed)?[-_. ]*\d*$")
 
@@ -26,7 +23,7 @@ def families(configs: Mapping[str, TrainSettings]) -> dict[str, list[str]]:
     """
     groups: list[list[str]] = []
     for name, config in configs.items():
-        same = (g for g in groups if all(d.startswith(_FREE) for d in differences(configs[g[0]], config)))
+        same = (g for g in groups if _same_training(configs[g[0]], config))
         group = next(same, None)
         if group is None:
             groups.append([name])
@@ -38,6 +35,16 @@ def families(configs: Mapping[str, TrainSettings]) -> dict[str, list[str]]:
         taken = {*found, *configs} - {*group}
         found[" + ".join(group) if others or not name or name in taken else name] = group
     return found
+
+
+def _same_training(one: TrainSettings, other: TrainSettings) -> bool:
+    """Whether two trainings differ in their seed alone, and in what changes nothing of the result."""
+    if type(one) is not type(other):
+        return False
+    free = {"seed", *(s.name for s in settings_of(type(one)) if s.resumable)} - {
+        "steps"
+    }  # iterations change the result
+    return differences(one, other).keys() <= free
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -90,7 +90,7 @@ class Session:
         self.capabilities = translator.method.capabilities
         self.styles = protocol.styles if self.capabilities.style_dim else 1
         self.aligned = chosen["a"].shows_what(chosen["b"])
-        if self.aligned and self.wants("truth") and not translator.method.paired:
+        if self.aligned and self.wants("truth") and not translator.method.capabilities.paired:
             warnings.append(
                 "Images of a and b have the same names: the distance to the true image takes those of one name for "
                 "one scene. Where they are not, choose metrics without 'truth'."

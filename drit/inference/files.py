@@ -21,6 +21,7 @@ from drit.data.images import convert_channels, decode, encode, from_tensor
 from drit.errors import DataError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
+from drit.runs.run import refuse_run_folder
 from drit.sheets import save_sheet, sheet
 
 SHEET_ROWS = 12  # inputs on the contact sheet
@@ -137,8 +138,7 @@ def translate_files(
 
     An unreadable image is named and skipped. Returns counts, files, skipped images and the rate.
     """
-    if (out / "config.json").exists():
-        raise UsageError(f"--out {out} is a run folder. Choose another.")
+    refuse_run_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     source, target = translator.source(to), translator.domain(to)
     codes = torch.stack([s.code for s in styles])

@@ -16,8 +16,8 @@ from drit.data.transforms import centre_crop
 from drit.errors import UsageError
 from drit.inference.translator import Translator
 from drit.methods.base import Grid
-from drit.methods.infogan.objective import InfoGAN
 from drit.probes.matching import agreement
+from drit.runs.run import refuse_run_folder
 from drit.runtime import autocast
 from drit.settings.common import DataSettings
 from drit.sheets import save_sheet, sheet
@@ -41,8 +41,7 @@ def draw(translator: Translator, out: Path, count: int, seed: int) -> list[str]:
             "This model translates images and draws none of its own: "
             "drit translate RUN IMAGES --to DOMAIN --out DIR --styles N."
         )
-    if (out / "config.json").exists():
-        raise UsageError(f"--out {out} is a run folder. Choose another.")
+    refuse_run_folder(out)
     with autocast(translator.dtype, translator.device):
         grids = translator.method.grids(count, torch.Generator().manual_seed(seed))
     out.mkdir(parents=True, exist_ok=True)
@@ -72,7 +71,8 @@ def code_agreement(translator: Translator, images: ImageSet, crop: int, quiet: b
     Returns images, error in percent, the class of each category, and counts (categories x classes).
     """
     method = translator.method
-    if not isinstance(method, InfoGAN):
+    count = method.capabilities.categories
+    if not count:
         raise UsageError("This model has no categories to compare with labels: leave --data.a out.")
     found = []
     starts = range(0, len(images), BATCH)
@@ -80,9 +80,9 @@ def code_agreement(translator: Translator, images: ImageSet, crop: int, quiet: b
         stop = min(start + BATCH, len(images))
         crops = torch.stack([to_tensor(centre_crop(images.get(i), crop)) for i in range(start, stop)])
         with autocast(translator.dtype, translator.device):
-            found.append(method.recognise(crops.to(translator.device))[0].argmax(1).cpu())
+            found.append(method.categorise(crops.to(translator.device)).cpu())
     assert images.labels is not None
-    agreed = agreement(torch.cat(found).numpy(), images.labels, method.network.categories)
+    agreed = agreement(torch.cat(found).numpy(), images.labels, count)
     return {
         "images": len(images),
         "error_percent": round(100 * agreed.error, 3),

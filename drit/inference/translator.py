@@ -17,13 +17,13 @@ from torch import Tensor
 
 from drit.data.folders import source_name
 from drit.data.images import convert_channels, from_image, from_tensor, from_unit, to_tensor
-from drit.errors import CheckpointError, UsageError
+from drit.errors import UsageError
 from drit.methods.base import Method, Prepared
-from drit.methods.registry import method_class, no_styles, with_exemplars
+from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
+from drit.runs.record import settings_of_meta
 from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory
-from drit.settings.common import TrainSettings
-from drit.settings.schema import MAX_SEED, from_dict
+from drit.settings.schema import MAX_SEED
 
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
 # size of the cache; more at once are slower.
@@ -61,19 +61,16 @@ class Translator:
         """
         found = files.find(Path(run))
         meta = files.load_meta(found)
-        try:
-            config = from_dict(TrainSettings, meta["config"])
-        except UsageError as error:
-            raise CheckpointError(f"{found}/meta.json does not hold this version's settings: {error}") from error
+        settings = settings_of_meta(found, meta)
         with torch.device("meta"):  # no time spent on initial weights that are replaced at once
-            method = method_class(meta["method"]).build(config, meta["channels"])
+            method = method_class(meta["method"])(settings, meta["channels"])
         weights, averaged = files.load_weights(found)
         if average:
             weights |= averaged
         own = method.state_dict()
         files.check_fit(own, weights, found)
         method.load_state_dict(weights, assign=True)
-        names = {d: source_name(path) for d, path in config.data.sources().items()}
+        names = {d: source_name(path) for d, path in settings.data.sources().items()}
         return cls(method, names, device, precision, threads)
 
     # Domains and styles
@@ -119,8 +116,9 @@ class Translator:
         """The style of an exemplar image of `domain`: the posterior mean (1, S), the same each time."""
         self._needs_styles()
         if not self.method.capabilities.exemplar:
+            names = able(lambda c: c.exemplar)
             raise UsageError(
-                f"This method cannot take a style from an image. Use random styles; {', '.join(with_exemplars())} can."
+                f"This method cannot take a style from an image. Use random styles; {', '.join(names)} can."
             )
         d = self.domain(domain)
         with autocast(self.dtype, self.device):

@@ -8,18 +8,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from drit.methods.advice import Finding, general_advice
 from drit.methods.noise import Noise
-from drit.settings.common import OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
 
 Prepared = tuple[Tensor, ...]
-
 
 # One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; image n of one corresponds to image n of
 # another only where the method asks for pairs.
@@ -33,12 +33,14 @@ ByDomain = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a method can do; read by the command line and the comparison table."""
+    """What a method can do; read by commands, reports and tables."""
 
     multimodal: bool  # many outputs for one input
     exemplar: bool  # a style can be taken from an image
     directions: tuple[str, ...]  # domains it translates to
     style_dim: int  # 0: no styles
+    paired: bool = False  # training needs aligned images of a and b
+    categories: int = 0  # values of a categorical code that can be read from images; 0: none
 
     @property
     def knows_own_style(self) -> bool:
@@ -56,7 +58,25 @@ class Update(NamedTuple):
     max_grad_norm: float | None = None  # over all networks of this step
 
     def total(self) -> Tensor:
+        """The weighted sum of the losses: a scalar."""
         return torch.stack([self.weights[name] * term for name, term in self.losses.items()]).sum()
+
+
+@dataclass
+class Terms:
+    """The terms of one update, each loss beside its weight."""
+
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, weight: float, loss: Tensor) -> None:
+        """loss: an unweighted scalar."""
+        self.losses[name] = loss
+        self.weights[name] = weight
+
+    def update(self, name: str, networks: tuple[str, ...], max_grad_norm: float = 0.0) -> Update:
+        """The step of these networks that minimises the weighted sum. max_grad_norm: 0 is no limit."""
+        return Update(name, networks, self.losses, self.weights, max_grad_norm or None)
 
 
 class Grid(NamedTuple):
@@ -83,53 +103,70 @@ def frozen(network: nn.Module) -> Iterator[None]:
 class Method(nn.Module, ABC):
     """Networks (the direct children) plus an objective.
 
-    Images are (N, C, H, W) in [-1, 1]; a domain is a letter, "a" or "b" (or more); styles are (N, S).
+    Images are (N, C, H, W) in [-1, 1]; a domain is a letter, "a" or "b" (or more); styles are (N, S). A method is built
+    with fresh weights from its settings and the channels of each domain.
     """
 
-    paired: ClassVar[bool] = False  # training needs aligned images of a and b
-    domains: ClassVar[tuple[int, int]] = (2, 2)  # the fewest and the most that it can be trained on
+    Settings: ClassVar[type[TrainSettings]]  # its frozen dataclass, with its presets
+    domains: ClassVar[tuple[int, int]] = (2, 2)  # the minimum and the maximum that it can be trained on
     shared_content: ClassVar[bool] = True  # a content code means the same in all domains: every generator takes it
+    inference: ClassVar[tuple[str, ...]]  # networks that translation needs; the moving average covers these
 
-    capabilities: Capabilities
-    inference: tuple[str, ...]  # networks that translation needs; the moving average covers these
-    channels: dict[str, int]
     stride: int  # images are padded to multiples of this
-    min_side: int  # smallest side of an image
+    min_side: int  # smallest side of an image, in pixels
 
-    def __init__(self) -> None:
+    def __init__(self, settings: TrainSettings, channels: dict[str, int]) -> None:
         super().__init__()
-        self.recompute = False  # training keeps inputs of networks only, and computes their layers again to go back
+        self.settings = settings
+        self.channels = dict(channels)
+        self.capabilities = self.capabilities_for(settings, tuple(channels))
 
     @classmethod
     @abstractmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> Method:
-        """The method with fresh weights for images of these channels."""
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        """What the method can do with these settings and domains; builds nothing."""
 
-    @classmethod
-    def check(cls, config: TrainSettings) -> None:
-        """Raises UsageError for settings that the method cannot be trained with."""
+    # Training
 
     @abstractmethod
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
-        as many batches are drawn as the method needs. `frugal`: no graph is kept from one update to the next (parts of
-        a batch take turns at each); what a later one needs is computed again, with the same noise."""
+        as many batches are drawn as the method needs."""
 
     def checkpointed(self, part: Callable[..., Any], *inputs: Any) -> Any:
-        """part(*inputs), without keeping its layers' results for the backward pass where `recompute` is set."""
-        if self.recompute and torch.is_grad_enabled():
+        """part(*inputs), without keeping its layers' results for the backward pass with the setting `recompute`."""
+        if self.settings.recompute and torch.is_grad_enabled():
             return checkpoint(part, *inputs, use_reentrant=False)
         return part(*inputs)
 
     def frozen_forward(self, network: nn.Module, *inputs: Any) -> Any:
-        """run(network, *inputs) with the network's weights held: gradients pass to the inputs, none are computed for
-        weights that do not move in this step."""
+        """checkpointed(network, *inputs) with the network's weights frozen: gradients pass to the inputs, none are
+        computed for weights that do not move in this step."""
 
         def part(*given: Any) -> Any:
             with frozen(network):
                 return network(*given)
 
         return self.checkpointed(part, *inputs)
+
+    def shared_forward(self, part: Callable[..., Any], *inputs: Any) -> Any:
+        """part(*inputs), the pass whose results several updates of an iteration use.
+
+        Where parts of a batch take turns at each update (`accumulate`), nothing of its graph is kept from one update to
+        the next: the update that goes back through it computes it again, with the same noise.
+        """
+        if self.settings.accumulate == 1 or not torch.is_grad_enabled():
+            return part(*inputs)
+        before = [x.copy() if isinstance(x, Noise) else x for x in inputs]
+        calls: list[bool] = []
+
+        def repeatable() -> Any:
+            again = bool(calls)
+            calls.append(True)
+            # the first call draws from the noise itself, so that what comes after it draws on
+            return part(*(x.copy() if isinstance(x, Noise) else x for x in before) if again else inputs)
+
+        return checkpoint(repeatable, use_reentrant=False)
 
     def training_state(self) -> dict[str, Tensor]:
         """What training needs beside weights to go on exactly (a pool of old images, say); kept in checkpoints."""
@@ -143,31 +180,45 @@ class Method(nn.Module, ABC):
         their course in each. Most methods have one stage."""
         return 0, steps
 
-    def learning_rates(self, optim: OptimSettings) -> dict[str, float]:
+    def learning_rates(self) -> dict[str, float]:
         """Learning rate of each network."""
-        return {name: optim.lr for name, _ in self.named_children()}
+        return {name: self.settings.optim.lr for name, _ in self.named_children()}
 
     def at_chance(self) -> dict[str, float]:
         """Losses of discriminators that only guess, by their names in the metrics (`update/term`); the watch compares
         with them. None known: no comparison."""
         return {}
 
+    def advice(self, finding: Finding) -> str | None:
+        """What to try when the watch finds a fault; continues a sentence after `try`. None: nothing is known."""
+        return general_advice(self.settings.optim, finding)
+
+    # Use
+
     @abstractmethod
     def content(self, x: Tensor, domain: str) -> Tensor:
-        """Content code of images of `domain`."""
+        """Content code (N, F, h, w) of images (N, C, H, W) of `domain`, in [-1, 1]."""
 
     def style(self, x: Tensor, domain: str) -> Tensor:
-        """Attribute code (posterior mean) of images of `domain`: (N, S); of methods that take a style from one."""
+        """Attribute code (posterior mean) of images (N, C, H, W) of `domain`: (N, S).
+
+        Raises NotImplementedError in methods that take no style from an image.
+        """
         raise NotImplementedError(f"{type(self).__name__} takes no style from an image.")
 
     def own_style(self, x: Tensor, domain: str) -> Tensor:
-        """What images of `domain` (N, C, H, W) are made again with: their attribute code (N, S); without styles
+        """What images of `domain` (N, C, H, W) are reconstructed with: their attribute code (N, S); without styles
         nothing, (N, 0)."""
         return self.style(x, domain) if self.capabilities.style_dim else x.new_zeros(len(x), 0)
 
     @property
+    def content_noise(self) -> float:
+        """Std of the noise that training adds to content codes; the watch's probe reads them with it."""
+        return 0.0
+
+    @property
     def reconstructs(self) -> bool:
-        """Whether it can make images of every domain again from their own codes."""
+        """Whether it can reconstruct images of every domain from their own codes."""
         able = self.capabilities
         return self.shared_content and len(able.directions) > 1 and able.knows_own_style
 
@@ -175,15 +226,22 @@ class Method(nn.Module, ABC):
         """`count` random styles from N(0, I): (count, S), float32 on the CPU."""
         return torch.randn(count, self.capabilities.style_dim, generator=generator)
 
+    @abstractmethod
+    def prepare(self, content: Tensor, domain: str) -> Prepared:
+        """The part of the generator of `domain` that no style changes: tensors of N images each."""
+
+    @abstractmethod
+    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        """Images of `domain` (M, C, H, W) in [-1, 1] for styles (M, S), M a multiple k of the N prepared images; style
+        j belongs to image j mod N."""
+
     def grids(self, rows: int, generator: torch.Generator) -> list[Grid]:
         """What a method without directions draws of its codes, each grid with so many rows (`drit sample`)."""
         return []
 
-    @abstractmethod
-    def prepare(self, content: Tensor, domain: str) -> Prepared:
-        """The part of the generator of `domain` that no style changes."""
+    def categorise(self, x: Tensor) -> Tensor:
+        """The most probable value of the categorical code of images (N, C, H, W): (N,), 0 .. categories - 1.
 
-    @abstractmethod
-    def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
-        """Images of `domain` (M, C, H, W) for styles (M, S), M a multiple k of the N prepared images; style j
-        belongs to image j mod N."""
+        Raises NotImplementedError in methods without categories.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no categories.")

@@ -9,7 +9,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from drit.methods.base import Method
-from drit.methods.registry import method_class
 from drit.settings.common import TrainSettings
 
 
@@ -23,12 +22,14 @@ class Cost(NamedTuple):
     flop_of_ten: int | None
 
 
-def cost(config: TrainSettings, channels: dict[str, int], side: int) -> tuple[Method, Cost]:
-    """The method of a configuration, with shapes alone, and its cost for an image of side x side pixels (rounded up to
+def cost(
+    method_type: type[Method], settings: TrainSettings, channels: dict[str, int], side: int
+) -> tuple[Method, Cost]:
+    """The method with these settings, with shapes alone, and its cost for an image of side x side pixels (rounded up to
     its stride). Nothing of that size is allocated or computed."""
     counts: list[int | None] = [None, None]
     with FakeTensorMode(), torch.inference_mode():
-        method = method_class(config.method).build(config, channels).eval()
+        method = method_type(settings, channels).eval()
         c = method.capabilities
         if c.directions:
             to = c.directions[-1]

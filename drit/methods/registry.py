@@ -1,53 +1,104 @@
-"""Which methods there are."""
+"""Which methods there are: the packages in this folder, and those of installed packages.
+
+A package of this folder says `METHODS`, a tuple of entries. An installed package names the same under the entry-point
+group `drit.methods`:
+
+    [project.entry-points."drit.methods"]
+    toy = "drit_toy:METHODS"
+
+Nothing here loads torch before `method_class`.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from drit import methods
 from drit.errors import UsageError, nearest
-from drit.methods.base import Method
-from drit.settings.common import NetworkSettings
-from drit.settings.schema import methods_of
+from drit.methods.entry import Entry
+from drit.settings.common import TrainSettings
+from drit.settings.schema import from_dict
 
-# Named, not imported: `drit methods --help` and a wrong name answer without loading torch.
-METHODS: dict[str, str] = {
-    "drit": "drit.methods.drit.objective:DRIT",
-    "drit++": "drit.methods.dritpp.objective:DRITPP",
-    "cyclegan": "drit.methods.cyclegan.objective:CycleGAN",
-    "cyclegan-noise": "drit.methods.cyclegan.objective:CycleGAN",
-    "unit": "drit.methods.unit.objective:UNIT",
-    "munit": "drit.methods.munit.objective:MUNIT",
-    "cycle-bicycle": "drit.methods.cycle_bicycle.objective:CycleBicycle",
-    "infogan": "drit.methods.infogan.objective:InfoGAN",
-    "pix2pix": "drit.methods.pix2pix.objective:Pix2Pix",
-    "bicyclegan": "drit.methods.bicyclegan.objective:BicycleGAN",
-}
+if TYPE_CHECKING:
+    from drit.methods.base import Capabilities, Method
+
+GROUP = "drit.methods"  # of entry points
+DEFAULT = "drit"  # the method where none is named
+
+
+@functools.cache
+def entries() -> Mapping[str, Entry]:
+    """Every method by name. An installed package that cannot be loaded, or takes a name that is taken, is told of on
+    standard error and left out."""
+    known: dict[str, Entry] = {}
+    for module in pkgutil.iter_modules(methods.__path__):
+        if module.ispkg:
+            for entry in importlib.import_module(f"{methods.__name__}.{module.name}").METHODS:
+                known[entry.name] = entry
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            found = tuple(point.load())
+        except Exception as error:  # code of others may raise anything
+            print(f"drit: the method '{point.name}' of {point.value} cannot be loaded: {error}", file=sys.stderr)
+            continue
+        for entry in found:
+            if entry.name in known:
+                print(f"drit: {point.value} names a method '{entry.name}', which is there already.", file=sys.stderr)
+            else:
+                known[entry.name] = entry
+    return dict(sorted(known.items()))
+
+
+def entry_of(name: str) -> Entry:
+    """The entry of a method. Raises UsageError, with the nearest name, for an unknown one."""
+    known = entries()
+    if name not in known:
+        raise UsageError(f"There is no method '{name}'.{nearest(name, known)} Methods: {', '.join(known)}.")
+    return known[name]
+
+
+def settings_class(name: str = DEFAULT) -> type[TrainSettings]:
+    """The class of a method's settings. Raises UsageError for an unknown method."""
+    return entry_of(name).settings_class()
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method by name. Raises UsageError, with the nearest name, for an unknown one."""
-    if name not in METHODS:
-        raise UsageError(f"There is no method '{name}'.{nearest(name, METHODS)} Methods: {', '.join(METHODS)}.")
-    module, _, attribute = METHODS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The class of a method. Raises UsageError for an unknown one."""
+    return entry_of(name).method_class()
 
 
-def with_styles() -> tuple[str, ...]:
-    """The methods that give many outputs for one image."""
-    return methods_of(NetworkSettings, "style_dim")
+def preset(name: str, method: str = DEFAULT) -> TrainSettings:
+    """The settings of a preset for a method. Raises UsageError, with the nearest name, for an unknown one."""
+    return settings_class(method).from_preset(name)
 
 
-def with_exemplars() -> tuple[str, ...]:
-    """The methods that can take a style from an image: those with an encoder for it."""
-    return methods_of(NetworkSettings, "attribute_width")
+def settings_from(values: Mapping[str, Any], ignore_unknown: bool = False) -> TrainSettings:
+    """Settings of the method that `values` name, from nested dictionaries.
+
+    ignore_unknown: pass over settings that the method lacks, as records of older versions hold them. Raises UsageError
+    for an unknown method or setting, or a value of the wrong type.
+    """
+    method = from_dict(TrainSettings, {"method": values.get("method", DEFAULT)}).method
+    return from_dict(settings_class(method), values, ignore_unknown=ignore_unknown)
+
+
+def able(wanted: Callable[[Capabilities], bool]) -> list[str]:
+    """The names of the methods whose capabilities, with their default settings, are as wanted."""
+    names = []
+    for name, entry in entries().items():
+        method, settings = entry.method_class(), entry.settings_class().from_preset("default")
+        if wanted(method.capabilities_for(settings, tuple("abc"[: method.domains[1]]))):
+            names.append(name)
+    return names
 
 
 def no_styles() -> str:
     """What to say where styles are asked of a method that has none."""
-    return f"This method gives one output for each image: it has no styles; {', '.join(with_styles())} have."
-
-
-def without_pairs() -> list[str]:
-    """The methods that translate and need no pairs."""
-    found = {name: method_class(name) for name in METHODS}
-    return [name for name, method in found.items() if not method.paired and method.domains[1] > 1]
+    names = ", ".join(able(lambda c: c.style_dim > 0))
+    return f"This method gives one output for each image: it has no styles; {names} have."

@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from drit.errors import DritError, UsageError
 from drit.methods.base import Capabilities
-from drit.methods.registry import method_class
+from drit.methods.registry import method_class, preset
 from drit.reports.gallery import curves_svg, number_class, table, write_page
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.runs.run import Run, read_run
 from drit.runs.warnings import active
-from drit.settings.presets import preset
 from drit.settings.schema import to_dict
 
 SHEETS = 24  # sample sheets on the page, spread over the training
@@ -131,11 +129,9 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
 def _able(run: Run) -> Capabilities | None:
     """What the run's method can do; None where this version does not know it."""
     try:
-        config = recorded_config(run.path)
-        channels = {d: int(found["channels"]) for d, found in run.data.items()}
-        with FakeTensorMode():  # no weights are made
-            return method_class(config.method).build(config, channels).capabilities
-    except (DritError, KeyError, TypeError, ValueError):
+        settings = recorded_settings(run.path)
+        return method_class(settings.method).capabilities_for(settings, tuple(run.data))
+    except DritError:
         return None
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from drit.atomic import sha256, write_atomically, write_json
 from drit.errors import CheckpointError, DritError
 
-FORMAT = 1
+FORMAT = 2  # 1: meta.json held the settings of all methods
 AVERAGE = "average."
 
 

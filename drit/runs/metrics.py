@@ -1,36 +1,25 @@
-"""What a run tells while it trains: metrics.jsonl, TensorBoard, sample sheets, and the progress on the console."""
+"""Numbers of a run: metrics.jsonl and TensorBoard events; other files of JSON lines."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from drit.atomic import write_atomically
 from drit.settings.common import LogSettings
-from drit.data.images import from_tensor
-from drit.methods.base import Method
-from drit.sheets import save_sheet, sheet
-
 
 
 class Metrics:
     """metrics.jsonl (one object a line) and TensorBoard events, continued without duplicates after a resume."""
 
-    def __init__(self, run: Path, config: LogSettings, start: int) -> None:
+    def __init__(self, run: Path, settings: LogSettings, start: int) -> None:
         self._path = run / "metrics.jsonl"
         truncate(self._path, start)
         self._file = open(self._path, "a", encoding="utf-8")
         self._board: Any = None
-        if config.tensorboard:
+        if settings.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # here: its import takes a second
 
             self._board = SummaryWriter(str(run), purge_step=start + 1 if start else None)
@@ -86,9 +75,3 @@ def _whole(text: str) -> list[dict[str, Any]]:
 
 def round_significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}") if math.isfinite(value) else value
-
-
-
-
-
-

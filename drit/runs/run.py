@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drit.errors import CheckpointError, DritError
+from drit.errors import CheckpointError, DritError, UsageError
 from drit.runs import checkpoint as files
 from drit.runs.metrics import read_lines
 
@@ -90,3 +90,9 @@ def read_run(path: Path) -> Run:
         found,
         unread,
     )
+
+
+def refuse_run_folder(out: Path) -> None:
+    """Raises UsageError where a command would write its output into a run."""
+    if (out / "config.json").exists():
+        raise UsageError(f"--out {out} is a run folder. Choose another.")

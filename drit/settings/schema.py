@@ -1,4 +1,8 @@
-"""One source for each setting: a frozen dataclass field is default, flag, help text and record."""
+"""One source for each setting: a frozen dataclass field is default, flag, help text and record.
+
+A field's annotation says its type and range: `steps: Annotated[int, Ge(1)] = setting(100_000, "iterations")`. A nested
+dataclass is a group: its fields have dotted names, `data.crop`. Imports no torch: help and wrong flags answer at once.
+"""
 
 from __future__ import annotations
 
@@ -6,101 +10,106 @@ import dataclasses
 import math
 import types
 import typing
-from dataclasses import field
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, Gt, Interval, Le, Lt
 
 from drit.errors import UsageError, nearest
 
 T = TypeVar("T")
 
-
 MAX_THREADS = 1024  # thousands hang
+MAX_SEED = 10**12  # with room for seeds that are made of it
+
+NonNegative = Annotated[int, Ge(0)]
+Positive = Annotated[int, Ge(1)]
+Weight = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+ShareBelowOne = Annotated[float, Interval(ge=0, lt=1)]
 
 
-MAX_SEED = 10**12  # of a seed, with room for seeds that are made of it
+def setting(default: T, help: str, resumable: bool = False) -> T:
+    """A dataclass field with its default and its help text.
 
-
-def setting(default: T, help: str, only: str = "", within: str = "[0, inf)") -> T:
-    """A dataclass field with its default and the help text that the command line shows.
-
-    only: the methods that it means something to, by name, separated by spaces; empty: all of them. The command line
-    refuses it for others. within: the interval that a number must lie in.
+    resumable: it changes nothing of the result, or a resumed run is meant to change it.
     """
-    names = tuple(only.split())
-    shown = help + (f" ({', '.join(names)})" if names else "")
-    return field(default=default, metadata={"help": shown, "only": names, "within": within})
+    return field(default=default, metadata={"help": help, "resumable": resumable})
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain nested dictionaries, for JSON."""
-    return dataclasses.asdict(config)
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a class of settings."""
+
+    name: str  # dotted
+    type: Any  # without the range: int, Literal[...], tuple[str, ...]
+    ranges: tuple[Any, ...]  # annotated_types: Ge, Gt, Le, Lt
+    default: Any
+    help: str
+    resumable: bool  # by itself or by its group
 
 
-def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
-    """A configuration of class `cls` from nested dictionaries; fields not named keep their defaults.
+def settings_of(cls: type, prefix: str = "", resumable: bool = False) -> Iterator[Setting]:
+    """Every setting of a class, groups opened, in the order of their definition."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for f in dataclasses.fields(cls):
+        hint, name, free = hints[f.name], f"{prefix}{f.name}", resumable or f.metadata["resumable"]
+        if dataclasses.is_dataclass(hint):
+            yield from settings_of(hint, f"{name}.", free)  # type: ignore[arg-type]
+            continue
+        kind, ranges = _split(hint)
+        yield Setting(name, kind, ranges, f.default, f.metadata["help"], free)
 
-    Raises UsageError for an unknown field (with the nearest name) or a value of the wrong type.
-    """
+
+def groups_of(cls: type) -> dict[str, str]:
+    """The groups of a class of settings: name to what it holds."""
     hints = typing.get_type_hints(cls)
+    fields = [f for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
+    return {f.name: f.metadata["help"] for f in fields}
+
+
+def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A hint without its ranges, and these: Annotated[int, Interval(ge=0, lt=1)] gives int, (Ge(0), Lt(1))."""
+    if typing.get_origin(hint) is not Annotated:
+        return hint, ()
+    kind, *marks = typing.get_args(hint)
+    ranges = [part for mark in marks for part in (mark if isinstance(mark, Interval) else (mark,))]
+    return kind, tuple(ranges)
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Settings as plain nested dictionaries, for JSON."""
+    return dataclasses.asdict(settings)
+
+
+def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "", ignore_unknown: bool = False) -> T:
+    """Settings of class `cls` from nested dictionaries; what is not named keeps its default.
+
+    Raises UsageError for an unknown name (with the nearest one), unless told to pass over them, or a value of the wrong
+    type. Ranges are checked by `check_ranges`.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     chosen: dict[str, Any] = {}
     for name, value in values.items():
         path = f"{where}{name}"
         if name not in fields:
+            if ignore_unknown:
+                continue
             raise UsageError(f"There is no setting '{path}'.{nearest(name, fields)}")
         hint = hints[name]
         if dataclasses.is_dataclass(hint):
-            if not isinstance(value, dict):
+            if not isinstance(value, Mapping):
                 raise UsageError(f"Setting '{path}' is a group of settings, not {value!r}.")
-            chosen[name] = from_dict(hint, value, f"{path}.")  # type: ignore[arg-type]
+            chosen[name] = from_dict(hint, value, f"{path}.", ignore_unknown)  # type: ignore[arg-type]
         else:
-            chosen[name] = _checked(hint, value, path)
+            chosen[name] = _checked(_split(hint)[0], value, path)
     return cls(**chosen)
 
 
-def methods_of(cls: type, name: str) -> tuple[str, ...]:
-    """The methods that the setting `name` of a group (its class) means something to; none: all."""
-    only: tuple[str, ...] = next(f for f in dataclasses.fields(cls) if f.name == name).metadata["only"]
-    return only
-
-
-def concerns(cls: type, name: str, method: str) -> bool:
-    """Whether the setting `name` of a group (its class) means something to a method."""
-    return method in (methods_of(cls, name) or (method,))
-
-
-def check_ranges(config: Any, where: str = "") -> None:
-    """Raises UsageError for a number that lies outside what its setting allows."""
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if dataclasses.is_dataclass(value):
-            check_ranges(value, f"{where}{f.name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            interval: str = f.metadata["within"]
-            least, most = (float(end) for end in interval[1:-1].split(","))
-            above = value >= least if interval[0] == "[" else value > least
-            below = value <= most if interval[-1] == "]" else value < most
-            if not (above and below):
-                name = f"{where}{f.name}".replace("_", "-")
-                wanted = f"{'at least' if interval[0] == '[' else 'more than'} {least:g}"
-                if math.isfinite(most):
-                    wanted += f" and {'at most' if interval[-1] == ']' else 'less than'} {most:g}"
-                raise UsageError(f"--{name} is {value}: it must be {wanted}.")
-
-
-def differences(old: Any, new: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between two configurations: dotted name to (old value, new value)."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for f in dataclasses.fields(old):
-        before, after = getattr(old, f.name), getattr(new, f.name)
-        if dataclasses.is_dataclass(before):
-            found |= differences(before, after, f"{where}{f.name}.")
-        elif before != after:
-            found[f"{where}{f.name}"] = (before, after)
-    return found
-
-
 def _checked(hint: Any, value: Any, path: str) -> Any:
+    """The value as the type of its setting. Raises UsageError for another one."""
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
         if value not in options:
@@ -116,3 +125,71 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise UsageError(f"Setting '{path}' is {value!r}; it must be of type {hint.__name__}.")
     return value
+
+
+def value_of(settings: Any, name: str) -> Any:
+    """The value of a setting by its dotted name."""
+    for part in name.split("."):
+        settings = getattr(settings, part)
+    return settings
+
+
+def changed(settings: T, values: Mapping[str, Any], ignore_unknown: bool = False) -> T:
+    """Settings with other values: dotted names to values, `{"steps": 6, "network.width": 4}`.
+
+    Raises UsageError for an unknown name, unless told to pass over them.
+    """
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        group = nested
+        for parent in parents:
+            group = group.setdefault(parent, {})
+        group[last] = value
+    return merged(settings, nested, ignore_unknown)
+
+
+def merged(settings: T, values: Mapping[str, Any], ignore_unknown: bool = False) -> T:
+    """Settings with the values of nested dictionaries in place of their own. Raises UsageError as `from_dict`."""
+    whole = to_dict(settings)
+    _merge(whole, values)
+    return from_dict(type(settings), whole, ignore_unknown=ignore_unknown)
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(base.get(name), dict):
+            _merge(base[name], value)
+        else:
+            base[name] = value
+
+
+def common(cls: type[T], settings: Any, **values: Any) -> T:
+    """Settings of class `cls` with the values of the settings that have the same names, and others as given."""
+    return from_dict(cls, to_dict(settings) | values, ignore_unknown=True)
+
+
+_BOUNDS: dict[type, tuple[str, Callable[[Any, Any], bool], str]] = {
+    Ge: ("ge", lambda value, bound: value >= bound, "at least"),
+    Gt: ("gt", lambda value, bound: value > bound, "more than"),
+    Le: ("le", lambda value, bound: value <= bound, "at most"),
+    Lt: ("lt", lambda value, bound: value < bound, "less than"),
+}
+
+
+def check_ranges(settings: Any) -> None:
+    """Raises UsageError for a number outside the range of its setting, or one that is not finite."""
+    for s in settings_of(type(settings)):
+        value = value_of(settings, s.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be a finite number.")
+        tests = [(*_BOUNDS[type(r)], r) for r in s.ranges]
+        if not all(holds(value, getattr(r, name)) for name, holds, _, r in tests):
+            wanted = " and ".join(f"{words} {getattr(r, name):g}" for name, _, words, r in tests)
+            raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be {wanted}.")
+
+
+def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
+    """Settings of one class that differ: dotted name to (old value, new value)."""
+    pairs = {s.name: (value_of(old, s.name), value_of(new, s.name)) for s in settings_of(type(old))}
+    return {name: (before, after) for name, (before, after) in pairs.items() if before != after}

@@ -18,11 +18,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from drit.methods.base import Batch, Method
-from drit.methods.noise import Noise
-from drit.methods.registry import method_class
 from drit.runtime import autocast
 from drit.settings.common import TrainSettings
-from drit.training.updates import Parts, gradients
+from drit.training.updates import gradients, turns_of
 
 # What a process holds beside tensors, and what gaps of the allocator and buffers of the convolution library add:
 # fitted to processes that trained the published networks at 64 to 256 pixels in bfloat16, all within 3 %
@@ -73,24 +71,23 @@ class _Counter(TorchDispatchMode):
         self.alive -= size
 
 
-def predict(config: TrainSettings, channels: dict[str, int], dtype: torch.dtype = torch.float32) -> Memory:
-    """Memory of training with a configuration; nothing of that size is allocated.
+def predict(
+    method_type: type[Method], settings: TrainSettings, channels: dict[str, int], dtype: torch.dtype = torch.float32
+) -> Memory:
+    """Memory of training with these settings; nothing of that size is allocated.
 
-    channels: of every domain. dtype: of the convolutions, as `precision.choose` gives it.
+    channels: of every domain. dtype: of the convolutions, as `runtime.choose` gives it.
     """
     device = torch.device("cpu")
     with FakeTensorMode(), _Counter() as counter:
-        method = method_class(config.method).build(config, channels)
-        method.recompute = config.recompute
+        method = method_type(settings, channels)
         average = [p.detach().clone() for n in method.inference for p in getattr(method, n).parameters()]
-        average = average if config.optim.ema else []
+        average = average if settings.optim.ema else []
         weights = counter.alive
         moments = [torch.empty_like(p) for p in method.parameters() for _ in range(2)]
         optimizers = counter.alive - weights
-        parts = config.accumulate
-        for step in _stages(method, config.steps):
-            batches, noises = Parts(_batches(config, channels), parts), [Noise(0, 0, k, parts) for k in range(parts)]
-            turns = [method.updates(batches.of(k), step, noise, frugal=parts > 1) for k, noise in enumerate(noises)]
+        for step in _stages(method, settings.steps):
+            turns = turns_of(method, _batches(settings, channels), step, seed=0)
             while gradients(method, turns, {}, lambda: autocast(dtype, device)) is not None:
                 pass
         del moments, average
@@ -105,8 +102,8 @@ def _stages(method: Method, steps: int) -> Iterator[int]:
         step = method.stage(step, steps)[1]
 
 
-def _batches(config: TrainSettings, channels: dict[str, int]) -> Iterator[Batch]:
-    side = config.data.crop
+def _batches(settings: TrainSettings, channels: dict[str, int]) -> Iterator[Batch]:
+    side = settings.data.crop
     while True:
-        images = {d: torch.zeros(config.batch, c, side, side) for d, c in channels.items()}
+        images = {d: torch.zeros(settings.batch, c, side, side) for d, c in channels.items()}
         yield {d: x.contiguous(memory_format=torch.channels_last) for d, x in images.items()}

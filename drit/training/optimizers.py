@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from drit.methods.base import Method
 from drit.networks.layers import is_channels_last
-from drit.settings.common import OptimSettings
 
 
 class DenseAdam(torch.optim.Adam):
@@ -20,18 +21,53 @@ class DenseAdam(torch.optim.Adam):
     axes, in memory and in checkpoints.
     """
 
-    def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
-        found: bool = super()._init_group(group, *lists)
-        parameters, gradients, means, squares = lists[:4]
-        for i, same in enumerate(zip(parameters, gradients, means, squares, strict=True)):
-            if all(is_channels_last(t) for t in same):
-                parameters[i], gradients[i], means[i], squares[i] = (t.permute(0, 2, 3, 1) for t in same)
-        return found
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """One step of the weights that have a gradient."""
+        if closure is not None:
+            raise NotImplementedError("Gradients are computed before the step.")
+        for group in self.param_groups:
+            moved: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = []
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
+                    for name in ("exp_avg", "exp_avg_sq"):
+                        state[name] = torch.zeros_like(p, memory_format=torch.preserve_format)
+                moved.append((*_dense(p, p.grad, state["exp_avg"], state["exp_avg_sq"]), state["step"]))
+            if not moved:
+                continue
+            parameters, gradients, means, squares, steps = (list(tensors) for tensors in zip(*moved, strict=True))
+            adam(
+                parameters,
+                gradients,
+                means,
+                squares,
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=False,
+            )
 
 
-def make_optimizers(method: Method, optim: OptimSettings) -> dict[str, DenseAdam]:
+def _dense(*same: Tensor) -> tuple[Tensor, ...]:
+    """Tensors of one shape, with their axes in the order of memory where all are in channels_last."""
+    if all(is_channels_last(t) for t in same):
+        return tuple(t.permute(0, 2, 3, 1) for t in same)
+    return same
+
+
+def make_optimizers(method: Method) -> dict[str, DenseAdam]:
     """One Adam for each network of a method that has weights."""
-    rates = method.learning_rates(optim)
+    optim, rates = method.settings.optim, method.learning_rates()
     betas = (optim.beta1, optim.beta2)
     return {
         name: DenseAdam(module.parameters(), lr=rates[name], betas=betas, weight_decay=optim.weight_decay, fused=True)

@@ -33,7 +33,7 @@ def sample_sheet(method: Method, images: dict[str, torch.Tensor], path: Path, se
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities
-    columns = ["input"] + (["true"] if method.paired else []) + (["self"] if method.reconstructs else [])
+    columns = ["input"] + (["true"] if method.capabilities.paired else []) + (["self"] if method.reconstructs else [])
     exemplars = min(2, *(len(x) for x in images.values())) if capabilities.exemplar else 0
     randoms = randoms if capabilities.multimodal else 1
     columns += [f"exemplar {i + 1}" for i in range(exemplars)]
@@ -51,7 +51,7 @@ def sample_sheet(method: Method, images: dict[str, torch.Tensor], path: Path, se
         content = method.content(x, source)
         prepared = method.prepare(content, target)
         made: list[torch.Tensor] = []
-        if method.paired:
+        if method.capabilities.paired:
             made.append(images[target])
         if method.reconstructs:
             made.append(method.render(method.prepare(content, source), method.own_style(x, source), source))

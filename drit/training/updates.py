@@ -1,4 +1,4 @@
-"""One optimizer step of any method: gradients of an update, parts of a batch, the optimizers."""
+"""The updates of one iteration of any method: gradients, with the parts of a batch taking turns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from drit.methods.base import Batch, Method, Update
+from drit.methods.noise import Noise
 
 
 class Parts:
@@ -21,11 +22,19 @@ class Parts:
         self._drawn: list[list[Batch]] = []
 
     def of(self, part: int) -> Iterator[Batch]:
+        """The batches of one part: (N / parts, C, H, W) of each domain."""
         for i in itertools.count():
             if i == len(self._drawn):
                 cut = {d: x.chunk(self._parts) for d, x in next(self._batches).items()}
                 self._drawn.append([{d: x[k] for d, x in cut.items()} for k in range(self._parts)])
             yield self._drawn[i][part]
+
+
+def turns_of(method: Method, batches: Iterator[Batch], step: int, seed: int) -> list[Iterator[Update]]:
+    """The updates of iteration `step`, for each part of a batch an iterator of its own (setting `accumulate`)."""
+    count = method.settings.accumulate
+    parts = Parts(batches, count)
+    return [method.updates(parts.of(k), step, Noise(seed, step, k, count)) for k in range(count)]
 
 
 def gradients(
@@ -36,8 +45,8 @@ def gradients(
 ) -> tuple[tuple[str, ...], float | None] | None:
     """Gradients of the next update of an iteration, every part of the batch in its turn.
 
-    arithmetic: makes the context that losses are computed in. Adds terms and total to `seen`. Returns the networks that
-    move and the limit of their norm, or None when the iteration is over.
+    arithmetic: makes the context that losses are computed in. Adds terms and total (scalars) to `seen`. Returns the
+    networks that move and the limit of their norm, or None when the iteration is over.
     """
     done = None
     for k, turn in enumerate(turns):
@@ -46,7 +55,7 @@ def gradients(
         if update is None:
             return None
         done = update.networks, update.max_grad_norm
-        parameters = [p for n in update.networks for p in getattr(method, n).parameters()]
+        parameters = weights_of(method, update.networks)
         if k == 0:
             for p in parameters:
                 p.grad = None
@@ -57,3 +66,8 @@ def gradients(
         for name, value in values.items():
             seen[name] = value if k == 0 else seen[name] + value
     return done
+
+
+def weights_of(method: Method, networks: tuple[str, ...]) -> list[nn.Parameter]:
+    """All weights of these networks of a method."""
+    return [p for network in networks for p in getattr(method, network).parameters()]

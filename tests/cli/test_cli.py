@@ -15,8 +15,8 @@ from drit.cli.flags import settings
 from drit.data.images import decode, encode
 from drit.errors import UsageError
 from drit.inference.translator import load
+from drit.methods.registry import preset
 from drit.settings.common import DataSettings, TrainSettings
-from drit.settings.presets import preset
 from drit.settings.schema import from_dict, to_dict
 from tests.conftest import tiny, write_images
 

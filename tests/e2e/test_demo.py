@@ -10,7 +10,7 @@ import torch
 
 from drit.cli import demo
 from drit.cli.demo import EXPECTED, FEWEST, SECONDS
-from drit.settings.presets import preset
+from drit.methods.registry import preset
 from drit.training import launch as loop
 
 

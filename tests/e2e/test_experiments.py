@@ -14,7 +14,7 @@ from drit.cli.flags import Parser, add_settings, settings
 from drit.data.images import encode
 from drit.errors import DataError
 from drit.methods.registry import method_class
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
 from experiments import adaptation, mnist_m
 from experiments.suite import SUITES, Suite, contact_sheet
@@ -92,7 +92,7 @@ def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Pa
     root = folders[0].parents[0]
     assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)
     run = tmp_path / "cyclegan-3"
-    recorded = recorded_config(run)
+    recorded = recorded_settings(run)
     assert (recorded.method, recorded.seed, recorded.steps, recorded.threads) == ("cyclegan", 3, 2, 1)
     before = (run / "metrics.jsonl").stat().st_mtime_ns
     assert train_member(suite, "cyclegan", 3, root, tmp_path, 0, 2)

@@ -21,11 +21,11 @@ from drit.importing.official import import_checkpoint
 from drit.inference.translator import Translator
 from drit.methods.drit.official import official_names
 from drit.runs import checkpoint as files
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.settings.common import NetworkSettings
-from drit.training import checks as setup
 from drit.training import launch as loop
 from tests import recipe
+from tests.conftest import trainer_of
 
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
@@ -82,11 +82,11 @@ def test_training_goes_on_with_the_optimizers(form: str, folders: tuple[Path, Pa
     torch.save(content, tmp_path / "x.pth")
     result = import_checkpoint(tmp_path / "x.pth", tmp_path / "run")
     assert result["step"] == 4 and result["optimizers"]
-    config = recorded_config(tmp_path / "run")
+    config = recorded_settings(tmp_path / "run")
     data = dataclasses.replace(config.data, a=str(folders[0]), b=str(folders[1]), resize=216)
     log = dataclasses.replace(config.log, tensorboard=False)
     config = dataclasses.replace(config, steps=5, threads=1, batch=2, data=data, log=log)
-    with loop.Trainer(config, tmp_path / "run", setup.open_sets(config)) as trainer:
+    with trainer_of(config, tmp_path / "run") as trainer:
         trainer.restore(files.find(tmp_path / "run"))
         for ours, (part, key) in official_names(config.network).items():
             network, _, name = ours.partition(".")

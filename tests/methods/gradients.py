@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from dataclasses import replace
 
 from torch import Tensor
 
 from drit.methods.base import Batch, Method
-from drit.methods.noise import Noise
-from drit.training.updates import Parts, gradients
+from drit.training.updates import gradients, turns_of, weights_of
+
+
+def with_settings(method: Method, **values: object) -> Method:
+    """The same weights under other settings of training."""
+    other = type(method)(replace(method.settings, **values), method.channels)  # type: ignore[arg-type]
+    other.to(next(method.parameters()).dtype).load_state_dict(method.state_dict())
+    return other.train(method.training)
 
 
 def all_gradients(method: Method, batch: Batch, parts: int, step: int = 7) -> dict[str, Tensor]:
     """Gradients of every update with respect to the networks it moves, the batch worked through in `parts`."""
-    batches = Parts(itertools.repeat(batch), parts)
-    turns = [method.updates(batches.of(k), step, Noise(0, step, k, parts), frugal=parts > 1) for k in range(parts)]
-    found: dict[str, Tensor] = {}
+    method = with_settings(method, accumulate=parts)
+    turns = turns_of(method, itertools.repeat(batch), step, seed=0)
+    seen: dict[str, Tensor] = {}
     for update in itertools.count():
         done = gradients(method, turns, {}, contextlib.nullcontext)
         if done is None:
-            return found
+            return seen
         named = {f"{n}.{k}": p.grad for n in done[0] for k, p in getattr(method, n).named_parameters()}
-        found |= {f"{update}/{k}": grad.clone() for k, grad in named.items() if grad is not None}
+        assert len(named) == len(weights_of(method, done[0]))
+        seen |= {f"{update}/{k}": grad.clone() for k, grad in named.items() if grad is not None}
     raise AssertionError
 
 

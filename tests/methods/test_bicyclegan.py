@@ -16,10 +16,11 @@ from drit.inference.translator import Translator
 from drit.methods.base import Update
 from drit.methods.bicyclegan.objective import BicycleGAN
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
+from tests.methods.gradients import with_settings
 
 
 def small(network: dict[str, Any] | None = None, **loss: object) -> TrainSettings:
@@ -33,7 +34,7 @@ def small(network: dict[str, Any] | None = None, **loss: object) -> TrainSetting
 
 def build(config: TrainSettings) -> BicycleGAN:
     torch.manual_seed(0)
-    return BicycleGAN.build(config, {"a": 1, "b": 3})
+    return BicycleGAN(config, {"a": 1, "b": 3})
 
 
 def pair(count: int = 2) -> dict[str, Tensor]:
@@ -57,7 +58,7 @@ def test_the_paper() -> None:
     U-Net-256 with the code beside every input, of the residual encoder, of patches of 70 and 140 pixels."""
     config = preset("paper", "bicyclegan")
     with torch.device("meta"):
-        model = BicycleGAN.build(config, {"a": 3, "b": 3})
+        model = BicycleGAN(config, {"a": 3, "b": 3})
     down = [(11, 64), (72, 128), (136, 256), (264, 512), *[(520, 512)] * 4]
     up = [(512, 512), *[(1024, 512)] * 3, (1024, 256), (512, 128), (256, 64), (128, 3)]
     assert [(c.in_channels, c.out_channels) for c in model.generator.down] == down  # type: ignore[union-attr]
@@ -114,22 +115,24 @@ def test_terms_move_the_networks_that_the_paper_says() -> None:
 
 @pytest.mark.parametrize(("loss", "updates"), [({}, 2), ({"domain_adversarial": 0.0}, 1)])
 def test_terms_can_be_switched_off(loss: dict[str, float], updates: int) -> None:
-    names = [u.name for u in build(small(**loss)).updates(itertools.repeat(pair()), 0, Noise(0, 0), frugal=True)]
+    names = [u.name for u in build(small(**loss)).updates(itertools.repeat(pair()), 0, Noise(0, 0))]
     assert len(names) == updates and names[-1] == "generators"
 
 
 def test_parts_of_a_batch_give_the_gradients_of_the_whole() -> None:
-    """`frugal` computes the outputs of the second update again, with the same noise."""
+    """In parts, the outputs of the second update are computed again, with the same noise."""
     model, x = build(small()).double(), {d: v.double() for d, v in pair(4).items()}
     whole = list(model.updates(iter([x]), 3, Noise(1, 3)))
+    shared = with_settings(model, accumulate=2)
     parts = [
-        list(model.updates(iter([{d: v[2 * k : 2 * k + 2] for d, v in x.items()}]), 3, Noise(1, 3, k, 2), frugal=True))
+        list(shared.updates(iter([{d: v[2 * k : 2 * k + 2] for d, v in x.items()}]), 3, Noise(1, 3, k, 2)))
         for k in range(2)
     ]
     for i, update in enumerate(whole):
         parameters = [p for name in update.networks for p in getattr(model, name).parameters()]
         expected = torch.autograd.grad(update.total(), parameters)
-        halves = [torch.autograd.grad(part[i].total() / 2, parameters) for part in parts]
+        own = [p for name in update.networks for p in getattr(shared, name).parameters()]
+        halves = [torch.autograd.grad(part[i].total() / 2, own) for part in parts]
         for one, other, both in zip(*halves, expected, strict=True):
             assert torch.allclose(one + other, both, atol=1e-12)
 

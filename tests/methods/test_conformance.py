@@ -1,5 +1,5 @@
 """The conformance suite that every method passes: it moves what its updates name, learns a tiny set, resumes
-bit-exactly, and serves every command. A new method is one file and one line: `toy.py` is one, added here."""
+bit-exactly, and serves every command. Methods of installed packages pass it too (test_plugin.py)."""
 
 from __future__ import annotations
 
@@ -19,28 +19,21 @@ from drit.data.images import decode, encode
 from drit.inference.translator import Translator
 from drit.methods.base import Method
 from drit.methods.noise import Noise
-from drit.methods.registry import METHODS, method_class, with_exemplars, with_styles
+from drit.methods.registry import able, entries, method_class, settings_class
 from drit.runs import checkpoint as files
-from drit.settings import presets
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
-from drit.settings.schema import concerns
+from drit.settings.schema import changed, settings_of
 from drit.training import launch as loop
-from drit.training.checks import open_sets, settled
+from drit.training.checks import settled
 from drit.training.memory import predict
-from tests.conftest import tiny, write_images
-from tests.methods.gradients import all_gradients, assert_close
+from drit.training.trainer import Trainer
+from tests.conftest import opened, tiny, trainer_of, write_images
+from tests.methods.gradients import all_gradients, assert_close, with_settings
 from tests.training.test_resume import same
 
-NAMES = [*METHODS, "toy"]
+NAMES = list(entries())
 # Losses that must fall on a tiny set, whichever of them a method has.
 FALLING = ("self_reconstruction", "cross_cycle", "paired", "mutual_information")
-
-
-@pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry with one method more, as a new one would be added."""
-    monkeypatch.setitem(METHODS, "toy", "tests.methods.toy:Toy")
-    monkeypatch.setitem(presets.OBJECTIVES, "toy", presets.OBJECTIVES["drit"])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +52,8 @@ def case(name: str, images: dict[str, Path], **changes: object) -> TrainSettings
     """A tiny configuration of a method with data of the kind that it takes."""
     method = method_class(name)
     most = method.domains[1]
-    other = images["negative" if method.paired else "b"]
+    paired = method.capabilities_for(settings_class(name).from_preset("default"), ("a", "b")).paired
+    other = images["negative" if paired else "b"]
     if most == 1:
         changes = {"batch": 32} | changes  # methods that draw images normalise over a batch
     config = tiny(images["a"], other if most > 1 else "", name, **changes)
@@ -71,8 +65,8 @@ def case(name: str, images: dict[str, Path], **changes: object) -> TrainSettings
 
 def built(config: TrainSettings) -> Method:
     torch.manual_seed(0)
-    sets = open_sets(config)
-    return method_class(config.method).build(settled(config, sets), {d: s.channels for d, s in sets.items()})
+    sets = opened(config)
+    return method_class(config.method)(settled(config, sets), {d: s.channels for d, s in sets.items()})
 
 
 def batches(method: Method, count: int = 2) -> Iterator[dict[str, torch.Tensor]]:
@@ -107,7 +101,7 @@ def test_updates_name_their_networks_and_weights(name: str, images: dict[str, Pa
             terms |= {f"{update.name}/{term}" for term in update.losses}
     assert moved == names
     assert set(method.at_chance()) <= terms  # what the watch compares
-    assert names <= set(method.learning_rates(config.optim))
+    assert names <= set(method.learning_rates())
 
 
 @pytest.mark.parametrize(("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature")])
@@ -116,16 +110,22 @@ def test_a_tiny_set_is_learnt(name: str, generator: str, images: dict[str, Path]
     steps = 240 if method_class(name).domains[1] > 1 else 300  # codes show in no image at first
     config = case(name, images, steps=steps)
     steps *= round(steps / built(config).stage(0, steps)[1])  # as many in each stage
-    config = dataclasses.replace(
-        config,
-        steps=steps,
-        data=dataclasses.replace(config.data, resize=16, flip=False),
-        network=dataclasses.replace(config.network, generator=generator, width=8, content_noise=0.1),
+    values = {
+        "steps": steps,
+        "data.resize": 16,
+        "data.flip": False,
+        "network.generator": generator,
+        "network.width": 8,
+        "network.content_noise": 0.1,
         # the folders hold images of one kind: nothing but memory tells their domains, against reconstruction
-        loss=dataclasses.replace(config.loss, domain_classification=0.0, mode_seeking=0.0),
-        optim=dataclasses.replace(config.optim, lr=2e-3, ema=0.0, decay_from=1.0),
-    )
-    with loop.Trainer(config, tmp_path, open_sets(config)) as trainer:
+        "loss.domain_classification": 0.0,
+        "loss.mode_seeking": 0.0,
+        "optim.lr": 2e-3,
+        "optim.ema": 0.0,
+        "optim.decay_from": 1.0,
+    }
+    config = changed(config, values, ignore_unknown=True)
+    with trainer_of(config, tmp_path) as trainer:
         trainer.start_stream()
         seen = [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(config.steps)]
     falling = [k for k in seen[-1] if any(part in k.rpartition("/")[2] for part in FALLING)]
@@ -154,31 +154,27 @@ def test_less_memory_gives_the_same_gradients(name: str, parts: int, images: dic
     But for what a part has of its own: mode seeking, dropout, and the statistics of InfoGAN's batches.
     """
     config = case(name, images)
-    config = dataclasses.replace(
-        config,
-        network=dataclasses.replace(config.network, dropout=0.0),
-        loss=dataclasses.replace(config.loss, mode_seeking=0.0),
-        optim=dataclasses.replace(config.optim, pool=0),
-    )
+    config = changed(config, {"network.dropout": 0.0, "loss.mode_seeking": 0.0, "optim.pool": 0}, ignore_unknown=True)
     method = built(config).double()
     x = {d: t.double() for d, t in next(batches(method, 4)).items()}
     for step in (0, config.steps - 1):  # of each stage
-        method.recompute = False
         expected = all_gradients(method, x, 1, step)
-        method.recompute = parts == 1
+        again = with_settings(method, recompute=parts == 1)
         if parts == 1 or name != "infogan":
-            assert_close(all_gradients(method, x, parts, step), expected, 1e-11)
+            assert_close(all_gradients(again, x, parts, step), expected, 1e-11)
 
 
 # Other forms of a method, which settings are of.
 VARIANTS: dict[str, Any] = {
-    "drit": {"generator": "feature"},
-    "drit++": {"generator": "feature"},
-    "pix2pix": {"backbone": "resnet"},
+    "drit": {"network.generator": "feature"},
+    "drit++": {"network.generator": "feature"},
+    "pix2pix": {"network.backbone": "resnet"},
 }
+# Files that read settings to copy or to check them, which is no use of them.
+COPYING = ("dataclasses.py", "schema.py", "common.py", "settings.py")
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", NAMES)
 def test_settings_that_a_method_accepts_are_looked_at(
     name: str, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,23 +183,24 @@ def test_settings_that_a_method_accepts_are_looked_at(
     read: set[tuple[type, str]] = set()
 
     def noting(self: object, key: str) -> object:
-        if not sys._getframe(1).f_code.co_filename.endswith("dataclasses.py"):  # a copy reads all
-            read.add((type(self), key))
+        if not sys._getframe(1).f_code.co_filename.endswith(COPYING):
+            read.add((next(g for g in groups if isinstance(self, g)), key))
         return object.__getattribute__(self, key)
 
     config = case(name, images)
     for changes in ({}, VARIANTS.get(name, {})):
-        varied = dataclasses.replace(config, network=dataclasses.replace(config.network, **changes))
-        sets = open_sets(varied)
+        varied = changed(config, changes)
+        sets = opened(varied)
         varied = settled(varied, sets)
         with monkeypatch.context() as patched:
             for group in groups:
                 patched.setattr(group, "__getattribute__", noting, raising=False)
-            with loop.Trainer(varied, tmp_path, sets) as trainer:
+            with Trainer(method_class(name), varied, sets) as trainer:
                 trainer.start_stream()
                 for trainer.step in (0, config.steps - 1):  # of each stage
                     trainer.iterate()
-    accepted = {(g, f.name) for g in groups for f in dataclasses.fields(g) if concerns(g, f.name, name)}
+    names = {"network": NetworkSettings, "loss": LossSettings, "optim": OptimSettings}
+    accepted = {(names[g], n) for g, _, n in (s.name.partition(".") for s in settings_of(type(config))) if g in names}
     assert accepted - read == set()
 
 
@@ -213,7 +210,7 @@ def test_memory_is_predicted_without_numbers(name: str, images: dict[str, Path])
     config = case(name, images)
     method = built(config)
     trained = sum(4 * p.numel() for p in method.parameters())
-    memory = predict(config, method.channels)
+    memory = predict(type(method), config, method.channels)
     assert trained <= memory.weights < memory.peak and memory.peak > memory.weights + memory.optimizers + trained / 4
 
 
@@ -249,13 +246,16 @@ def test_every_command_serves_every_method(name: str, images: dict[str, Path], t
         assert {n["self_reconstruction"] is not None for n in numbers} == {translator.method.reconstructs}
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_methods_with_styles_are_known_by_name(name: str) -> None:
-    """What errors name, without building a method, is what the method itself says."""
-    config = presets.preset("paper", name)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_method_can_do_is_known_without_building_it(name: str) -> None:
+    """What errors and reports say is what the built method says; so do the lists of names."""
+    cls = method_class(name)
+    settings, domains = settings_class(name).from_preset("default"), tuple("abc"[: cls.domains[1]])
     with torch.device("meta"):
-        able = method_class(name).build(config, dict.fromkeys("abc"[: method_class(name).domains[1]], 3)).capabilities
-    assert (name in with_styles()) == (able.style_dim > 0) and (name in with_exemplars()) == able.exemplar
+        built = cls(settings, dict.fromkeys(domains, 3))
+    assert built.capabilities == cls.capabilities_for(settings, domains)
+    assert (name in able(lambda c: c.style_dim > 0)) == (built.capabilities.style_dim > 0)
+    assert (name in able(lambda c: c.exemplar)) == built.capabilities.exemplar
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,18 +14,19 @@ from drit.methods.bicyclegan.objective import BicycleGAN
 from drit.methods.cycle_bicycle.objective import CycleBicycle
 from drit.methods.cyclegan.objective import CycleGAN
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.runs import checkpoint
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
+from drit.settings.schema import common
 from drit.training import launch as loop
-from tests.conftest import tiny
+from tests.conftest import tiny, trainer_of
 
 CHANNELS = {"a": 1, "b": 3}
 
 
 def build(config: TrainSettings) -> CycleBicycle:
     torch.manual_seed(0)
-    return CycleBicycle.build(config, CHANNELS)
+    return CycleBicycle(config, CHANNELS)
 
 
 def batch(count: int = 2) -> dict[str, Tensor]:
@@ -38,8 +39,8 @@ def test_the_paper_has_the_networks_and_weights_of_both() -> None:
     config, cycle, bicycle = (preset("paper", name) for name in ("cycle-bicycle", "cyclegan", "bicyclegan"))
     channels = {"a": 3, "b": 3}
     with torch.device("meta"):
-        model = CycleBicycle.build(config, channels)
-        parts = CycleGAN.build(cycle, channels), BicycleGAN.build(bicycle, channels)
+        model = CycleBicycle(config, channels)
+        parts = CycleGAN(cycle, channels), BicycleGAN(bicycle, channels)
     count = [sum(p.numel() for p in m.parameters()) for m in (model, *parts)]
     assert count[0] == count[1] + 2 * count[2]
     assert sum(p.numel() for p in model.cycle_generator.parameters()) == 2 * 11_378_179  # type: ignore[union-attr]
@@ -47,7 +48,7 @@ def test_the_paper_has_the_networks_and_weights_of_both() -> None:
         assert getattr(config.loss, name) == getattr(cycle.loss, name)
     for name in ("paired", "kl", "latent_regression", "gan", "domain_adversarial"):
         assert getattr(config.loss, name) == getattr(bicycle.loss, name)
-    assert config.optim == cycle.optim and config.steps == 2 * cycle.steps
+    assert common(type(cycle.optim), config.optim) == cycle.optim and config.steps == 2 * cycle.steps
 
 
 def test_each_stage_is_the_objective_of_its_paper() -> None:
@@ -77,7 +78,7 @@ def test_learning_rates_run_their_course_in_each_stage(folders: tuple[Path, Path
     optim = dataclasses.replace(config.optim, decay_from=0.0, pairing_share=0.5, lr=4e-3)
     config = dataclasses.replace(config, optim=optim)
     assert [build(config).stage(step, 8) for step in (0, 3, 4, 7)] == [(0, 4), (0, 4), (4, 8), (4, 8)]
-    with loop.Trainer(config, tmp_path, loop.open_sets(config)) as trainer:
+    with trainer_of(config, tmp_path) as trainer:
         trainer.start_stream()
         rates = []
         for _ in range(8):

@@ -9,9 +9,8 @@ import torch
 
 from drit.methods.image_pool import ImagePool
 from drit.methods.noise import Noise
-from drit.methods.registry import method_class
+from drit.methods.registry import method_class, preset
 from drit.networks.resnet import ResNetGenerator
-from drit.settings.presets import preset
 from tests.conftest import tiny
 
 
@@ -20,7 +19,7 @@ def test_published_sizes() -> None:
     with torch.device("meta"):
         assert sum(p.numel() for p in ResNetGenerator(3, 3, 64, 2, 9).parameters()) == 11_378_179
         assert sum(p.numel() for p in ResNetGenerator(3, 3, 64, 2, 6).parameters()) == 7_837_699
-        method = method_class("cyclegan").build(preset("paper", "cyclegan"), {"a": 3, "b": 3})
+        method = method_class("cyclegan")(preset("paper", "cyclegan"), {"a": 3, "b": 3})
         assert [len(g.blocks) for g in method.generator.values()] == [9, 9]  # type: ignore[union-attr, operator]
         judge = method.discriminator["a"]  # type: ignore[index]
         assert sum(p.numel() for p in judge.parameters()) == 2_764_737
@@ -69,7 +68,7 @@ def test_the_objective_is_the_papers() -> None:
     config = tiny("", "", "cyclegan")
     config = dataclasses.replace(config, loss=preset("paper", "cyclegan").loss)
     torch.manual_seed(0)
-    method = method_class("cyclegan").build(config, {"a": 3, "b": 3}).double()
+    method = method_class("cyclegan")(config, {"a": 3, "b": 3}).double()
     g = torch.Generator().manual_seed(1)
     x = {d: torch.rand(2, 3, 16, 16, generator=g, dtype=torch.float64) * 2 - 1 for d in "ab"}
     generators, discriminators = method.updates(iter([x]), 0, Noise(0, 0))
@@ -90,7 +89,7 @@ def test_the_objective_is_the_papers() -> None:
 def test_a_weight_of_0_leaves_its_term_out(off: str) -> None:
     config = tiny("", "", "cyclegan")
     config = dataclasses.replace(config, loss=dataclasses.replace(config.loss, **{off: 0.0}))
-    method = method_class("cyclegan").build(config, {"a": 3, "b": 3})
+    method = method_class("cyclegan")(config, {"a": 3, "b": 3})
     batch = {d: torch.rand(1, 3, 16, 16) for d in "ab"}
     updates = list(method.updates(iter([batch]), 0, Noise(0, 0)))
     assert [u.name for u in updates] == ["generators", *["discriminators"] * (off != "domain_adversarial")]
@@ -99,7 +98,7 @@ def test_a_weight_of_0_leaves_its_term_out(off: str) -> None:
 
 def test_identity_needs_equal_channels() -> None:
     for channels, expected in (({"a": 3, "b": 3}, True), ({"a": 1, "b": 3}, False)):
-        method = method_class("cyclegan").build(preset("demo", "cyclegan"), channels)
+        method = method_class("cyclegan")(preset("demo", "cyclegan"), channels)
         batch = {d: torch.rand(1, c, 28, 28) * 2 - 1 for d, c in channels.items()}
         update = next(method.updates(iter([batch]), 0, Noise(0, 0)))
         assert ("identity_a" in update.losses) == expected

@@ -19,16 +19,17 @@ from drit.data.images import decode
 from drit.inference.translator import Translator
 from drit.methods.dritpp.objective import ALL, DRITPP
 from drit.methods.noise import Noise
-from drit.settings.presets import preset
+from drit.methods.registry import preset
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
+from tests.methods.gradients import with_settings
 
 
 def build(domains: int = 3, **changes: object) -> DRITPP:
     config = tiny("a", "b", "drit++")
     config = dataclasses.replace(config, loss=dataclasses.replace(config.loss, **changes))  # type: ignore[arg-type]
     torch.manual_seed(0)
-    return DRITPP.build(config, dict.fromkeys("abcdefgh"[:domains], 3))
+    return DRITPP(config, dict.fromkeys("abcdefgh"[:domains], 3))
 
 
 def batch(method: DRITPP, count: int = 2) -> dict[str, Tensor]:
@@ -104,11 +105,10 @@ def test_perfect_networks_have_no_reconstruction_loss(monkeypatch: pytest.Monkey
         lambda prepared, style, domain: prepared[0].repeat(len(style) // len(prepared[0]), 1, 1, 1) + spread(style),
     )
     images = method._pairs(batch(method), Noise(0, 0))
-    content, posterior, randoms, out = method._forward(images, Noise(0, 0))
+    codes, out = method._forward(images, Noise(0, 0))
     assert torch.allclose(out.fake[0], images.x[2] - mean(images.x)[2] + mean(images.x)[0], atol=1e-6)
-    terms = method._terms(
-        images, content, posterior, [r.mean(1, keepdim=True).expand(-1, 3) for r in randoms], out, Noise(0, 1)
-    )
+    codes = codes._replace(random=[r.mean(1, keepdim=True).expand(-1, 3) for r in codes.random])
+    terms = method._generators_update(images, codes, out, Noise(0, 1)).losses
     assert set(terms) == {"self_reconstruction", "cross_cycle", "latent_regression", "mode_seeking"}
     for name in ("self_reconstruction", "cross_cycle", "latent_regression"):
         assert terms[name].item() == pytest.approx(0, abs=1e-6), name
@@ -135,7 +135,7 @@ def test_what_a_domain_more_costs() -> None:
     """One content encoder for any number; elsewhere an input plane, a logit, a class. Published sizes, by hand."""
     config = preset("paper", "drit++")
     with torch.device("meta"):
-        two, three = (DRITPP.build(config, dict.fromkeys("abc"[:n], 3)) for n in (2, 3))
+        two, three = (DRITPP(config, dict.fromkeys("abc"[:n], 3)) for n in (2, 3))
     size = lambda m, name: sum(p.numel() for p in getattr(m, name).parameters())  # noqa: E731
     grown = {n: size(three, n) - size(two, n) for n, _ in two.named_children()}
     trunk = (3 * 49 + 1) * 64 + (64 * 9 + 1) * 128 + (128 * 9 + 1) * 256 + 4 * 2 * (256 * 9 + 1) * 256
@@ -153,11 +153,12 @@ def test_parts_of_a_batch_have_the_gradients_of_the_whole(parts: int) -> None:
     drawn = [{d: x.double() for d, x in batch(method, 4).items()} for _ in range(2)]
 
     def gradients(parts: int) -> list[Tensor]:
+        shared = with_settings(method, accumulate=parts)
         batches = [iter([{d: x.chunk(parts)[k] for d, x in b.items()} for b in drawn]) for k in range(parts)]
-        turns = [method.updates(batches[k], 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
+        turns = [shared.updates(batches[k], 7, Noise(0, 7, k, parts)) for k in range(parts)]
         found = []
         for updates in zip(*turns, strict=True):
-            parameters = [p for name in updates[0].networks for p in getattr(method, name).parameters()]
+            parameters = [p for name in updates[0].networks for p in getattr(shared, name).parameters()]
             for p in parameters:
                 p.grad = None
             for update in updates:

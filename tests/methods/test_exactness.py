@@ -12,13 +12,14 @@ from torch import Tensor
 
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.networks import layers as blocks
 from drit.networks.layers import EPS, Conv, ImageBatchNorm, instance_norm, pad
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 from drit.training.optimizers import make_optimizers
 from drit.training.updates import gradients
 from reference import formulation as reference
+from tests.methods.gradients import with_settings
 
 LIMIT = 1e-12
 FORMS = [("concat", True), ("feature", True), ("feature", False)]
@@ -60,7 +61,7 @@ def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **
 def build(config: TrainSettings, channels: dict[str, int], layout: torch.memory_format) -> DRIT:
     """A small model in float64 whose layer norms and biases are not at their special initial values."""
     torch.manual_seed(1)
-    model = DRIT.build(config, channels).double()
+    model = DRIT(config, channels).double()
     generator = torch.Generator().manual_seed(2)
     for p in model.parameters():
         p.data = torch.randn(p.shape, generator=generator, dtype=p.dtype) * (
@@ -141,8 +142,8 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     g = torch.Generator().manual_seed(6)
     batches = [images(2, g) for _ in range(3)]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
-    reference.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
-    optimizers = make_optimizers(ours, optim)
+    reference.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs))
+    optimizers = make_optimizers(ours)
     turns = [ours.updates(iter(batches), 7, Noise(0, 7))]
     while (done := gradients(ours, turns, {}, contextlib.nullcontext)) is not None:
         if done[1]:
@@ -166,12 +167,13 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
     g = torch.Generator().manual_seed(5)
     drawn = [images(4, g) for _ in range(3)]
 
-    def gradients(parts: int) -> list[Tensor]:
+    def gradients(parts: int, recompute: bool = False) -> list[Tensor]:
+        method = with_settings(model, accumulate=parts, recompute=recompute)
         batches = [iter([{d: x.chunk(parts)[k] for d, x in b.items()} for b in drawn]) for k in range(parts)]
-        turns = [model.updates(batches[k], 7, Noise(0, 7, k, parts), frugal=parts > 1) for k in range(parts)]
+        turns = [method.updates(batches[k], 7, Noise(0, 7, k, parts)) for k in range(parts)]
         found = []
         for updates in zip(*turns, strict=True):
-            parameters = [p for name in updates[0].networks for p in getattr(model, name).parameters()]
+            parameters = [p for name in updates[0].networks for p in getattr(method, name).parameters()]
             for p in parameters:
                 p.grad = None
             for update in updates:
@@ -180,8 +182,7 @@ def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: 
         return found
 
     expected = gradients(1)
-    model.recompute = recompute
-    found = gradients(parts)
+    found = gradients(parts, recompute)
     scale = max(float(e.abs().max()) for e in expected)
     assert len(found) == len(expected)
     assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) / scale < LIMIT

@@ -17,7 +17,7 @@ from drit.errors import UsageError
 from drit.inference.translator import Translator
 from drit.methods.infogan.objective import Codes, InfoGAN
 from drit.methods.noise import Noise
-from drit.settings.presets import preset
+from drit.methods.registry import preset
 from drit.training import launch as loop
 from tests.conftest import tiny
 
@@ -49,20 +49,20 @@ def drawn(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_networks_are_those_of_the_paper() -> None:
     """Appendix C.1: G 74 - 1024 - 7 x 7 x 128 - 64 - 1; D 64 - 128 - 1024 - 1; Q 128 - 10 + 2; by hand."""
-    method = InfoGAN.build(preset("paper", "infogan"), {"a": 1})
+    method = InfoGAN(preset("paper", "infogan"), {"a": 1})
     # weights, biases, and two numbers a channel for batch normalisation
     generator = (74 + 1 + 2) * 1024 + (1024 + 1 + 2) * 6272 + (128 * 16 + 1 + 2) * 64 + 64 * 16 + 1
     discriminator = (16 + 1) * 64 + (64 * 16 + 1 + 2) * 128 + (6272 + 1 + 2) * 1024 + 1024 + 1
     assert count(method.generator) == generator == 6_652_481
     assert count(method.discriminator) == discriminator == 6_559_169
     assert count(method.recogniser) == (1024 + 1 + 2) * 128 + (128 + 1) * 12
-    rates = method.learning_rates(preset("paper", "infogan").optim)
+    rates = method.learning_rates()
     assert rates == {"generator": pytest.approx(1e-3), "discriminator": 2e-4, "recogniser": 2e-4}
 
 
 def test_images_within_are_from_0_to_1_and_biases_0() -> None:
     """The program's scale: what D pads with is black, and G's output is that of a sigmoid."""
-    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1}).eval()
+    method = InfoGAN(tiny("a", "", "infogan"), {"a": 1}).eval()
     for name, p in method.named_parameters():
         assert p.dim() > 1 or bool(p.eq(1 if name.split(".")[-1] == "weight" else 0).all())
     seen: list[torch.Tensor] = []
@@ -79,7 +79,7 @@ def test_images_within_are_from_0_to_1_and_biases_0() -> None:
 
 
 def test_each_step_draws_codes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
+    method = InfoGAN(tiny("a", "", "infogan"), {"a": 1})
     drawn: list[Codes] = []
     draw = method._draw_codes
     monkeypatch.setattr(method, "_draw_codes", lambda *args: drawn.append(draw(*args)) or drawn[-1])
@@ -93,7 +93,7 @@ def test_each_step_draws_codes_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 def test_images_of_both_sizes(side: int, channels: int) -> None:
     config = tiny("a", "", "infogan")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, crop=side))
-    method = InfoGAN.build(config, {"a": channels}).eval()
+    method = InfoGAN(config, {"a": channels}).eval()
     (categories, *rest) = method.grids(3, torch.Generator().manual_seed(0))
     assert categories.images.shape == (3, 10, channels, side, side) and categories.columns[9] == "9"
     assert [g.name for g in rest] == ["continuous 1", "continuous 2"]
@@ -124,7 +124,7 @@ def test_codes_are_a_function_of_seed_and_step_and_are_shared_out() -> None:
 
 def test_generator_and_q_raise_the_bound_together() -> None:
     """Both steps hold the same terms; the first differentiates D and Q on detached images, the second G."""
-    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
+    method = InfoGAN(tiny("a", "", "infogan"), {"a": 1})
     first, second = method.updates(iter([{"a": torch.rand(8, 1, 16, 16) * 2 - 1}]), 0, Noise(0, 0))
     assert first.networks == ("discriminator", "recogniser") and second.networks == ("generator",)
     assert set(first.losses) == set(second.losses)
@@ -143,8 +143,8 @@ def test_generator_and_q_raise_the_bound_together() -> None:
         assert any(g is not None and bool(g.any()) for g in grads) == reached
 
 
-def test_a_image_of_a_grid_does_not_depend_on_those_beside_it() -> None:
-    method = InfoGAN.build(tiny("a", "", "infogan"), {"a": 1})
+def test_an_image_of_a_grid_does_not_depend_on_those_beside_it() -> None:
+    method = InfoGAN(tiny("a", "", "infogan"), {"a": 1})
     few, many = (method.grids(rows, torch.Generator().manual_seed(1)) for rows in (2, 5))
     assert all(torch.allclose(a.images, b.images[:2], atol=1e-6) for a, b in zip(few, many, strict=True))
     assert method.training and method.generator.first[1].running_mean.eq(0).all()  # statistics are not touched

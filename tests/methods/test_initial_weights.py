@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import pytest
@@ -10,20 +9,19 @@ import torch
 from torch import nn
 
 from drit.methods.base import Method
-from drit.methods.registry import method_class
+from drit.methods.registry import method_class, preset
 from drit.networks.layers import LayerNorm
-from drit.settings.presets import preset
+from drit.settings.schema import changed
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def build(name: str, init: str = "published") -> Method:
-    config = preset("paper", name)
-    network = dataclasses.replace(
-        config.network, init=init, width=16, discriminator_width=16, attribute_width=16, generator_blocks=1
-    )
+    sizes = {"init": init, "width": 16, "discriminator_width": 16, "attribute_width": 16, "generator_blocks": 1}
+    values = {f"network.{size}": value for size, value in sizes.items()}
+    config = changed(preset("paper", name), values, ignore_unknown=True)
     torch.manual_seed(0)
-    return method_class(name).build(dataclasses.replace(config, network=network), {"a": 3, "b": 3})
+    return method_class(name)(config, {"a": 3, "b": 3})
 
 
 def biases(module: nn.Module) -> list[torch.Tensor]:

@@ -15,8 +15,8 @@ from drit.methods.base import Batch
 from drit.methods.munit.networks import AdaINDecoder, kaiming, modulate
 from drit.methods.munit.objective import MUNIT
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.networks.layers import EPS, instance_norm
-from drit.settings.presets import PRESETS, preset
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
@@ -25,7 +25,7 @@ CHANNELS = {"a": 1, "b": 3}
 def build(**loss: float) -> MUNIT:
     config = tiny("a", "b", "munit")
     torch.manual_seed(0)
-    return MUNIT.build(dataclasses.replace(config, loss=dataclasses.replace(config.loss, **loss)), CHANNELS)
+    return MUNIT(dataclasses.replace(config, loss=dataclasses.replace(config.loss, **loss)), CHANNELS)
 
 
 def batch(count: int = 2, dtype: torch.dtype = torch.float32) -> Batch:
@@ -36,7 +36,7 @@ def batch(count: int = 2, dtype: torch.dtype = torch.float32) -> Batch:
 def test_published_parameter_counts() -> None:
     """Worked out from the paper's table (appendix B.2); 30.1 M for both domains, as MUNIT is often quoted."""
     with torch.device("meta"):
-        model = MUNIT.build(preset("paper", "munit"), {"a": 3, "b": 3})
+        model = MUNIT(preset("paper", "munit"), {"a": 3, "b": 3})
     counts = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
     blocks = 8 * (9 * 256 * 256 + 256)
     front = (49 * 3 * 64 + 64) + (16 * 64 * 128 + 128) + (16 * 128 * 256 + 256)
@@ -56,10 +56,10 @@ def test_settings_of_the_paper() -> None:
     paper = preset("paper", "munit")
     w, optim = paper.loss, paper.optim
     assert (w.domain_adversarial, w.self_reconstruction, w.latent_regression, w.content_regression) == (1, 10, 1, 1)
-    assert (w.cross_cycle, w.kl, w.gan) == (0, 0, "least_squares")
+    assert (w.cross_cycle, w.gan) == (0, "least_squares")
     assert (optim.lr, optim.beta1, optim.weight_decay, optim.halve_every, optim.decay_from) == (1e-4, 0.5, 1e-4, 1e5, 1)
     assert (paper.batch, paper.data.crop, paper.network.style_dim) == (1, 256, 8)
-    assert all(preset(n, "munit").loss == w for n in PRESETS if n != "official")
+    assert all(settings.loss == w for settings in MUNIT.Settings.presets().values())
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def test_no_block_for_the_style() -> None:
     config = tiny("a", "b", "munit")
     network = dataclasses.replace(config.network, generator_blocks=0, shared_blocks=0)
     with pytest.raises(UsageError, match="generator-blocks"):
-        MUNIT.check(dataclasses.replace(config, network=network))
+        dataclasses.replace(config, network=network).check()
 
 
 def test_content_regression_by_hand() -> None:

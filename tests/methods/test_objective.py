@@ -20,7 +20,7 @@ def build(name: str, **changes: Any) -> Method:
     for group, values in changes.items():
         config = dataclasses.replace(config, **{group: dataclasses.replace(getattr(config, group), **values)})
     torch.manual_seed(0)
-    return method_class(name).build(config, {"a": 1, "b": 3})
+    return method_class(name)(config, {"a": 1, "b": 3})
 
 
 def batch(count: int = 2) -> Batch:

@@ -65,7 +65,7 @@ def test_tensor_names_and_shapes_are_the_published_ones() -> None:
     for form in FORMS:
         config = official_config(form)
         with torch.device("meta"):
-            state = DRIT.build(config, {"a": 3, "b": 3}).state_dict()
+            state = DRIT(config, {"a": 3, "b": 3}).state_dict()
         names = official_names(config.network)
         assert {v: k for k, v in names.items()}.keys() == {(n, k) for n, ks in layout[form].items() for k in ks}
         for ours, (network, key) in names.items():

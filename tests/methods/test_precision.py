@@ -11,8 +11,8 @@ from torch import Tensor
 from drit.methods.base import Batch
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.runtime import autocast, choose
-from drit.settings.presets import preset
 from reference import formulation as reference
 
 
@@ -27,7 +27,7 @@ def case(form: str) -> tuple[DRIT, Batch]:
         config, network=network, optim=optim, data=dataclasses.replace(config.data, resize=0, crop=64)
     )
     torch.manual_seed(0)
-    model = DRIT.build(config, {"a": 1, "b": 3})
+    model = DRIT(config, {"a": 1, "b": 3})
     g = torch.Generator().manual_seed(1)
     return model, {d: torch.rand(2, c, 64, 64, generator=g) * 2 - 1 for d, c in (("a", 1), ("b", 3))}
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from drit import losses
 from drit.methods.base import Batch
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.methods.unit.objective import UNIT
-from drit.settings.presets import PRESETS, preset
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
@@ -23,7 +23,7 @@ CHANNELS = {"a": 1, "b": 3}
 def build(**loss: float) -> UNIT:
     config = tiny("a", "b", "unit")
     torch.manual_seed(0)
-    return UNIT.build(dataclasses.replace(config, loss=dataclasses.replace(config.loss, **loss)), CHANNELS)
+    return UNIT(dataclasses.replace(config, loss=dataclasses.replace(config.loss, **loss)), CHANNELS)
 
 
 def batch(count: int = 2, dtype: torch.dtype = torch.float32) -> Batch:
@@ -34,7 +34,7 @@ def batch(count: int = 2, dtype: torch.dtype = torch.float32) -> Batch:
 def test_sizes_of_the_papers_table() -> None:
     """Worked out from the layers: a residual block of 256 channels has 2 (9 x 256 x 256 + 256) = 1 180 160 numbers."""
     with torch.device("meta"):
-        model = UNIT.build(preset("paper", "unit"), {"a": 3, "b": 3})
+        model = UNIT(preset("paper", "unit"), {"a": 3, "b": 3})
     counts = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
     block = 2 * (9 * 256 * 256 + 256)
     front = (49 * 3 * 64 + 64) + (9 * 64 * 128 + 128) + (9 * 128 * 256 + 256)
@@ -52,9 +52,7 @@ def test_sizes_of_the_papers_table() -> None:
 
 
 def test_weights_of_the_paper_and_of_every_preset() -> None:
-    for name in (*PRESETS, "paper"):
-        if name == "official":
-            continue
+    for name in UNIT.Settings.presets():
         w = preset(name, "unit").loss
         assert (w.domain_adversarial, w.kl, w.self_reconstruction, w.cross_cycle) == (10, 0.1, 100, 100)
         assert w.gan == ("logistic" if name == "paper" else "least_squares")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from drit.methods.drit.objective import DRIT
+from drit.methods.registry import preset
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
 from drit.networks.layers import ResidualBlock, instance_norm, pad
-from drit.settings.presets import preset
 
 
 def build(form: str = "concat", channels: dict[str, int] | None = None, crop: int = 216, **network: Any) -> DRIT:
@@ -24,7 +24,7 @@ def build(form: str = "concat", channels: dict[str, int] | None = None, crop: in
         data=dataclasses.replace(config.data, crop=crop),
     )
     torch.manual_seed(0)
-    return DRIT.build(config, channels or {"a": 1, "b": 3})
+    return DRIT(config, channels or {"a": 1, "b": 3})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_published_parameter_counts(form: str, expected: dict[str, int]) -> None
     config = preset("official")
     config = dataclasses.replace(config, network=dataclasses.replace(config.network, generator=form))
     with torch.device("meta"):
-        model = DRIT.build(config, {"a": 3, "b": 3})
+        model = DRIT(config, {"a": 3, "b": 3})
     counts = {name: sum(p.numel() for p in net.parameters()) for name, net in model.named_children()}
     assert counts == expected | {
         "discriminator": 16542342,

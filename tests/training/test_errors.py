@@ -16,7 +16,7 @@ from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.drit.objective import DRIT
 from drit.runs import checkpoint as files
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.settings.schema import to_dict
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
@@ -103,7 +103,7 @@ def test_truncated_checkpoint(copy: Path, part: str) -> None:
     path = files.find(copy) / part
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(CheckpointError, match=rf"{part}.*step_00000003"):  # names the earlier whole one
-        loop.resume(copy, replace(recorded_config(copy), steps=8))
+        loop.resume(copy, replace(recorded_settings(copy), steps=8))
 
 
 def test_truncated_weights_do_not_translate(copy: Path) -> None:
@@ -119,14 +119,14 @@ def test_checkpoint_of_other_sizes(copy: Path) -> None:
     tensors["generator.own.a.last.bias"] = torch.zeros(5)
     safetensors.torch.save_file(tensors, path)
     with pytest.raises(CheckpointError, match=r"another shape of tensor 'generator.own.a.last.bias'"):
-        loop.resume(copy, replace(recorded_config(copy), steps=8))
+        loop.resume(copy, replace(recorded_settings(copy), steps=8))
 
 
 def test_checkpoint_of_another_method(copy: Path) -> None:
     path = files.find(copy) / "meta.json"
     path.write_text(path.read_text().replace('"method": "drit"', '"method": "cyclegan"'))
     with pytest.raises(CheckpointError, match="of the method 'cyclegan'"):
-        loop.resume(copy, replace(recorded_config(copy), steps=8))
+        loop.resume(copy, replace(recorded_settings(copy), steps=8))
 
 
 def test_state_of_another_run(copy: Path) -> None:
@@ -134,7 +134,7 @@ def test_state_of_another_run(copy: Path) -> None:
     state = torch.load(path, weights_only=True)
     torch.save(state | {"optimizers": {"other": state["optimizers"]["generator"]}}, path)
     with pytest.raises(CheckpointError, match=r"state.pt is of another run"):
-        loop.resume(copy, replace(recorded_config(copy), steps=8))
+        loop.resume(copy, replace(recorded_settings(copy), steps=8))
 
 
 def test_foreign_checkpoint(copy: Path) -> None:
@@ -159,13 +159,13 @@ def test_a_run_that_died_before_its_first_checkpoint(copy: Path) -> None:
 
 
 def test_resume_with_changed_settings_lists_them(copy: Path) -> None:
-    config = recorded_config(copy)
+    config = recorded_settings(copy)
     changed = replace(config, steps=8, batch=3, optim=replace(config.optim, lr=1e-3))
     with pytest.raises(UsageError, match=r"batch: 2 -> 3; optim.lr: 0.0004 -> 0.001.*--allow-changes"):
         loop.resume(copy, changed)
-    assert recorded_config(copy) == config
+    assert recorded_settings(copy) == config
     assert loop.resume(copy, changed, allow_changes=True).step == 8
-    assert recorded_config(copy).batch == 3
+    assert recorded_settings(copy).batch == 3
 
 
 def test_resume_with_other_images(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from drit.methods.drit.objective import DRIT
+from drit.methods.registry import preset
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 from drit.training.memory import predict
 
 CHANNELS = {"a": 1, "b": 3}
@@ -25,7 +25,7 @@ def config(**changes: object) -> TrainSettings:
 
 
 def test_weights_and_optimizers_are_counted_exactly() -> None:
-    method = DRIT.build(config(), CHANNELS)
+    method = DRIT(config(), CHANNELS)
     weights = sum(p.numel() for p in method.parameters())
     averaged = sum(p.numel() for n in method.inference for p in getattr(method, n).parameters())
     found = predict(config(), CHANNELS)

@@ -17,7 +17,7 @@ import torch
 
 from drit.runs import checkpoint as files
 from drit.runs.metrics import read_metrics
-from drit.runs.record import recorded_config
+from drit.runs.record import recorded_settings
 from drit.training import launch as loop
 from tests.conftest import tiny
 
@@ -86,7 +86,7 @@ def test_metrics_after_a_crash_hold_no_line_twice(folders: tuple[Path, Path], tm
 
 def test_more_steps_go_on(run: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
     loop.train(tiny(*folders), tmp_path / "run")
-    outcome = loop.resume(tmp_path / "run", replace(recorded_config(tmp_path / "run"), steps=8))
+    outcome = loop.resume(tmp_path / "run", replace(recorded_settings(tmp_path / "run"), steps=8))
     assert (outcome.step, outcome.finished) == (8, True)
 
 

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
+from drit.methods.registry import preset
 from drit.probes.linear import pooled, probe_accuracy
 from drit.runs import checkpoint as files
 from drit.runs.metrics import read_lines, read_metrics
 from drit.runs.warnings import active
 from drit.settings.common import TrainSettings
-from drit.settings.presets import preset
 from drit.training import launch as loop
 from drit.training import watch
-from tests.conftest import tiny, write_images
+from tests.conftest import tiny, trainer_of, write_images
 from tests.training.test_resume import same
 
 
@@ -50,7 +50,7 @@ class Painter(Method):
     def build(cls, config: TrainSettings, channels: dict[str, int]) -> Painter:
         return cls(1.0)
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
         raise NotImplementedError
 
     def content(self, x: Tensor, domain: str) -> Tensor:
@@ -144,7 +144,7 @@ def test_balance_of_guessing_discriminators_is_one() -> None:
     for seeking in (0.0, 1.0):
         config = tiny("a", "b")
         config = replace(config, loss=replace(config.loss, mode_seeking=seeking))
-        method = DRIT.build(config, {"a": 1, "b": 3})
+        method = DRIT(config, {"a": 1, "b": 3})
         for network in (method.discriminator, method.random_discriminator, method.content_discriminator):
             for p in network.parameters():
                 nn.init.zeros_(p)
@@ -281,7 +281,7 @@ def test_numbers_are_those_of_the_averaged_weights_and_go_into_tensorboard(
     line = read_metrics(run)[-1]
     names = {"content_probe", *(f"{n}_{d}" for n in ("diversity", "style_share", "style_error") for d in "ab")}
     assert {f"watch/{name}" for name in names} <= set(line)
-    with loop.Trainer(config, run, loop.open_sets(config)) as trainer:
+    with trainer_of(config, run) as trainer:
         images = trainer.fixed_images(watch.PROBED)
     method = Translator.load(run, precision="float32").method
     again = watch.measure(method, images, config.seed, config.network.content_noise, config.batch)

@@ -21,21 +21,23 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
+from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
+from drit.methods.base import Batch, Capabilities, Method, Prepared, Terms, Update
+from drit.methods.bicyclegan.settings import BicycleGANSettings
 from drit.methods.noise import Noise
-from drit.methods.pix2pix.objective import check_levels
 from drit.networks.discriminators import MultiScalePatchGAN, by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.networks.layers import INITIAL_STD, draw_weights, k_major
-from drit.networks.unet import UNet, fitting_levels
+from drit.networks.unet import UNet
 from drit.runtime import full
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
+from drit.settings.groups import fitting_unet_levels
 
 
 class Outputs(NamedTuple):
-    """What one batch of pairs gives."""
+    """What one batch of pairs gives: codes (N, S), images (N, C, H, W) of b."""
 
-    mean: Tensor  # (N, S) of the posterior E(b)
+    mean: Tensor  # of the posterior E(b)
     log_variance: Tensor
     encoded: Tensor  # G(a, z), z drawn from E(b): cVAE-GAN
     random: Tensor  # G(a, z), z drawn from N(0, I): cLR-GAN
@@ -44,18 +46,14 @@ class Outputs(NamedTuple):
 class BicycleGAN(Method):
     """Networks and objective of BicycleGAN."""
 
-    paired = True
+    Settings = BicycleGANSettings
     inference = ("encoder", "generator")
+    settings: BicycleGANSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int], crop: int
-    ) -> None:
-        super().__init__()
-        self.loss, self.optim = loss, optim
-        self.channels = channels
-        self.capabilities = Capabilities(multimodal=True, exemplar=True, directions=("b",), style_dim=network.style_dim)
-        n, scaled, b = network, network.init == "scaled", channels["b"]
-        levels = n.unet_levels or fitting_levels(crop)
+    def __init__(self, settings: BicycleGANSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
+        n, scaled, b = settings.network, settings.network.init == "scaled", channels["b"]
+        levels = n.unet_levels or fitting_unet_levels(settings.data.crop)
         self.stride, self.min_side = 1, 1 << levels
         code = {"style_dim": n.style_dim, "everywhere": n.code_everywhere}
         dropout = {"dropout": n.dropout, "dropout_innermost": False}
@@ -67,21 +65,68 @@ class BicycleGAN(Method):
         self.discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
         self.random_discriminator = MultiScalePatchGAN(b, width, layers, scales, n.discriminator_norm, scaled)
         if not scaled:
-            # Glorot's deviation (Glorot and Bengio, 2010) times 0.02, as in its program
+            # Glorot's std (Glorot and Bengio, 2010) times 0.02, as in its program
             draw_weights(self, partial(nn.init.xavier_normal_, gain=INITIAL_STD))
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> BicycleGAN:
-        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        assert isinstance(settings, BicycleGANSettings)
+        size = settings.network.style_dim
+        return Capabilities(multimodal=True, exemplar=True, directions=("b",), style_dim=size, paired=True)
 
-    @classmethod
-    def check(cls, config: TrainSettings) -> None:
-        check_levels(config)
+    # Training
 
-    def at_chance(self) -> dict[str, float]:
-        """A pair of real and fake at each scale."""
-        pairs = len(self.discriminator.scales) * losses.at_chance(self.loss.gan)
-        return dict.fromkeys(("discriminators/domain_adversarial", "discriminators/domain_adversarial_random"), pairs)
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
+        x = next(batches)
+        eps, styles = (noise.normal(len(x["b"]), self.capabilities.style_dim, like=x["b"]) for _ in range(2))
+        out: Outputs = self.shared_forward(self._outputs, x, eps, styles)
+        if self.settings.loss.domain_adversarial:
+            yield self._discriminators_update(x["b"], out)
+        yield self._generators_update(x["b"], styles, out)
+
+    def _outputs(self, x: Batch, eps: Tensor, styles: Tensor) -> Outputs:
+        """Encoded and random codes go through the generator as one batch. eps: of z = m + s eps, (m, log s^2) = E(b);
+        styles: random codes; (N, S) each."""
+        mean, log_variance = self.checkpointed(self.encoder, x["b"])
+        encoded = full(mean) + eps * (0.5 * full(log_variance)).exp()
+        images = self.checkpointed(self.generator, torch.cat([x["a"], x["a"]]), torch.cat([encoded, styles]))
+        return Outputs(mean, log_variance, *images.chunk(2))
+
+    def _discriminators_update(self, real: Tensor, out: Outputs) -> Update:
+        """L_GAN^VAE (section 3.2) and L_GAN (section 3.3), as the discriminators see them."""
+        terms = Terms()  # of weight 1: alone in their step, another one would only rescale the gradient
+        for network, term, fake in (
+            (self.discriminator, "domain_adversarial", out.encoded),
+            (self.random_discriminator, "domain_adversarial_random", out.random),
+        ):
+            maps = self.checkpointed(network, torch.cat([real, fake.detach()]))
+            of_real, of_fake = by_batch(maps, [len(real), len(fake)])
+            terms.add(term, 1.0, losses.discrimination(of_real, of_fake, self.settings.loss.gan))
+        return terms.update("discriminators", ("discriminator", "random_discriminator"))
+
+    def _generators_update(self, real: Tensor, styles: Tensor, out: Outputs) -> Update:
+        """L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL (section 3.4)."""
+        w, terms = self.settings.loss, Terms()
+        if w.domain_adversarial:
+            adversarial = losses.gan(w.gan)
+            loss = adversarial(self.frozen_forward(self.discriminator, out.encoded), 1.0)
+            terms.add("domain_adversarial", w.domain_adversarial, loss)
+            loss = adversarial(self.frozen_forward(self.random_discriminator, out.random), 1.0)
+            terms.add("domain_adversarial_random", w.domain_adversarial, loss)
+        if w.paired:
+            terms.add("paired", w.paired, losses.reconstruction(out.encoded, real))
+        if w.kl:
+            terms.add("kl", w.kl, losses.kl_to_normal(out.mean, out.log_variance))
+        if w.latent_regression:
+            loss = losses.latent_regression(self._recovered(out.random), styles)
+            terms.add("latent_regression", w.latent_regression, loss)
+        return terms.update("generators", ("encoder", "generator"), self.settings.optim.clip)
+
+    def _recovered(self, images: Tensor) -> Tensor:
+        """The code (N, S) that E finds in outputs (N, C, H, W), with E frozen: moved by this, E and G would hide the
+        code in the image (section 4). Only the mean is used."""
+        recovered: Tensor = self.frozen_forward(self.encoder, images)[0]
+        return recovered
 
     # Use
 
@@ -98,60 +143,19 @@ class BicycleGAN(Method):
         (x,) = prepared
         return self.generator(k_major(x, len(style)), style)
 
-    # Training
+    # What training asks
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
-        x = next(batches)
-        deviations, styles = (noise.normal(len(x["b"]), self.capabilities.style_dim, like=x["b"]) for _ in range(2))
-        out = None
-        if self.loss.domain_adversarial:
-            with torch.set_grad_enabled(not frugal):
-                out = self._outputs(x, deviations, styles)
-            yield self._discriminators_update(x["b"], out)
-        if out is None or frugal:  # again, with a graph (and other dropout, which is random in either)
-            out = self._outputs(x, deviations, styles)
-        yield self._generators_update(x["b"], styles, out)
+    def at_chance(self) -> dict[str, float]:
+        """A pair of real and fake at each scale."""
+        chance = len(self.discriminator.scales) * losses.at_chance(self.settings.loss.gan)
+        return dict.fromkeys(("discriminators/domain_adversarial", "discriminators/domain_adversarial_random"), chance)
 
-    def _outputs(self, x: Batch, deviations: Tensor, styles: Tensor) -> Outputs:
-        """Encoded and random codes go through the generator as one batch. deviations: of z from the posterior's mean,
-        in units of its own; styles: random codes; each (N, S)."""
-        mean, log_variance = self.checkpointed(self.encoder, x["b"])
-        encoded = full(mean) + deviations * (0.5 * full(log_variance)).exp()
-        made = self.checkpointed(self.generator, torch.cat([x["a"], x["a"]]), torch.cat([encoded, styles]))
-        return Outputs(mean, log_variance, *made.chunk(2))
-
-    def _discriminators_update(self, real: Tensor, out: Outputs) -> Update:
-        """L_GAN^VAE (section 3.2) and L_GAN (section 3.3), as the discriminators see them."""
-        terms = {}
-        for network, term, fake in (
-            (self.discriminator, "domain_adversarial", out.encoded),
-            (self.random_discriminator, "domain_adversarial_random", out.random),
-        ):
-            maps = self.checkpointed(network, torch.cat([real, fake.detach()]))
-            judged, made = by_batch(maps, [len(real), len(fake)])
-            terms[term] = losses.discrimination(judged, made, self.loss.gan)
-        weights = dict.fromkeys(terms, 1.0)  # alone in their step: a weight would only rescale the gradient
-        return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
-
-    def _generators_update(self, real: Tensor, styles: Tensor, out: Outputs) -> Update:
-        """L_GAN^VAE + lambda L_1^VAE + L_GAN + lambda_latent L_1^latent + lambda_KL L_KL (section 3.4)."""
-        w, terms = self.loss, {}
-        if w.domain_adversarial:
-            real_to = losses.gan(w.gan)
-            terms["domain_adversarial"] = real_to(self.frozen_forward(self.discriminator, out.encoded), 1.0)
-            terms["domain_adversarial_random"] = real_to(
-                self.frozen_forward(self.random_discriminator, out.random), 1.0
-            )
-        if w.paired:
-            terms["paired"] = losses.reconstruction(out.encoded, real)
-        if w.kl:
-            terms["kl"] = losses.kl_to_normal(out.mean, out.log_variance)
-        if w.latent_regression:
-            terms["latent_regression"] = losses.latent_regression(self._recovered(out.random), styles)
-        weights = {term: w.of(term) for term in terms}
-        return Update("generators", ("encoder", "generator"), terms, weights, self.optim.clip or None)
-
-    def _recovered(self, made: Tensor) -> Tensor:
-        """The code that E finds in an image, with E fixed: moved by this, E and G would hide the code in the image
-        (section 4). Only the mean is used."""
-        return self.frozen_forward(self.encoder, made)[0]
+    def advice(self, finding: Finding) -> str | None:
+        match finding.cause:
+            case "styles_ignored":
+                flag = doubled("--loss.latent-regression", self.settings.loss.latent_regression, 5)
+                return f"a larger weight of what ties outputs to styles: {flag}"
+            case "discriminators_win":
+                return smaller_discriminator(self.settings.optim)
+            case _:
+                return general_advice(self.settings.optim, finding)

@@ -1,8 +1,8 @@
 """CycleGAN: unpaired translation by cycle consistency (arXiv 1703.10593), and CycleGAN with noise.
 
 Read beside sections 3 and 4 of the paper. Two generators, two discriminators of 70 x 70 patches; one output for each
-image. With `network.style_dim` a random code enters the generators and nothing asks them to use it: the ablation of
-DRIT's paper. One iteration: generators, then discriminators on outputs of now and before.
+image. With noise a random code enters the generators and nothing asks them to use it: the ablation of DRIT's paper.
+One iteration: generators, then discriminators on outputs of now and before.
 """
 
 from __future__ import annotations
@@ -13,34 +13,31 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.methods.base import OTHER, Batch, Capabilities, Method, Prepared, Update
+from drit.methods.advice import Finding, general_advice, smaller_discriminator
+from drit.methods.base import OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Terms, Update
+from drit.methods.cyclegan.settings import CycleGANSettings, NoiseNetwork
 from drit.methods.image_pool import ImagePool
 from drit.methods.noise import Noise
 from drit.networks.discriminators import PatchGAN
 from drit.networks.layers import k_major, zero_biases
 from drit.networks.resnet import ResNetGenerator
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
 
 
 class CycleGAN(Method):
     """generator[d] makes images of domain d from those of the other; discriminator[d] judges them."""
 
+    Settings = CycleGANSettings
     inference = ("generator",)
     shared_content = False
+    settings: CycleGANSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int]
-    ) -> None:
-        super().__init__()
-        n, scaled = network, network.init == "scaled"
-        self.loss, self.optim = loss, optim
-        self.channels = channels
+    def __init__(self, settings: CycleGANSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
+        n, scaled = settings.network, settings.network.init == "scaled"
         self.stride = 1 << n.downsamplings
         self.min_side = max(16, self.stride)
-        self.capabilities = Capabilities(
-            multimodal=n.style_dim > 0, exemplar=False, directions=tuple(channels), style_dim=n.style_dim
-        )
-        sizes = n.width, n.downsamplings, n.generator_blocks, n.style_dim
+        sizes = n.width, n.downsamplings, n.generator_blocks, self.capabilities.style_dim
         self.generator = nn.ModuleDict(
             {d: ResNetGenerator(channels[OTHER[d]], c, *sizes, smooth=scaled) for d, c in channels.items()}
         )
@@ -52,21 +49,58 @@ class CycleGAN(Method):
         )
         if not scaled:
             zero_biases(self)
-        self.pools = {d: ImagePool(optim.pool) for d in channels}
+        self.pools = {d: ImagePool(settings.optim.pool) for d in channels}
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> CycleGAN:
-        return cls(config.network, config.loss, config.optim, channels)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        style_dim = settings.network.style_dim if isinstance(settings.network, NoiseNetwork) else 0
+        return Capabilities(multimodal=style_dim > 0, exemplar=False, directions=domains, style_dim=style_dim)
 
-    def training_state(self) -> dict[str, Tensor]:
-        return {f"pool_{d}": pool.state() for d, pool in self.pools.items()}
+    # Training
 
-    def load_training_state(self, state: dict[str, Tensor]) -> None:
-        for d, pool in self.pools.items():
-            pool.load(state[f"pool_{d}"])
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
+        x, terms = next(batches), Terms()
+        fake = self._add_generator_terms(terms, x, noise)
+        yield terms.update("generators", ("generator",), self.settings.optim.clip)
+        if self.settings.loss.domain_adversarial:
+            shown = {d: self.pools[d].query(images.detach(), noise) for d, images in fake.items()}
+            yield self._discriminators_update(x, shown)
 
-    def at_chance(self) -> dict[str, float]:
-        return {f"discriminators/domain_adversarial_{d}": losses.at_chance(self.loss.gan) for d in self.channels}
+    def _add_generator_terms(self, terms: Terms, x: Batch, noise: Noise) -> ByDomain:
+        """What the generators minimise (equation 3 and section 5.2). Returns the outputs of both domains."""
+        w = self.settings.loss
+        fake: ByDomain = {}
+        # G(y) for y of its own domain needs images that both domains can have.
+        identity = bool(w.identity) and len(set(self.channels.values())) == 1
+        for d in x:
+            fake[d], *same = self._translate([x[OTHER[d]], x[d]] if identity else [x[OTHER[d]]], d, noise)
+            if same:  # L_identity = E|G_d(x_d) - x_d|_1
+                terms.add(f"identity_{d}", w.identity, losses.reconstruction(same[0], x[d]))
+        for d in x:
+            if w.domain_adversarial:  # equation 1
+                logits = self.frozen_forward(self.discriminator[d], fake[d])
+                terms.add(f"domain_adversarial_{d}", w.domain_adversarial, losses.gan(w.gan)(logits, 1.0))
+            if w.cross_cycle:  # equation 2: L_cyc = E|G_d(G_o(x_d)) - x_d|_1, o the other domain
+                cycle = self._translate([fake[OTHER[d]]], d, noise)[0]
+                terms.add(f"cross_cycle_{d}", w.cross_cycle, losses.reconstruction(cycle, x[d]))
+        return fake
+
+    def _translate(self, inputs: list[Tensor], to: str, noise: Noise) -> list[Tensor]:
+        """What the generator of `to` makes of several batches (N, C, H, W), in one pass; each has codes of its own."""
+        x, size = torch.cat(inputs), self.capabilities.style_dim
+        style = torch.cat([noise.normal(len(part), size, like=part) for part in inputs]) if size else None
+        outputs = self.checkpointed(self.generator[to], x, style).split([len(part) for part in inputs])
+        return list(outputs)
+
+    def _discriminators_update(self, x: Batch, shown: ByDomain) -> Update:
+        """L_GAN as the discriminators see it (equation 1): images to 1, outputs of now and before to 0."""
+        terms = Terms()
+        for d in x:
+            real, fake = self.checkpointed(self.discriminator[d], torch.cat([x[d], shown[d]])).split(len(x[d]))
+            loss = losses.discrimination(real, fake, self.settings.loss.gan)
+            # half: "we divide the objective by 2 while optimizing D" (section 4)
+            terms.add(f"domain_adversarial_{d}", 0.5, loss)
+        return terms.update("discriminators", ("discriminator",))
 
     # Use
 
@@ -85,47 +119,24 @@ class CycleGAN(Method):
             return self.generator[domain].decode(x, style)
         return k_major(x, len(style))
 
-    # Training
+    # What training asks
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
-        x = next(batches)
-        fake, terms = self._generate(x, noise)
-        weights = {term: self.loss.of(term) for term in terms}
-        yield Update("generators", ("generator",), terms, weights, self.optim.clip or None)
-        del terms
-        if not self.loss.domain_adversarial:
-            return
-        shown = {d: self.pools[d].query(made.detach(), noise) for d, made in fake.items()}
-        judged = {}
-        for d in x:
-            real, made = self.checkpointed(self.discriminator[d], torch.cat([x[d], shown[d]])).split(len(x[d]))
-            judged[f"domain_adversarial_{d}"] = losses.discrimination(real, made, self.loss.gan)
-        # Half: "we divide the objective by 2 while optimizing D" (section 4)
-        yield Update("discriminators", ("discriminator",), judged, dict.fromkeys(judged, 0.5))
+    def training_state(self) -> dict[str, Tensor]:
+        return {f"pool_{d}": pool.state() for d, pool in self.pools.items()}
 
-    def _generate(self, x: Batch, noise: Noise) -> tuple[Batch, dict[str, Tensor]]:
-        """Outputs of both domains, and the generators' terms: adversarial, cycle and identity (sections 3 and 5.2)."""
-        w, fake = self.loss, {}
-        terms: dict[str, Tensor] = {}
-        # G(y) for y of its own domain needs images that both domains can have.
-        identity = bool(w.identity) and len(set(self.channels.values())) == 1
-        for d in x:
-            inputs = [x[OTHER[d]], x[d]] if identity else [x[OTHER[d]]]
-            fake[d], *same = self._translate(inputs, d, noise)
-            if same:
-                terms[f"identity_{d}"] = losses.reconstruction(same[0], x[d])
-        for d in x:
-            if w.domain_adversarial:
-                logits = self.frozen_forward(self.discriminator[d], fake[d])
-                terms[f"domain_adversarial_{d}"] = losses.gan(w.gan)(logits, 1.0)
-            if w.cross_cycle:
-                back = self._translate([fake[OTHER[d]]], d, noise)[0]
-                terms[f"cross_cycle_{d}"] = losses.reconstruction(back, x[d])
-        return fake, terms
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        for d, pool in self.pools.items():
+            pool.load(state[f"pool_{d}"])
 
-    def _translate(self, inputs: list[Tensor], to: str, noise: Noise) -> list[Tensor]:
-        """What the generator of `to` makes of several batches, in one pass; each has codes of its own."""
-        x, size = torch.cat(inputs), self.capabilities.style_dim
-        style = torch.cat([noise.normal(len(part), size, like=part) for part in inputs]) if size else None
-        made: list[Tensor] = list(self.checkpointed(self.generator[to], x, style).split([len(part) for part in inputs]))
-        return made
+    def at_chance(self) -> dict[str, float]:
+        chance = losses.at_chance(self.settings.loss.gan)
+        return {f"discriminators/domain_adversarial_{d}": chance for d in self.channels}
+
+    def advice(self, finding: Finding) -> str | None:
+        match finding.cause:
+            case "styles_ignored":
+                return "another method: nothing ties the outputs of this one to their codes"
+            case "discriminators_win":
+                return smaller_discriminator(self.settings.optim)
+            case _:
+                return general_advice(self.settings.optim, finding)

@@ -1,8 +1,12 @@
 """DRIT: diverse image-to-image translation via disentangled representations (arXiv 1808.00948).
 
-Read beside section 3 of the paper. Two content encoders (last block shared), two attribute encoders, two generators
-(first layer shared), for each domain one discriminator of exemplar outputs and one of random outputs, and a content
-discriminator. One iteration: content discriminator (several batches), domain discriminators, generators.
+Read beside section 3 of the paper. x_a, x_b: images of the two domains, (N, C, H, W) in [-1, 1].
+
+E^c: content encoders, last block shared; codes (N, F, h, w).     E^a: attribute encoders; codes (N, S).
+G: generators, first layer shared.     D: for each domain one discriminator of exemplar outputs and one of random ones.
+D^c: the content discriminator.
+
+One iteration: content discriminator (several batches), domain discriminators, encoders and generators.
 """
 
 from __future__ import annotations
@@ -14,50 +18,66 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Update
+from drit.methods.advice import Finding
+from drit.methods.base import (
+    DOMAINS,
+    OTHER,
+    Batch,
+    ByDomain,
+    Capabilities,
+    Method,
+    Prepared,
+    Terms,
+    Update,
+)
+from drit.methods.drit.advice import advice
+from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
 from drit.runtime import full
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
 
-Posteriors = dict[str, tuple[Tensor, Tensor | None]]  # mean and log variance
+Posteriors = dict[str, tuple[Tensor, Tensor | None]]  # mean and log variance of the attribute codes, (N, S) each
+
+
+class Codes(NamedTuple):
+    """What the encoders make of one batch, by domain, and the random attributes that go with it."""
+
+    content: ByDomain  # c_d = E^c_d(x_d) + noise: (N, F, h, w)
+    style: ByDomain  # z_d drawn from the posterior of x_d: (N, S)
+    posterior: Posteriors  # E^a_d(x_d)
+    random: list[Tensor]  # z drawn from N(0, I): (N, S); two of them with mode seeking
 
 
 class Outputs(NamedTuple):
-    """What the generators make of one batch of content codes; every image is of the domain that names it."""
+    """What the generators make of one batch of codes; every image (N, C, H, W) is of the domain that names it."""
 
-    fake: ByDomain  # content of the other domain, style of this one's image: u, v of the paper
-    recon: ByDomain  # own content, own style
-    random: dict[str, list[Tensor]]  # content of the other domain, random styles
+    fake: ByDomain  # u = G_a(c_b, z_a), v = G_b(c_a, z_b): the content of the other domain, the style of this one
+    recon: ByDomain  # G_d(c_d, z_d)
+    random: dict[str, list[Tensor]]  # G_a(c_b, z), G_b(c_a, z) for each random attribute z
 
 
 class DRIT(Method):
-    """Networks and objective of DRIT; `config.network.generator` chooses the concatenating or feature-wise form."""
+    """Networks and objective of DRIT; `settings.network.generator` chooses the concatenating or feature-wise form."""
 
+    Settings = DRITSettings
     inference = ("content_encoder", "attribute_encoder", "generator")
+    settings: DRITSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int], crop: int
-    ) -> None:
-        super().__init__()
-        self.network, self.loss, self.optim = network, loss, optim
-        self.channels = channels
-        self.stride = 1 << network.downsamplings
-        # Below this the attribute encoder has nothing left to halve.
-        self.min_side = max(16, self.stride)
-        self.capabilities = Capabilities(
-            multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
-        )
-        n, scaled = network, network.init == "scaled"
-        content = n.width << n.downsamplings
+    def __init__(self, settings: DRITSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
+        n, scaled = settings.network, settings.network.init == "scaled"
+        self.stride = 1 << n.downsamplings
+        self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
+        features = n.width << n.downsamplings
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
         encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
         self.attribute_encoder = nn.ModuleDict(
             {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
         )
-        sizes = (channels, content, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
+        sizes = (channels, features, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
         self.generator: ConcatGenerator | FeatureGenerator
         if n.generator == "concat":
             self.generator = ConcatGenerator(*sizes, smooth=scaled)
@@ -65,33 +85,230 @@ class DRIT(Method):
             self.generator = FeatureGenerator(*sizes, share=n.share_feature_layer, smooth=scaled)
 
         def discriminators() -> nn.ModuleDict:
-            width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
-            return nn.ModuleDict(
-                {
-                    d: MultiScaleDiscriminator(c, width, layers, scales, n.spectral_norm, scaled)
-                    for d, c in channels.items()
-                }
-            )
+            shape = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm, scaled)
+            return nn.ModuleDict({d: MultiScaleDiscriminator(c, *shape) for d, c in channels.items()})
 
         self.discriminator = discriminators()
         self.random_discriminator = discriminators()
-        self.content_discriminator = ContentDiscriminator(content, -(-crop // self.stride))
+        self.content_discriminator = ContentDiscriminator(features, -(-settings.data.crop // self.stride))
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> DRIT:
-        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        assert isinstance(settings, DRITSettings)
+        return Capabilities(multimodal=True, exemplar=True, directions=DOMAINS, style_dim=settings.network.style_dim)
 
-    def learning_rates(self, optim: OptimSettings) -> dict[str, float]:
-        return super().learning_rates(optim) | {"content_discriminator": optim.content_discriminator_lr}
+    # Training
 
-    def at_chance(self) -> dict[str, float]:
-        """Two binary cross-entropies of log 2 at each scale (for each random style); one pair for content codes."""
-        pair = losses.at_chance()
-        domain = self.network.discriminator_scales * pair
-        found = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
-        randoms = 2 if self.loss.mode_seeking else 1
-        found |= {f"discriminators/domain_adversarial_random_{d}": randoms * domain for d in DOMAINS}
-        return found | {"content_discriminator/content_adversarial": pair}
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
+        w, optim = self.settings.loss, self.settings.optim
+        if w.content_adversarial:
+            for _ in range(optim.content_discriminator_steps - 1):
+                x, _ = self._halves(next(batches))
+                with torch.no_grad():
+                    content = self._content(x, noise)
+                yield self._content_discriminator_update(content)
+
+        x, reals = self._halves(next(batches))
+        codes, out = self.shared_forward(self._forward, x, noise)
+        if w.domain_adversarial:
+            yield self._discriminators_update(x, reals, out)
+        if w.content_adversarial:
+            yield self._content_discriminator_update({d: c.detach() for d, c in codes.content.items()})
+
+        terms = Terms()
+        self._add_exemplar_terms(terms, x, codes, out, noise)
+        if not optim.separate_random_step:
+            self._add_random_terms(terms, out, codes.random)
+        yield terms.update("generators", self.inference, optim.clip)
+        if optim.separate_random_step:
+            yield self._random_update(x, codes.random, noise)
+
+    def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
+        """The images to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
+        if not self.settings.optim.split_batch:
+            return batch, batch
+        half = len(batch["a"]) // 2
+        return {d: x[:half] for d, x in batch.items()}, {d: x[half : 2 * half] for d, x in batch.items()}
+
+    def _forward(self, x: ByDomain, noise: Noise) -> tuple[Codes, Outputs]:
+        """Codes of images x, random attributes, and all that the generators make of them."""
+        content = self._content(x, noise)
+        style, posterior = self._sampled_styles(x, noise)
+        count = 2 if self.settings.loss.mode_seeking else 1
+        random = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
+        return Codes(content, style, posterior, random), self._decode(content, style, random)
+
+    # Section 3.1: content and attribute codes
+
+    def _content(self, x: ByDomain, noise: Noise) -> ByDomain:
+        """c_d = E^c_d(x_d) + eps: (N, F, h, w), with the noise of training added after the shared block."""
+        codes: ByDomain = self.checkpointed(self.content_encoder.both, x)
+        std = self.settings.network.content_noise
+        if not std:
+            return codes
+        return {d: c + std * noise.normal(*c.shape, like=c).to(c.dtype) for d, c in codes.items()}
+
+    def _sampled_styles(self, x: ByDomain, noise: Noise) -> tuple[ByDomain, Posteriors]:
+        """z_d = m + s eps, (m, log s^2) = E^a_d(x_d): (N, S), and the posteriors; without a variance z_d = m."""
+        posterior = {d: self.checkpointed(self.attribute_encoder[d], images) for d, images in x.items()}
+        style = {}
+        for d, (mean, log_variance) in posterior.items():
+            style[d] = full(mean)
+            if log_variance is not None:
+                std = (0.5 * full(log_variance)).exp()
+                style[d] = style[d] + noise.normal(*mean.shape, like=style[d]) * std
+        return style, posterior
+
+    def _content_discriminator_update(self, content: ByDomain) -> Update:
+        """D^c tells the codes of a from those of b:
+
+        min over D^c of  -E[log(1 - D^c(c_a))] - E[log D^c(c_b)]
+        """
+        logits_a, logits_b = self.content_discriminator(torch.cat([content["a"], content["b"]])).chunk(2)
+        terms = Terms()
+        terms.add("content_adversarial", 1.0, losses.content_discrimination(logits_a, logits_b))
+        clip = self.settings.optim.content_discriminator_clip
+        return terms.update("content_discriminator", ("content_discriminator",), clip)
+
+    def _add_content_adversarial(self, terms: Terms, content: ByDomain) -> None:
+        """The encoders hide the domain: L_content = -E[1/2 log D^c(c_d) + 1/2 log(1 - D^c(c_d))] for both d."""
+        both = self.frozen_forward(self.content_discriminator, torch.cat([content["a"], content["b"]])).chunk(2)
+        for d, logits in zip(DOMAINS, both, strict=True):
+            loss = losses.content_adversarial(logits)
+            terms.add(f"content_adversarial_{d}", self.settings.loss.content_adversarial, loss)
+
+    # Section 3.2: cross-cycle consistency
+
+    def _add_cross_cycle(self, terms: Terms, x: ByDomain, fake: ByDomain, noise: Noise) -> None:
+        """u = fake_a has the content of x_b and the style of x_a, v = fake_b those of x_a and x_b:
+
+        L_cc = E|G_a(E^c_b(v), E^a_a(u)) - x_a|_1 + E|G_b(E^c_a(u), E^a_b(v)) - x_b|_1
+        """
+        content = self._content(fake, noise)
+        style, _ = self._sampled_styles(fake, noise)
+        for d in DOMAINS:
+            prepared = self.checkpointed(self.prepare, content[OTHER[d]], d)
+            cycle = self.checkpointed(self.render, prepared, style[d], d)
+            loss = losses.reconstruction(cycle, x[d])
+            terms.add(f"cross_cycle_{d}", self.settings.loss.cross_cycle, loss)
+
+    # Section 3, other loss functions
+
+    def _discriminators_update(self, x: ByDomain, reals: ByDomain, out: Outputs) -> Update:
+        """Domain discriminators tell real images from exemplar outputs, and from random ones:
+
+        min over D of  -E[log D_d(x_d)] - E[log(1 - D_d(fake_d))], and the same for every random output
+        """
+        terms = Terms()  # of weight 1: alone in their step, another one would only rescale the gradient
+        for d in DOMAINS:
+            real, fake = self._judged(self.checkpointed, self.discriminator[d], [x[d], out.fake[d].detach()])
+            terms.add(f"domain_adversarial_{d}", 1.0, losses.discrimination(real, fake))
+            random = [images.detach() for images in out.random[d]]
+            real, *fakes = self._judged(self.checkpointed, self.random_discriminator[d], [reals[d], *random])
+            loss = torch.stack([losses.discrimination(real, fake) for fake in fakes]).sum()
+            terms.add(f"domain_adversarial_random_{d}", 1.0, loss)
+        return terms.update("discriminators", ("discriminator", "random_discriminator"))
+
+    def _add_domain_adversarial(self, terms: Terms, fake: ByDomain) -> None:
+        """Exemplar outputs shall look real: L_domain = -E[log D_a(u)] - E[log D_b(v)]."""
+        for d in DOMAINS:
+            loss = losses.adversarial(self.frozen_forward(self.discriminator[d], fake[d]), 1.0)
+            terms.add(f"domain_adversarial_{d}", self.settings.loss.domain_adversarial, loss)
+
+    def _add_self_reconstruction(self, terms: Terms, x: ByDomain, recon: ByDomain) -> None:
+        """L_recon = E|G_d(c_d, z_d) - x_d|_1 for both d."""
+        for d in DOMAINS:
+            loss = losses.reconstruction(recon[d], x[d])
+            terms.add(f"self_reconstruction_{d}", self.settings.loss.self_reconstruction, loss)
+
+    def _add_kl(self, terms: Terms, posterior: Posteriors) -> None:
+        """L_KL = KL(N(m, s^2) || N(0, I)); without a variance (feature-wise form) the mean square of m."""
+        for d, (mean, log_variance) in posterior.items():
+            loss = losses.mean_square(mean) if log_variance is None else losses.kl_to_normal(mean, log_variance)
+            terms.add(f"kl_{d}", self.settings.loss.kl, loss)
+
+    def _add_random_terms(self, terms: Terms, out: Outputs, random: list[Tensor]) -> None:
+        """The terms of outputs with random attributes z of N(0, I)."""
+        w = self.settings.loss
+        for d in DOMAINS:
+            images = out.random[d]
+            if w.domain_adversarial:
+                # the same adversarial loss, with the discriminators of random outputs, summed over z
+                maps = self._judged(self.frozen_forward, self.random_discriminator[d], images)
+                loss = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
+                terms.add(f"domain_adversarial_random_{d}", w.domain_adversarial, loss)
+            if w.latent_regression:
+                # L_latent = E|E^a_d(G_d(c, z)) - z|_1
+                loss = losses.latent_regression(self._recovered_style(images[0], d), random[0])
+                terms.add(f"latent_regression_{d}", w.latent_regression, loss)
+            if w.mode_seeking:
+                # 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2)) (MSGAN; DRIT++)
+                terms.add(f"mode_seeking_{d}", w.mode_seeking, losses.mode_seeking(*images, *random))
+
+    def _recovered_style(self, images: Tensor, domain: str) -> Tensor:
+        """E^a of outputs (N, C, H, W): (N, S)."""
+        moves = self.settings.optim.latent_moves_attribute_encoder
+        forward = self.checkpointed if moves else self.frozen_forward
+        recovered: Tensor = forward(self.attribute_encoder[domain], images)[0]
+        return recovered
+
+    @staticmethod
+    def _judged(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
+        """Logits of several batches in one pass through `forward`: for each batch, its map at every scale."""
+        return by_batch(forward(discriminator, torch.cat(batches)), [len(x) for x in batches])
+
+    # The generators' step
+
+    def _add_exemplar_terms(self, terms: Terms, x: ByDomain, codes: Codes, out: Outputs, noise: Noise) -> None:
+        """All terms without random attributes. (Their order decides how gradients are summed up: another one would give
+        other bits.)"""
+        w = self.settings.loss
+        if w.domain_adversarial:
+            self._add_domain_adversarial(terms, out.fake)
+        if w.content_adversarial:
+            self._add_content_adversarial(terms, codes.content)
+        if w.self_reconstruction:
+            self._add_self_reconstruction(terms, x, out.recon)
+        if w.cross_cycle:
+            self._add_cross_cycle(terms, x, out.fake, noise)
+        if w.kl:
+            self._add_kl(terms, codes.posterior)
+        if w.content_norm:  # the mean square of c_d, of the official implementation alone
+            for d in DOMAINS:
+                terms.add(f"content_norm_{d}", w.content_norm, losses.mean_square(codes.content[d]))
+
+    def _random_update(self, x: ByDomain, random: list[Tensor], noise: Noise) -> Update:
+        """Random outputs in a step of their own, of the moved weights: the official order.
+
+        (The official implementation differentiates a stale graph here; this is what it meant.)
+        """
+        optim, terms = self.settings.optim, Terms()
+        self._add_random_terms(terms, self._decode(self._content(x, noise), {}, random), random)
+        moved = self.inference if optim.latent_moves_attribute_encoder else ("content_encoder", "generator")
+        return terms.update("generators_random", moved, optim.clip)
+
+    # Generators
+
+    def _decode(self, content: ByDomain, style: ByDomain, random: list[Tensor]) -> Outputs:
+        """All outputs of one batch of codes; `style` may be empty, for random outputs alone.
+
+        What no style changes (`prepare`) runs once for each content code and domain. All renders of a domain go through
+        the rest together.
+        """
+        fake, recon, randoms = {}, {}, {}
+        for d in DOMAINS:
+            other = content[OTHER[d]]
+            n = len(other)
+            if style:
+                prepared = self.checkpointed(self.prepare, torch.cat([other, content[d]]), d)
+                # other content with the style, own content with the style, other content with each random attribute
+                gathered = tuple(torch.cat([p, *[p[:n]] * len(random)]) for p in prepared)
+                styles = torch.cat([style[d], style[d], *random])
+                fake[d], recon[d], *randoms[d] = self.checkpointed(self.render, gathered, styles, d).split(n)
+            else:
+                prepared = self.checkpointed(self.prepare, other, d)
+                randoms[d] = list(self.checkpointed(self.render, prepared, torch.cat(random), d).split(n))
+        return Outputs(fake, recon, randoms)
 
     # Use
 
@@ -107,186 +324,23 @@ class DRIT(Method):
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
         return self.generator.render(prepared, style, domain)
 
-    # Training
+    # What training asks
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
-        w, optim = self.loss, self.optim
-        if w.content_adversarial:
-            for _ in range(optim.content_discriminator_steps - 1):
-                images = self._halves(next(batches))[0]
-                with torch.no_grad():
-                    codes = self._content(images, noise)
-                yield self._content_discriminator_update(codes)
+    @property
+    def content_noise(self) -> float:
+        return self.settings.network.content_noise
 
-        images, reals = self._halves(next(batches))
-        same_noise = noise.copy() if frugal else noise
-        with torch.set_grad_enabled(not frugal):
-            content, posterior, randoms, out = self._forward(images, noise)
-        if w.domain_adversarial:
-            yield self._discriminators_update(images, reals, out)
-        if w.content_adversarial:
-            yield self._content_discriminator_update({d: c.detach() for d, c in content.items()})
+    def learning_rates(self) -> dict[str, float]:
+        return super().learning_rates() | {"content_discriminator": self.settings.optim.content_discriminator_lr}
 
-        if frugal:
-            del content, posterior, out  # before they are made again
-            content, posterior, randoms, out = self._forward(images, same_noise)
-        first = self._exemplar_terms(images, content, posterior, out, noise)
-        if not optim.separate_random_step:
-            second = self._random_terms(out, randoms)
-            yield self._update("generators", self.inference, first | second, optim.clip)
-            return
-        yield self._update("generators", self.inference, first, optim.clip)
-        del content, posterior, out, first
-        # The weights have moved: the official implementation differentiates a stale graph here; this is what it meant.
-        out = self._decode(self._content(images, noise), {}, randoms)
-        moved = self.inference if optim.latent_moves_attribute_encoder else ("content_encoder", "generator")
-        yield self._update("generators_random", moved, self._random_terms(out, randoms), optim.clip)
+    def at_chance(self) -> dict[str, float]:
+        """Two binary cross-entropies of log 2 at each scale (for each random attribute); one pair for content codes."""
+        pair = losses.at_chance()
+        domain = self.settings.network.discriminator_scales * pair
+        random = 2 if self.settings.loss.mode_seeking else 1
+        chance = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
+        chance |= {f"discriminators/domain_adversarial_random_{d}": random * domain for d in DOMAINS}
+        return chance | {"content_discriminator/content_adversarial": pair}
 
-    def _forward(self, images: ByDomain, noise: Noise) -> tuple[ByDomain, Posteriors, list[Tensor], Outputs]:
-        """Content codes, posteriors, random styles, and all that the generators make of them."""
-        content = self._content(images, noise)
-        style, posterior = self._sampled_styles(images, noise)
-        count = 2 if self.loss.mode_seeking else 1
-        randoms = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
-        return content, posterior, randoms, self._decode(content, style, randoms)
-
-    def _update(self, name: str, networks: tuple[str, ...], terms: ByDomain, clip: float) -> Update:
-        """An update whose weights come from the settings: term `cross_cycle_a` has the weight `cross_cycle`."""
-        weights = {term: self.loss.of(term) for term in terms}
-        return Update(name, networks, terms, weights, clip or None)
-
-    def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
-        """The images to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
-        if not self.optim.split_batch:
-            return batch, batch
-        half = len(batch["a"]) // 2
-        return {d: x[:half] for d, x in batch.items()}, {d: x[half : 2 * half] for d, x in batch.items()}
-
-    def _content(self, images: ByDomain, noise: Noise) -> ByDomain:
-        """Content codes with the noise of training added after the shared block."""
-        codes = self.checkpointed(self.content_encoder.both, images)
-        if not self.network.content_noise:
-            return codes
-        return {
-            d: c + self.network.content_noise * noise.normal(*c.shape, like=c).to(c.dtype) for d, c in codes.items()
-        }
-
-    def _sampled_styles(self, images: ByDomain, noise: Noise) -> tuple[ByDomain, Posteriors]:
-        """Attribute codes mean + eps s and the posteriors they come from; without a variance, the code itself."""
-        posterior = {d: self.checkpointed(self.attribute_encoder[d], x) for d, x in images.items()}
-        style = {}
-        for d, (mean, log_variance) in posterior.items():
-            style[d] = full(mean)
-            if log_variance is not None:
-                deviation = (0.5 * full(log_variance)).exp()
-                style[d] = style[d] + noise.normal(*mean.shape, like=style[d]) * deviation
-        return style, posterior
-
-    def _decode(self, content: ByDomain, style: ByDomain, randoms: list[Tensor]) -> Outputs:
-        """All decodes of one batch. The trunk of a generator runs once for each content code and domain, all renders of
-        a domain go through the rest together; styles may be empty, for random outputs alone."""
-        fake, recon, random = {}, {}, {}
-        for d in DOMAINS:
-            other = content[OTHER[d]]
-            n = len(other)
-            if style:  # own content once with its own style, then the other content with style and randoms
-                prepared = self.checkpointed(self.prepare, torch.cat([other, content[d]]), d)
-                moved = self._render_repeated(prepared, n, style[d], randoms, d)
-                fake[d], recon[d], *random[d] = moved
-            else:
-                prepared = self.checkpointed(self.prepare, other, d)
-                random[d] = list(self.checkpointed(self.render, prepared, torch.cat(randoms), d).split(n))
-        return Outputs(fake, recon, random)
-
-    def _render_repeated(
-        self, prepared: Prepared, n: int, style: Tensor, randoms: list[Tensor], domain: str
-    ) -> list[Tensor]:
-        """Renders [other content with style, own content with style, other content with each random style]."""
-        gathered = tuple(torch.cat([p, *[p[:n]] * len(randoms)]) for p in prepared)
-        return list(self.checkpointed(self.render, gathered, torch.cat([style, style, *randoms]), domain).split(n))
-
-    def _discriminators_update(self, images: ByDomain, reals: ByDomain, out: Outputs) -> Update:
-        """Domain adversarial loss of the discriminators; real and fake images go through them as one batch."""
-        terms = {}
-        for d in DOMAINS:
-            real, fake = self._judged(self.checkpointed, self.discriminator[d], [images[d], out.fake[d].detach()])
-            terms[f"domain_adversarial_{d}"] = losses.discrimination(real, fake)
-            randoms = [x.detach() for x in out.random[d]]
-            real, *fakes = self._judged(self.checkpointed, self.random_discriminator[d], [reals[d], *randoms])
-            terms[f"domain_adversarial_random_{d}"] = torch.stack(
-                [losses.discrimination(real, fake) for fake in fakes]
-            ).sum()
-        weights = dict.fromkeys(terms, 1.0)  # alone in their step: a weight would only rescale the gradient
-        return Update("discriminators", ("discriminator", "random_discriminator"), terms, weights)
-
-    def _content_discriminator_update(self, codes: ByDomain) -> Update:
-        logits_a, logits_b = self.content_discriminator(torch.cat([codes["a"], codes["b"]])).chunk(2)
-        terms = {"content_adversarial": losses.content_discrimination(logits_a, logits_b)}
-        clip = self.optim.content_discriminator_clip or None
-        return Update("content_discriminator", ("content_discriminator",), terms, {"content_adversarial": 1.0}, clip)
-
-    def _exemplar_terms(
-        self,
-        images: ByDomain,
-        content: ByDomain,
-        posterior: Posteriors,
-        out: Outputs,
-        noise: Noise,
-    ) -> ByDomain:
-        """Terms without random styles: adversarial, content adversarial, self-reconstruction, cross-cycle, KL."""
-        w = self.loss
-        terms: ByDomain = {}
-        if w.domain_adversarial:
-            for d in DOMAINS:
-                terms[f"domain_adversarial_{d}"] = losses.adversarial(
-                    self.frozen_forward(self.discriminator[d], out.fake[d]), 1.0
-                )
-        if w.content_adversarial:
-            both = self.frozen_forward(self.content_discriminator, torch.cat([content["a"], content["b"]])).chunk(2)
-            for d, logits in zip(DOMAINS, both, strict=True):
-                terms[f"content_adversarial_{d}"] = losses.content_adversarial(logits)
-        if w.self_reconstruction:
-            for d in DOMAINS:
-                terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], images[d])
-        if w.cross_cycle:
-            # The fake of one domain carries the content of the other one's image and the style of its own.
-            again = self._content(out.fake, noise)
-            style, _ = self._sampled_styles(out.fake, noise)
-            for d in DOMAINS:
-                cycle = self.checkpointed(self.render, self.checkpointed(self.prepare, again[OTHER[d]], d), style[d], d)
-                terms[f"cross_cycle_{d}"] = losses.reconstruction(cycle, images[d])
-        if w.kl:
-            for d, (mean, log_variance) in posterior.items():
-                terms[f"kl_{d}"] = (
-                    losses.mean_square(mean) if log_variance is None else losses.kl_to_normal(mean, log_variance)
-                )
-        if w.content_norm:
-            for d in DOMAINS:
-                terms[f"content_norm_{d}"] = losses.mean_square(content[d])
-        return terms
-
-    def _random_terms(self, out: Outputs, randoms: list[Tensor]) -> ByDomain:
-        """Terms of the outputs with random styles: adversarial, latent regression, mode seeking."""
-        w = self.loss
-        terms: ByDomain = {}
-        for d in DOMAINS:
-            images = out.random[d]
-            if w.domain_adversarial:
-                maps = self._judged(self.frozen_forward, self.random_discriminator[d], images)
-                terms[f"domain_adversarial_random_{d}"] = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
-            if w.latent_regression:
-                recovered = self._recovered_style(images[0], d)
-                terms[f"latent_regression_{d}"] = losses.latent_regression(recovered, randoms[0])
-            if w.mode_seeking:
-                terms[f"mode_seeking_{d}"] = losses.mode_seeking(*images, *randoms)
-        return terms
-
-    @staticmethod
-    def _judged(way: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
-        """Logits of several batches in one pass (way: `run` or `through`): for each batch, its map at every scale."""
-        return by_batch(way(discriminator, torch.cat(batches)), [len(x) for x in batches])
-
-    def _recovered_style(self, x: Tensor, domain: str) -> Tensor:
-        encoder = self.attribute_encoder[domain]
-        way = self.checkpointed if self.optim.latent_moves_attribute_encoder else self.frozen_forward
-        return way(encoder, x)[0]
+    def advice(self, finding: Finding) -> str | None:
+        return advice(self.settings, finding)

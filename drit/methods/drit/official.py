@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from drit.errors import CheckpointError
-from drit.settings.common import NetworkSettings
+from drit.methods.drit.settings import DRITNetwork
 
 _LETTERS = {"a": "A", "b": "B"}
 
 
-def official_names(network: NetworkSettings) -> dict[str, tuple[str, str]]:
+def official_names(network: DRITNetwork) -> dict[str, tuple[str, str]]:
     """This program's parameter names, each with its (network, tensor name) in the published layout.
 
     `network` may have other sizes than the published ones; the feature-wise form must share no layer.
@@ -61,7 +61,7 @@ def _residual(add, ours: str, part: str, theirs: str) -> None:  # type: ignore[n
     add(f"{ours}.conv2", part, f"{theirs}.model.5")
 
 
-def _concat(add, network: NetworkSettings, d: str, letter: str) -> None:  # type: ignore[no-untyped-def]
+def _concat(add, network: DRITNetwork, d: str, letter: str) -> None:  # type: ignore[no-untyped-def]
     style = f"attribute_encoder.{d}"
     add(f"{style}.first", "enc_a", f"conv_{letter}.1")
     for i in range(network.attribute_blocks):
@@ -79,7 +79,7 @@ def _concat(add, network: NetworkSettings, d: str, letter: str) -> None:  # type
     add(f"{own}.last", "gen", f"dec{letter}{2 + network.downsamplings}.0")
 
 
-def _feature(add, network: NetworkSettings, d: str, letter: str) -> None:  # type: ignore[no-untyped-def]
+def _feature(add, network: DRITNetwork, d: str, letter: str) -> None:  # type: ignore[no-untyped-def]
     style = f"attribute_encoder.{d}"
     add(f"{style}.first", "enc_a", f"model_{letter.lower()}.1")
     for i in range(network.attribute_blocks + 1):
@@ -101,7 +101,7 @@ def _feature(add, network: NetworkSettings, d: str, letter: str) -> None:  # typ
     add(f"{own}.last", "gen", f"dec{letter}{1 + blocks}.{network.downsamplings}")
 
 
-def from_official(states: Mapping[str, Mapping[str, Tensor]], network: NetworkSettings) -> dict[str, Tensor]:
+def from_official(states: Mapping[str, Mapping[str, Tensor]], network: DRITNetwork) -> dict[str, Tensor]:
     """This program's state from published states (network name to tensors).
 
     Layer-norm gains and biases lose their two axes of length 1. Raises CheckpointError that names a missing tensor.

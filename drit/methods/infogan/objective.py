@@ -22,13 +22,13 @@ from torch import Tensor
 
 from drit import losses
 from drit.errors import UsageError
-from drit.methods.base import Batch, Capabilities, Grid, Method, Prepared, Update
-from drit.methods.infogan.networks import STRIDE, CodeDiscriminator, CodeGenerator, Recogniser
+from drit.methods.base import Batch, Capabilities, Grid, Method, Prepared, Terms, Update
+from drit.methods.infogan.networks import CodeDiscriminator, CodeGenerator, Recogniser
+from drit.methods.infogan.settings import STRIDE, InfoGANSettings
 from drit.methods.noise import Noise
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
 
 GENERATOR_RATE = 5.0  # times the rate of D and Q: 1e-3 and 2e-4 (appendix C)
-LARGEST = 64  # side of an image: the fully connected layers grow with its square
 BEYOND = 2.0  # continuous codes are drawn from -2 to 2 in the grids, past the 1 of training (figure 2)
 STEPS = 10  # columns of a continuous code's grid
 
@@ -44,44 +44,32 @@ class Codes(NamedTuple):
 class InfoGAN(Method):
     """Networks and objective of InfoGAN, for images of one domain and one size."""
 
+    Settings = InfoGANSettings
     domains = (1, 1)
     inference = ("generator",)
+    settings: InfoGANSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int], crop: int
-    ) -> None:
-        super().__init__()
-        self.network, self.loss, self.optim = network, loss, optim
-        self.channels = channels
+    def __init__(self, settings: InfoGANSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
         self.stride = self.min_side = STRIDE
-        self.capabilities = Capabilities(multimodal=True, exemplar=False, directions=(), style_dim=0)
-        n, colours = network, channels["a"]
-        self.generator = CodeGenerator(n.categories + n.continuous + n.noise_dim, colours, n.width, crop)
-        self.discriminator = CodeDiscriminator(colours, n.discriminator_width, crop)
+        n, colours, side = settings.network, channels["a"], settings.data.crop
+        self.generator = CodeGenerator(n.categories + n.continuous + n.noise_dim, colours, n.width, side)
+        self.discriminator = CodeDiscriminator(colours, n.discriminator_width, side)
         self.recogniser = Recogniser(n.discriminator_width, n.categories, n.continuous)
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> InfoGAN:
-        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        assert isinstance(settings, InfoGANSettings)
+        count = settings.network.categories
+        return Capabilities(multimodal=True, exemplar=False, directions=(), style_dim=0, categories=count)
 
-    @classmethod
-    def check(cls, config: TrainSettings) -> None:
-        crop = config.data.crop
-        if crop % STRIDE or crop > LARGEST:
-            raise UsageError(
-                f"--data.crop {crop} does not suit infogan: it draws images whose side is a multiple of {STRIDE}, "
-                f"at most {LARGEST} (28 for MNIST)."
-            )
-        if config.batch // config.accumulate < 2:
-            raise UsageError("infogan normalises over the batch: --batch must be at least 2, in each part of it.")
-
-    def learning_rates(self, optim: OptimSettings) -> dict[str, float]:
-        return super().learning_rates(optim) | {"generator": GENERATOR_RATE * optim.lr}
+    def learning_rates(self) -> dict[str, float]:
+        return super().learning_rates() | {"generator": GENERATOR_RATE * self.settings.optim.lr}
 
     # Training. Real and drawn images go through the discriminator apart: each batch is normalised by its own
     # statistics. `recompute` is not heeded: a layer that ran twice would count its statistics twice.
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
         real = next(batches)["a"]
         codes = self._draw_codes(len(real), noise, real)
         with torch.no_grad():
@@ -89,29 +77,31 @@ class InfoGAN(Method):
         features = self.discriminator.features(fake)
         adversarial = losses.adversarial(self.discriminator.judge(features), 0.0)
         adversarial = adversarial + losses.adversarial(self.discriminator.judge(self.discriminator.features(real)), 1.0)
-        yield self._update("discriminators", ("discriminator", "recogniser"), adversarial, features, codes)
+        terms = self._terms(adversarial, features, codes)
+        yield terms.update("discriminators", ("discriminator", "recogniser"))
 
         codes = self._draw_codes(len(real), noise, real)
         features = self.discriminator.features(self._generate(codes))
         adversarial = losses.adversarial(self.discriminator.judge(features), 1.0)
-        update = self._update("generators", ("generator",), adversarial, features, codes)
-        yield update._replace(max_grad_norm=self.optim.clip or None)
+        terms = self._terms(adversarial, features, codes)
+        yield terms.update("generators", ("generator",), self.settings.optim.clip)
 
-    def _update(
-        self, name: str, networks: tuple[str, ...], adversarial: Tensor, features: Tensor, codes: Codes
-    ) -> Update:
-        """min_{G, Q} max_D V(D, G) - lambda L_I(G, Q)   (equation 6): D and Q together, then G."""
+    def _terms(self, adversarial: Tensor, features: Tensor, codes: Codes) -> Terms:
+        """min_{G, Q} max_D V(D, G) - lambda L_I(G, Q)   (equation 6): D and Q together, then G.
+
+        adversarial: a scalar; features: (N, F) of D.
+        """
+        w, terms = self.settings.loss, Terms()
         logits, mean = self.recogniser(features)
-        terms = {
-            "domain_adversarial": adversarial,
-            "mutual_information": losses.category_information(logits, codes.category),
-        }
-        if self.network.continuous:
-            terms["mutual_information_continuous"] = losses.continuous_information(mean, codes.continuous)
-        return Update(name, networks, terms, {term: self.loss.of(term) for term in terms})
+        terms.add("domain_adversarial", w.domain_adversarial, adversarial)
+        terms.add("mutual_information", w.mutual_information, losses.category_information(logits, codes.category))
+        if self.settings.network.continuous:
+            loss = losses.continuous_information(mean, codes.continuous)
+            terms.add("mutual_information_continuous", w.mutual_information_continuous, loss)
+        return terms
 
     def _draw_codes(self, count: int, noise: Noise, like: Tensor) -> Codes:
-        n = self.network
+        n = self.settings.network
         return Codes(
             noise.integers(count, n.categories, like=like),
             noise.uniform(count, n.continuous, like=like) * 2 - 1,
@@ -119,10 +109,13 @@ class InfoGAN(Method):
         )
 
     def _generate(self, codes: Codes) -> Tensor:
-        chosen = F.one_hot(codes.category, self.network.categories).to(codes.noise.dtype)
+        chosen = F.one_hot(codes.category, self.settings.network.categories).to(codes.noise.dtype)
         return self.generator(torch.cat([chosen, codes.continuous, codes.noise], dim=1))
 
     # Use
+
+    def categorise(self, x: Tensor) -> Tensor:
+        return self.recognise(x)[0].argmax(1)
 
     def recognise(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What Q reads in images: logits of the category (N, K) and means of the continuous codes (N, C)."""
@@ -133,7 +126,7 @@ class InfoGAN(Method):
     def grids(self, rows: int, generator: torch.Generator) -> list[Grid]:
         """Figure 2 of the paper: every category; each continuous code from -2 to 2. A row keeps all other codes and the
         noise; in the grids of continuous codes row i is of category i mod K."""
-        n = self.network
+        n = self.settings.network
         noise, continuous = torch.empty(rows, n.noise_dim), torch.empty(rows, n.continuous)
         for z, c in zip(noise, continuous, strict=True):  # the first rows of a seed do not depend on their number
             z.uniform_(-1, 1, generator=generator)

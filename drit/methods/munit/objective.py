@@ -1,7 +1,7 @@
 """MUNIT: multimodal unsupervised image-to-image translation (arXiv 1804.04732).
 
 Read beside sections 3 to 5 of the paper. Each domain has a content encoder, a style encoder and a decoder that styles
-enter through adaptive instance normalisation; nothing is shared between domains. A translation is the content of a
+enter through adaptive instance normalisation; nothing is shared between domains. A translation is the content of an
 image with a random style of the other domain, or with that of an exemplar. One iteration: discriminators, then
 encoders and decoders.
 
@@ -19,16 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from drit import losses
-from drit.errors import UsageError
-from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Update
+from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
+from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Terms, Update
 from drit.methods.munit.networks import AdaINDecoder, kaiming
+from drit.methods.munit.settings import MUNITSettings
 from drit.methods.noise import Noise
-from drit.methods.unit.objective import discriminators_update
+from drit.methods.steps import discriminators_update
 from drit.networks.discriminators import MultiScaleDiscriminator
 from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
 from drit.networks.layers import LayerNorm, zero_biases
 from drit.runtime import full
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import TrainSettings
 
 SLOPE = 0.2  # of the discriminators' leaky ReLUs
 
@@ -36,33 +37,27 @@ SLOPE = 0.2  # of the discriminators' leaky ReLUs
 class Outputs(NamedTuple):
     """What one batch becomes; every image is of the domain that names it."""
 
-    content: ByDomain  # of each domain's images
-    style: ByDomain
-    random: ByDomain  # random styles of each domain
-    recon: ByDomain  # own content, own style
-    fake: ByDomain  # content of the other domain, random style
+    content: ByDomain  # c_d of each domain's images: (N, F, h, w)
+    style: ByDomain  # s_d of each domain's images: (N, S)
+    random: ByDomain  # random styles of each domain: (N, S)
+    recon: ByDomain  # G_d(c_d, s_d): (N, C, H, W)
+    fake: ByDomain  # G_a(c_b, s), G_b(c_a, s): content of the other domain, random style
 
 
 class MUNIT(Method):
     """Networks and objective of MUNIT. `content_blocks` and `shared_blocks` add up, as do `generator_blocks` and these:
     there are as many residual blocks as DRIT has, none of them shared."""
 
+    Settings = MUNITSettings
     inference = ("content_encoder", "attribute_encoder", "generator")
+    settings: MUNITSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int]
-    ) -> None:
-        super().__init__()
-        self.network, self.loss, self.optim = network, loss, optim
-        self.channels = channels
-        self.stride = 1 << network.downsamplings
+    def __init__(self, settings: MUNITSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
+        n = settings.network
+        self.stride = 1 << n.downsamplings
         self.min_side = max(16, self.stride)
-        self.capabilities = Capabilities(
-            multimodal=True, exemplar=True, directions=DOMAINS, style_dim=network.style_dim
-        )
-        n = network
-        content = n.width << n.downsamplings
-        blocks = n.generator_blocks + n.shared_blocks
+        features, blocks = n.width << n.downsamplings, n.generator_blocks + n.shared_blocks
         self.content_encoder = nn.ModuleDict(
             {
                 d: NormalisedEncoder(c, n.width, n.downsamplings, n.content_blocks + n.shared_blocks)
@@ -76,13 +71,13 @@ class MUNIT(Method):
             }
         )
         self.generator = nn.ModuleDict(
-            {d: AdaINDecoder(c, content, n.style_dim, blocks, n.downsamplings) for d, c in channels.items()}
+            {d: AdaINDecoder(c, features, n.style_dim, blocks, n.downsamplings) for d, c in channels.items()}
         )
         for name in self.inference:
             kaiming(getattr(self, name))
-        sizes = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm)
+        shape = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm)
         self.discriminator = nn.ModuleDict(
-            {d: MultiScaleDiscriminator(c, *sizes, n.init == "scaled", slope=SLOPE) for d, c in channels.items()}
+            {d: MultiScaleDiscriminator(c, *shape, n.init == "scaled", slope=SLOPE) for d, c in channels.items()}
         )
         if n.init == "published":
             zero_biases(self.discriminator)
@@ -91,17 +86,60 @@ class MUNIT(Method):
                     nn.init.uniform_(layer.weight)
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> MUNIT:
-        return cls(config.network, config.loss, config.optim, channels)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        assert isinstance(settings, MUNITSettings)
+        return Capabilities(multimodal=True, exemplar=True, directions=DOMAINS, style_dim=settings.network.style_dim)
 
-    @classmethod
-    def check(cls, config: TrainSettings) -> None:
-        if not config.network.generator_blocks + config.network.shared_blocks:
-            raise UsageError("MUNIT's styles enter in residual blocks: set --network.generator-blocks to 1 or more.")
+    # Training
 
-    def at_chance(self) -> dict[str, float]:
-        guessed = self.network.discriminator_scales * losses.at_chance(self.loss.gan)
-        return {f"discriminators/domain_adversarial_{d}": guessed for d in DOMAINS}
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
+        w, x = self.settings.loss, next(batches)
+        out: Outputs = self.shared_forward(self._forward, x, noise)
+        if w.domain_adversarial:
+            yield discriminators_update(self, self.discriminator, x, out.fake, w.gan)
+        yield self._generators_update(x, out)
+
+    def _forward(self, x: ByDomain, noise: Noise) -> Outputs:
+        """Codes of both domains, random styles, and what the decoders make of them, one pass through each."""
+        content = {d: self.checkpointed(self.content, images, d) for d, images in x.items()}
+        style = {d: full(self.checkpointed(self.style, images, d)) for d, images in x.items()}
+        random = {d: noise.normal(*s.shape, like=s) for d, s in style.items()}
+        recon, fake = {}, {}
+        for d in DOMAINS:
+            both = torch.cat([content[d], content[OTHER[d]]])
+            recon[d], fake[d] = self._decode(both, torch.cat([style[d], random[d]]), d).chunk(2)
+        return Outputs(content, style, random, recon, fake)
+
+    def _decode(self, content: Tensor, style: Tensor, domain: str) -> Tensor:
+        """G_d of content (M, F, h, w) and styles (M, S): (M, C, H, W)."""
+        images: Tensor = self.checkpointed(lambda c, s: self.render(self.prepare(c, domain), s, domain), content, style)
+        return images
+
+    def _generators_update(self, x: ByDomain, out: Outputs) -> Update:
+        """What encoders and decoders minimise (equation 5), for both domains."""
+        w, adversarial, terms = self.settings.loss, losses.gan(self.settings.loss.gan), Terms()
+        again: ByDomain = {}  # content of the translations, by the domain that it came from
+        for d in DOMAINS:
+            if w.domain_adversarial:  # equation 4
+                loss = adversarial(self.frozen_forward(self.discriminator[d], out.fake[d]), 1.0)
+                terms.add(f"domain_adversarial_{d}", w.domain_adversarial, loss)
+            if w.self_reconstruction:  # equation 1: E|G_d(c_d, s_d) - x_d|_1
+                loss = losses.reconstruction(out.recon[d], x[d])
+                terms.add(f"self_reconstruction_{d}", w.self_reconstruction, loss)
+            if w.content_regression or w.cross_cycle:
+                again[OTHER[d]] = self.checkpointed(self.content, out.fake[d], d)
+            if w.latent_regression:  # equation 3: E|E^s_d(fake_d) - s|_1, the style that was drawn
+                recovered = self.checkpointed(self.style, out.fake[d], d)
+                loss = losses.latent_regression(recovered, out.random[d])
+                terms.add(f"latent_regression_{d}", w.latent_regression, loss)
+        for d, content in again.items():
+            if w.content_regression:  # equation 2: E|E^c(fake) - c_d|_1, the content that went in
+                loss = losses.content_regression(content, out.content[d])
+                terms.add(f"content_regression_{d}", w.content_regression, loss)
+            if w.cross_cycle:  # section 5.1: E|G_d(E^c(fake), s_d) - x_d|_1
+                cycle = self._decode(content, out.style[d], d)
+                terms.add(f"cross_cycle_{d}", w.cross_cycle, losses.reconstruction(cycle, x[d]))
+        return terms.update("generators", self.inference, self.settings.optim.clip)
 
     # Use
 
@@ -117,58 +155,19 @@ class MUNIT(Method):
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
         return self.generator[domain].render(prepared, style)
 
-    # Training
+    # What training asks
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
-        images = next(batches)
-        same_noise = noise.copy() if frugal else noise
-        with torch.set_grad_enabled(not frugal):
-            out = self._forward(images, noise)
-        if self.loss.domain_adversarial:
-            yield discriminators_update(self, self.discriminator, images, out.fake, self.loss.gan)
-        if frugal:
-            del out  # before it is made again
-            out = self._forward(images, same_noise)
-        terms = self._terms(images, out)
-        weights = {term: self.loss.of(term) for term in terms}
-        yield Update("generators", self.inference, terms, weights, self.optim.clip or None)
+    def at_chance(self) -> dict[str, float]:
+        chance = self.settings.network.discriminator_scales * losses.at_chance(self.settings.loss.gan)
+        return {f"discriminators/domain_adversarial_{d}": chance for d in DOMAINS}
 
-    def _forward(self, images: ByDomain, noise: Noise) -> Outputs:
-        """Codes of both domains, random styles, and what the decoders make of them, one pass through each."""
-        content = {d: self.checkpointed(self.content, x, d) for d, x in images.items()}
-        style = {d: full(self.checkpointed(self.style, x, d)) for d, x in images.items()}
-        random = {d: noise.normal(*s.shape, like=s) for d, s in style.items()}
-        recon, fake = {}, {}
-        for d in DOMAINS:
-            both = torch.cat([content[d], content[OTHER[d]]])
-            made = self._decode(both, torch.cat([style[d], random[d]]), d)
-            recon[d], fake[d] = made.chunk(2)
-        return Outputs(content, style, random, recon, fake)
-
-    def _decode(self, content: Tensor, style: Tensor, domain: str) -> Tensor:
-        return self.checkpointed(lambda c, s: self.render(self.prepare(c, domain), s, domain), content, style)
-
-    def _terms(self, images: ByDomain, out: Outputs) -> ByDomain:
-        """What encoders and decoders minimise (equation 5), for both domains."""
-        w, adversarial = self.loss, losses.gan(self.loss.gan)
-        terms: ByDomain = {}
-        again: ByDomain = {}  # content of the translations, by the domain that it came from
-        for d in DOMAINS:
-            if w.domain_adversarial:
-                terms[f"domain_adversarial_{d}"] = adversarial(
-                    self.frozen_forward(self.discriminator[d], out.fake[d]), 1.0
-                )
-            if w.self_reconstruction:  # equation 1
-                terms[f"self_reconstruction_{d}"] = losses.reconstruction(out.recon[d], images[d])
-            if w.content_regression or w.cross_cycle:
-                again[OTHER[d]] = self.checkpointed(self.content, out.fake[d], d)
-            if w.latent_regression:  # equation 3: the style that was drawn
-                recovered = self.checkpointed(self.style, out.fake[d], d)
-                terms[f"latent_regression_{d}"] = losses.latent_regression(recovered, out.random[d])
-        for d, code in again.items():
-            if w.content_regression:  # equation 2: the content that went in
-                terms[f"content_regression_{d}"] = losses.content_regression(code, out.content[d])
-            if w.cross_cycle:
-                cycle = self._decode(code, out.style[d], d)
-                terms[f"cross_cycle_{d}"] = losses.reconstruction(cycle, images[d])
-        return terms
+    def advice(self, finding: Finding) -> str | None:
+        optim = self.settings.optim
+        match finding.cause:
+            case "styles_ignored":
+                flag = doubled("--loss.latent-regression", self.settings.loss.latent_regression, 10)
+                return f"a larger weight of what ties outputs to styles: {flag}"
+            case "discriminators_win":
+                return smaller_discriminator(optim, "--network.spectral-norm")
+            case _:
+                return general_advice(optim, finding)

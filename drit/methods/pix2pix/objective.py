@@ -16,34 +16,32 @@ import torch
 from torch import Tensor
 
 from drit import losses
-from drit.errors import UsageError
-from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
+from drit.methods.advice import Finding, general_advice, smaller_discriminator
+from drit.methods.base import Batch, Capabilities, Method, Prepared, Terms, Update
 from drit.methods.noise import Noise
+from drit.methods.pix2pix.settings import Pix2PixSettings
 from drit.networks.discriminators import PatchGAN
 from drit.networks.layers import k_major, zero_biases
 from drit.networks.resnet import ResNetGenerator
-from drit.networks.unet import MAX_LEVELS, UNet, fitting_levels
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.networks.unet import UNet
+from drit.settings.common import TrainSettings
+from drit.settings.groups import fitting_unet_levels
 
 
 class Pix2Pix(Method):
-    """Networks and objective of Pix2Pix; `config.network.backbone` chooses the U-Net or a residual network."""
+    """Networks and objective of Pix2Pix; `settings.network.backbone` chooses the U-Net or a residual network."""
 
-    paired = True
+    Settings = Pix2PixSettings
     inference = ("generator",)
+    settings: Pix2PixSettings
 
-    def __init__(
-        self, network: NetworkSettings, loss: LossSettings, optim: OptimSettings, channels: dict[str, int], crop: int
-    ) -> None:
-        super().__init__()
-        self.loss, self.optim = loss, optim
-        self.channels = channels
-        self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0)
-        n, scaled = network, network.init == "scaled"
+    def __init__(self, settings: Pix2PixSettings, channels: dict[str, int]) -> None:
+        super().__init__(settings, channels)
+        n, scaled = settings.network, settings.network.init == "scaled"
         sizes = channels["a"], channels["b"], n.width
         self.generator: UNet | ResNetGenerator
         if n.backbone == "unet":
-            levels = n.unet_levels or fitting_levels(crop)
+            levels = n.unet_levels or fitting_unet_levels(settings.data.crop)
             self.stride, self.min_side = 1, 1 << levels
             self.generator = UNet(*sizes, levels, gain=True, dropout=n.dropout, smooth=scaled)
         else:
@@ -61,15 +59,36 @@ class Pix2Pix(Method):
             zero_biases(self)
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> Pix2Pix:
-        return cls(config.network, config.loss, config.optim, channels, config.data.crop)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        return Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0, paired=True)
 
-    @classmethod
-    def check(cls, config: TrainSettings) -> None:
-        check_levels(config)
+    # Training
 
-    def at_chance(self) -> dict[str, float]:
-        return {"discriminator/domain_adversarial": losses.at_chance(self.loss.gan)}
+    def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
+        x = next(batches)
+        fake = self.shared_forward(lambda images: self.checkpointed(self.generator, images), x["a"])
+        if self.settings.loss.domain_adversarial:
+            yield self._discriminator_update(x, fake.detach())
+        yield self._generator_update(x, fake)
+
+    def _discriminator_update(self, x: Batch, fake: Tensor) -> Update:
+        """L_cGAN = E_{x,y}[log D(x, y)] + E_x[log(1 - D(x, G(x)))], equation 1; both halves as one batch."""
+        pairs = torch.cat([torch.cat([x["a"], x["a"]]), torch.cat([x["b"], fake])], dim=1)
+        real, judged = self.checkpointed(self.discriminator, pairs).chunk(2)
+        terms = Terms()
+        # half: "we divide the objective by 2 while optimizing D" (section 3.3)
+        terms.add("domain_adversarial", 0.5, losses.discrimination(real, judged, self.settings.loss.gan))
+        return terms.update("discriminator", ("discriminator",))
+
+    def _generator_update(self, x: Batch, fake: Tensor) -> Update:
+        """G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G), equation 4 (in the form -log D(x, G(x)), section 3.3)."""
+        w, terms = self.settings.loss, Terms()
+        if w.domain_adversarial:
+            logits = self.frozen_forward(self.discriminator, torch.cat([x["a"], fake], dim=1))
+            terms.add("domain_adversarial", w.domain_adversarial, losses.gan(w.gan)(logits, 1.0))
+        if w.paired:
+            terms.add("paired", w.paired, losses.reconstruction(fake, x["b"]))
+        return terms.update("generator", ("generator",), self.settings.optim.clip)
 
     # Use
 
@@ -80,47 +99,15 @@ class Pix2Pix(Method):
         return (self.generator(content),)
 
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
-        (made,) = prepared
-        return k_major(made, len(style))
+        (images,) = prepared
+        return k_major(images, len(style))
 
-    # Training
+    # What training asks
 
-    def updates(self, batches: Iterator[Batch], step: int, noise: Noise, frugal: bool = False) -> Iterator[Update]:
-        w, x = self.loss, next(batches)
-        fake = None
-        if w.domain_adversarial:
-            with torch.set_grad_enabled(not frugal):
-                fake = self.checkpointed(self.generator, x["a"])
-            yield self._discriminator_update(x, fake.detach())
-        if fake is None or frugal:  # again, with a graph (and other dropout, which is random in either)
-            fake = self.checkpointed(self.generator, x["a"])
-        yield self._generator_update(x, fake)
+    def at_chance(self) -> dict[str, float]:
+        return {"discriminator/domain_adversarial": losses.at_chance(self.settings.loss.gan)}
 
-    def _discriminator_update(self, x: Batch, fake: Tensor) -> Update:
-        """L_cGAN = E_{x,y}[log D(x, y)] + E_x[log(1 - D(x, G(x)))], equation 1; both halves as one batch."""
-        pairs = torch.cat([torch.cat([x["a"], x["a"]]), torch.cat([x["b"], fake])], dim=1)
-        real, made = self.checkpointed(self.discriminator, pairs).chunk(2)
-        terms = {"domain_adversarial": losses.discrimination(real, made, self.loss.gan)}
-        # half: "we divide the objective by 2 while optimizing D" (section 3.3)
-        return Update("discriminator", ("discriminator",), terms, {"domain_adversarial": 0.5})
-
-    def _generator_update(self, x: Batch, fake: Tensor) -> Update:
-        """G* = arg min_G max_D L_cGAN(G, D) + lambda L_L1(G), equation 4 (in the form -log D(x, G(x)), section 3.3)."""
-        w, terms = self.loss, {}
-        if w.domain_adversarial:
-            logits = self.frozen_forward(self.discriminator, torch.cat([x["a"], fake], dim=1))
-            terms["domain_adversarial"] = losses.gan(w.gan)(logits, 1.0)
-        if w.paired:
-            terms["paired"] = losses.reconstruction(fake, x["b"])
-        weights = {term: w.of(term) for term in terms}
-        return Update("generator", ("generator",), terms, weights, self.optim.clip or None)
-
-
-def check_levels(config: TrainSettings) -> None:
-    """Raises UsageError for a U-Net that halves more often than a crop allows."""
-    levels, crop = config.network.unet_levels, config.data.crop
-    if levels and not 2 <= levels <= fitting_levels(crop):
-        raise UsageError(
-            f"--network.unet-levels {levels} does not fit crops of {crop} pixels: 2 to {fitting_levels(crop)} do "
-            f"(at most {MAX_LEVELS}). Leave it out to let the crop choose, or set a larger --data.crop."
-        )
+    def advice(self, finding: Finding) -> str | None:
+        if finding.cause == "discriminators_win":
+            return smaller_discriminator(self.settings.optim)
+        return general_advice(self.settings.optim, finding)

@@ -1,0 +1,131 @@
+"""Settings of DRIT and its presets. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from drit.errors import UsageError
+from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.groups import (
+    Content,
+    Init,
+    MultiScale,
+    Spectral,
+    Style,
+    check_downsamplings,
+    check_spectral,
+)
+from drit.settings.schema import Positive, Weight, changed, setting
+from drit.settings.sizes import sized
+
+
+@dataclass(frozen=True)
+class DRITNetwork(Init, Spectral, MultiScale, Style, Content, NetworkSettings):
+    """Sizes of the networks (arXiv 1808.00948, section 4; the defaults are the published ones)."""
+
+    generator: Literal["concat", "feature"] = setting(
+        "concat",
+        "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)",
+    )
+    share_feature_layer: bool = setting(
+        True,
+        "the feature-wise generators share their first layer, as in the paper (the official implementation: no)",
+    )
+    content_noise: Weight = setting(1.0, "std of the Gaussian noise added to content codes in training")
+
+
+@dataclass(frozen=True)
+class DRITLoss(LossSettings):
+    """Weight of each term of the objective (arXiv 1808.00948, section 3; the published values)."""
+
+    content_adversarial: Weight = setting(1.0, "content adversarial loss: hides the domain in the content code")
+    domain_adversarial: Weight = setting(1.0, "domain adversarial loss of exemplar and random outputs")
+    cross_cycle: Weight = setting(10.0, "cross-cycle consistency, L1")
+    self_reconstruction: Weight = setting(10.0, "self-reconstruction, L1")
+    kl: Weight = setting(0.01, "KL divergence of the attribute posterior from N(0, I)")
+    latent_regression: Weight = setting(10.0, "L1 between a random attribute and the one recovered from its output")
+    content_norm: Weight = setting(0.0, "mean square of the content code (the official implementation: 0.01)")
+    mode_seeking: Weight = setting(
+        0.0, "mode seeking (MSGAN, DRIT++): 1 / (image distance / style distance); 0 switches it off"
+    )
+
+
+@dataclass(frozen=True)
+class ContentDiscriminatorOptim(OptimSettings):
+    """Optimizers, those of the content discriminator apart."""
+
+    content_discriminator_lr: Weight = setting(4e-5, "Adam learning rate of the content discriminator")
+    content_discriminator_steps: Positive = setting(
+        3, "updates of the content discriminator for one of everything else (each on a batch of its own)"
+    )
+    content_discriminator_clip: Weight = setting(5.0, "maximum gradient norm of the content discriminator; 0: no limit")
+
+
+@dataclass(frozen=True)
+class DRITOptim(ContentDiscriminatorOptim):
+    """Optimizers and how the updates of one iteration are laid out."""
+
+    split_batch: bool = setting(
+        False, "the official batch: one half is encoded, the other half only serves as real images for random outputs"
+    )
+    separate_random_step: bool = setting(
+        False, "the official order: random outputs (latent regression, mode seeking) in a second step of their own"
+    )
+    latent_moves_attribute_encoder: bool = setting(
+        True, "latent regression also trains the attribute encoder (the paper's formula; the official one: no)"
+    )
+
+
+@dataclass(frozen=True)
+class DRITSettings(TrainSettings):
+    """A training run of DRIT."""
+
+    method: str = setting("drit", "the method to train; `drit methods` lists them")
+    network: DRITNetwork = setting(DRITNetwork(), "networks")
+    loss: DRITLoss = setting(DRITLoss(), "loss weights")
+    optim: DRITOptim = setting(DRITOptim(), "optimizers")
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Self]:
+        paper = cls(preset="paper")
+        base = changed(paper, {"network.init": "scaled", "optim.content_discriminator_steps": 1})
+        # Photographs: styles that differ sooner, and nearer to real images (docs/results.md); the weight is that of the
+        # official implementation. Digits get unreadable by it.
+        photographs = changed(base, {"loss.mode_seeking": 1.0})
+        return {
+            "default": sized(photographs, "default"),
+            "paper": paper,  # its formulas and weights, at the published sizes
+            "official": changed(paper, OFFICIAL),
+            "digits": sized(base, "digits"),
+            # textures sooner, in place of grids
+            "demo": sized(changed(base, {"loss.domain_adversarial": 2.0}), "demo"),
+            "quick": sized(photographs, "quick"),
+        }
+
+    def check(self) -> None:
+        super().check()
+        check_downsamplings(self.data.crop, self.network.downsamplings)
+        check_spectral(self.recompute, self.network.spectral_norm)
+        if self.optim.split_batch and self.batch < 2 * self.accumulate:
+            raise UsageError(
+                "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, "
+                "the other judged against."
+            )
+
+
+# What the official implementation does (docs/official.md lists what of it is not reproduced).
+OFFICIAL = {
+    "preset": "official",
+    "steps": 500_000,
+    "batch": 2,
+    "precision": "float32",
+    "data.resize_mode": "square",
+    "network.share_feature_layer": False,
+    "loss.content_norm": 0.01,
+    "loss.mode_seeking": 1.0,
+    "optim.split_batch": True,
+    "optim.separate_random_step": True,
+    "optim.latent_moves_attribute_encoder": False,
+}
