@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from drit.methods.base import Method
-from drit.networks.layers import is_channels_last
+from drit.networks.fast import is_channels_last
 from drit.settings.common import OptimSettings
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
-from drit.networks import layers as blocks
-from drit.networks.layers import EPS, Conv, ImageBatchNorm, instance_norm, pad
+from drit.networks import fast as blocks
+from drit.networks.fast import EPS, pad
+from drit.networks.layers import Conv, ImageBatchNorm, instance_norm
 from drit.settings.common import TrainSettings
 from drit.settings.presets import preset
 from drit.training.optimizers import make_optimizers

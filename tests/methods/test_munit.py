@@ -15,7 +15,8 @@ from drit.methods.base import Batch
 from drit.methods.munit.networks import AdaINDecoder, kaiming, modulate
 from drit.methods.munit.objective import MUNIT
 from drit.methods.noise import Noise
-from drit.networks.layers import EPS, instance_norm
+from drit.networks.fast import EPS
+from drit.networks.layers import instance_norm
 from drit.settings.presets import PRESETS, preset
 from tests.conftest import tiny
 

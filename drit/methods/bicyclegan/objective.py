@@ -22,12 +22,14 @@ from torch import Tensor, nn
 
 from drit import losses
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
+from drit.methods.bicyclegan.networks import BicycleUNet, MultiScalePatchGAN
 from drit.methods.noise import Noise
 from drit.methods.pix2pix.objective import check_levels
-from drit.networks.discriminators import MultiScalePatchGAN, by_batch
+from drit.networks.discriminators import by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
-from drit.networks.layers import INITIAL_STD, draw_weights, k_major
-from drit.networks.unet import UNet, fitting_levels
+from drit.networks.init import INITIAL_STD, draw_weights
+from drit.networks.layers import k_major
+from drit.networks.unet import fitting_levels
 from drit.runtime import full
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 
@@ -58,8 +60,7 @@ class BicycleGAN(Method):
         levels = n.unet_levels or fitting_levels(crop)
         self.stride, self.min_side = 1, 1 << levels
         code = {"style_dim": n.style_dim, "everywhere": n.code_everywhere}
-        dropout = {"dropout": n.dropout, "dropout_innermost": False}
-        self.generator = UNet(channels["a"], b, n.width, levels, gain=False, smooth=scaled, **code, **dropout)
+        self.generator = BicycleUNet(channels["a"], b, n.width, levels, dropout=n.dropout, smooth=scaled, **code)
         self.encoder = VariationalAttributeEncoder(
             b, n.style_dim, n.attribute_width, n.attribute_blocks, scaled, norm=True
         )

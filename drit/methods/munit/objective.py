@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from drit import losses
 from drit.errors import UsageError
 from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Update
-from drit.methods.munit.networks import AdaINDecoder, kaiming
+from drit.methods.munit.networks import AdaINDecoder, NormalisedEncoder, kaiming
 from drit.methods.noise import Noise
 from drit.methods.unit.objective import discriminators_update
 from drit.networks.discriminators import MultiScaleDiscriminator
-from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
-from drit.networks.layers import LayerNorm, zero_biases
+from drit.networks.encoders import DeterministicAttributeEncoder
+from drit.networks.init import zero_biases
+from drit.networks.layers import LayerNorm
 from drit.runtime import full
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 
@@ -71,7 +72,7 @@ class MUNIT(Method):
         )
         self.attribute_encoder = nn.ModuleDict(
             {
-                d: PlainAttributeEncoder(c, n.style_dim, n.attribute_width, n.attribute_blocks)
+                d: DeterministicAttributeEncoder(c, n.style_dim, n.attribute_width, n.attribute_blocks)
                 for d, c in channels.items()
             }
         )

@@ -19,10 +19,12 @@ from drit import losses
 from drit.errors import UsageError
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
 from drit.methods.noise import Noise
+from drit.methods.pix2pix.networks import Pix2PixUNet
 from drit.networks.discriminators import PatchGAN
-from drit.networks.layers import k_major, zero_biases
+from drit.networks.init import zero_biases
+from drit.networks.layers import k_major
 from drit.networks.resnet import ResNetGenerator
-from drit.networks.unet import MAX_LEVELS, UNet, fitting_levels
+from drit.networks.unet import MAX_LEVELS, fitting_levels
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 
 
@@ -41,11 +43,11 @@ class Pix2Pix(Method):
         self.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("b",), style_dim=0)
         n, scaled = network, network.init == "scaled"
         sizes = channels["a"], channels["b"], n.width
-        self.generator: UNet | ResNetGenerator
+        self.generator: Pix2PixUNet | ResNetGenerator
         if n.backbone == "unet":
             levels = n.unet_levels or fitting_levels(crop)
             self.stride, self.min_side = 1, 1 << levels
-            self.generator = UNet(*sizes, levels, gain=True, dropout=n.dropout, smooth=scaled)
+            self.generator = Pix2PixUNet(*sizes, levels, dropout=n.dropout, smooth=scaled)
         else:
             self.stride = 1 << n.downsamplings
             self.min_side = max(16, self.stride)
