@@ -142,7 +142,7 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     g = torch.Generator().manual_seed(6)
     batches = [images(2, g) for _ in range(3)]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
-    reference.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
+    reference.official_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs, optim))
     optimizers = make_optimizers(ours, optim)
     turns = [ours.updates(iter(batches), 7, Noise(0, 7))]
     while (done := gradients(ours, turns, {}, contextlib.nullcontext)) is not None:
