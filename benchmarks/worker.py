@@ -91,7 +91,7 @@ def official_plain(size: int, count: int, width: int = 64) -> Callable[[], objec
     model, optimizers = _plain(official(size, count, width))
     batches = [{d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"} for _ in range(3)]
     numbers: Iterator[int] = iter(range(1 << 30))
-    return lambda: reference.published_iteration(model, batches, Noise(0, next(numbers)), optimizers)
+    return lambda: reference.official_iteration(model, batches, Noise(0, next(numbers)), optimizers)
 
 
 def _plain(config: DRITSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:

@@ -1,8 +1,9 @@
 """Each loss of the papers: a pure function with equation, shapes, reduction and source.
 
-All return scalars, unweighted. Images are in [-1, 1]. E^c, E^a: content and attribute encoders; G: generators; D:
-discriminators (arXiv 1808.00948, section 3; DRIT++, 1905.01270; MSGAN, 1903.05628). Inputs in half or bfloat16 are
-taken to float32 first; float64 stays.
+All return scalars, unweighted. Images are in [-1, 1]; logits, codes, means and log variances have any real values.
+E^c, E^a: content and attribute encoders; G: generators; D: discriminators (DRIT, arXiv 1808.00948, section 3; DRIT++,
+1905.01270; MSGAN, 1903.05628). Inputs in half or bfloat16 are taken to float32 first; float64 stays. The shapes of two
+inputs must agree: where they cannot be broadcast, torch raises RuntimeError or ValueError.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from drit.settings.common import Gan
 
 
 def adversarial(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
-    """Binary cross-entropy of discriminator logits against one target, summed over scales.
+    """Binary cross-entropy of discriminator logits against one target, summed over scales (GAN, 1406.2661).
 
     L = sum_scales mean[ -t log D - (1 - t) log(1 - D) ],  D = sigmoid(logits)
 
-    logits: one map (N, 1, h, w) or one for each scale. target: 1 real, 0 fake; the generators ask for 1.
+    logits: one map (N, 1, h, w), or a sequence with one for each scale. target: in [0, 1], 1 real and 0 fake; the
+    generators ask for 1. Returns a scalar, at least 0: a mean over each map.
     """
     maps = [logits] if isinstance(logits, Tensor) else list(logits)
     terms = []
@@ -37,14 +39,19 @@ def least_squares(logits: Tensor | Sequence[Tensor], target: float) -> Tensor:
     """Mean square of discriminator logits less one target, summed over scales (LSGAN, 1611.04076, equation 9).
 
     L = sum_scales mean[ (D - t)^2 ], without the half of that equation, as CycleGAN and BicycleGAN write it.
-    logits: one map (N, 1, h, w) or one for each scale. target: 1 real, 0 fake; the generators ask for 1.
+
+    logits: one map (N, 1, h, w), or a sequence with one for each scale. target: 1 real, 0 fake; the generators ask for
+    1. Returns a scalar, at least 0: a mean over each map.
     """
     maps = [logits] if isinstance(logits, Tensor) else list(logits)
     return torch.stack([(full(m) - target).square().mean() for m in maps]).sum()
 
 
 def gan(kind: Gan) -> Callable[[Tensor | Sequence[Tensor], float], Tensor]:
-    """The loss of discriminator logits against a target that the setting `loss.gan` names."""
+    """The loss that the setting `loss.gan` names: `adversarial` or `least_squares`.
+
+    It takes logits (N, 1, h, w), or a sequence of them, and a target.
+    """
     return least_squares if kind == "least_squares" else adversarial
 
 
@@ -55,14 +62,16 @@ def discrimination(
 ) -> Tensor:
     """Domain adversarial loss as a domain discriminator sees it: real to 1, fake to 0 (Goodfellow et al., 1406.2661).
 
-    L = -E_x[log D(x)] - E[log(1 - D(G(E^c(y), z)))], summed over scales; each term a mean over its own logits. `kind`:
-    that, or least squares.
+    L = -E_x[log D(x)] - E[log(1 - D(G(E^c(y), z)))], summed over scales; each term a mean over its own logits.
+
+    real, fake: one map of logits (N, 1, h, w), or a sequence with one for each scale; N of each its own. kind: this
+    equation (logistic), or `least_squares` in place of the logarithms. Returns a scalar, at least 0.
     """
     return gan(kind)(real, 1.0) + gan(kind)(fake, 0.0)
 
 
 def at_chance(kind: Gan = "logistic") -> float:
-    """`discrimination` of one scale by a discriminator that cannot tell, D = 1/2; the generators' loss is half of it.
+    """`discrimination` at one scale when D = 1/2 everywhere. The generators' loss is half of it.
 
     logistic: 2 log 2 = 1.386. least squares: 2 (1/2)^2 = 0.5.
     """
@@ -74,7 +83,8 @@ def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:
 
     L = -E_x[log(1 - D^c(E^c_a(x)))] - E_y[log D^c(E^c_b(y))]   (DRIT, section 3.1)
 
-    A sum of two means; near 2 log 2 = 1.386 when the encoders hide the domain.
+    logits_a, logits_b: (N, 1, h, w), N of each its own. Returns a scalar, at least 0: a sum of two means. It is near
+    2 log 2 = 1.386 when the encoders hide the domain.
     """
     return adversarial(logits_a, 0.0) + adversarial(logits_b, 1.0)
 
@@ -82,47 +92,61 @@ def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:
 def content_adversarial(logits: Tensor) -> Tensor:
     """Content adversarial loss of one domain: the encoder drives D^c to one half (DRIT, section 3.1).
 
-    L = -E[1/2 log D^c(E^c(x)) + 1/2 log(1 - D^c(E^c(x)))], at least log 2 = 0.693.
+    L = -E[1/2 log D^c(E^c(x)) + 1/2 log(1 - D^c(E^c(x)))]
+
+    logits: (N, 1, h, w). Returns a scalar, at least log 2 = 0.693: a mean over all.
     """
     return adversarial(logits, 0.5)
 
 
-def reconstruction(made: Tensor, image: Tensor) -> Tensor:
+def reconstruction(fake: Tensor, image: Tensor) -> Tensor:
     """Mean absolute difference of images: self-reconstruction and cross-cycle consistency (DRIT, section 3.2, 3.4).
 
     L_self = E||G_a(E^c_a(x), E^a_a(x)) - x||_1;   L_cc = E||G_a(E^c_b(v), E^a_a(u)) - x||_1,
-    u = G_a(E^c_b(y), E^a_a(x)), v = G_b(E^c_a(x), E^a_b(y)).  made, image: (N, C, H, W); mean over all.
+    u = G_a(E^c_b(y), E^a_a(x)), v = G_b(E^c_a(x), E^a_b(y)).
+
+    fake, image: (N, C, H, W) in [-1, 1]. Returns a scalar in [0, 2]: a mean over all.
     """
-    return (full(made) - full(image)).abs().mean()
+    return (full(fake) - full(image)).abs().mean()
 
 
 def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence of the attribute posterior from N(0, I) (DRIT, section 3.4; Kingma and Welling, 1312.6114).
 
-    L = -1/2 sum_s (1 + log s^2 - m^2 - s^2).  mean, log_variance: (N, S); sum over S, mean over N.
+    L = -1/2 sum_s (1 + log s^2 - m^2 - s^2)
+
+    mean, log_variance: (N, S). Returns a scalar, at least 0: a sum over S, a mean over N.
     """
     mean, log_variance = full(mean), full(log_variance)
     return -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1).mean()
 
 
 def mean_square(code: Tensor) -> Tensor:
-    """Mean square of a code: what keeps a deterministic attribute (feature-wise form) or a content code small."""
+    """Mean square of a code: keeps a deterministic attribute (feature-wise form) or a content code small.
+
+    L = E[c^2], as in the official implementation of DRIT.
+
+    code: any shape, (N, S) or (N, C, h, w). Returns a scalar, at least 0: a mean over all.
+    """
     return full(code).square().mean()
 
 
 def latent_regression(recovered: Tensor, sampled: Tensor) -> Tensor:
     """Mean absolute error between a sampled attribute and the one recovered from its image.
 
-    L = E_z||E^a(G(E^c(x), z)) - z||_1   (DRIT, section 3.4).  recovered, sampled: (N, S); mean over N and S.
+    L = E_z||E^a(G(E^c(x), z)) - z||_1   (DRIT, section 3.4)
+
+    recovered, sampled: (N, S). Returns a scalar, at least 0: a mean over N and S.
     """
     return (full(recovered) - full(sampled)).abs().mean()
 
 
 def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
-    """Mean absolute error between a content code and the one recovered from an image made with it.
+    """Mean absolute error between a content code and the one recovered from an image generated with it.
 
-    L = E||E^c(G(E^c(x), z)) - E^c(x)||_1   (MUNIT, 1804.04732, equation 2).  recovered, code: (N, C, h, w); mean over
-    all. Both are differentiated.
+    L = E||E^c(G(E^c(x), z)) - E^c(x)||_1   (MUNIT, 1804.04732, equation 2)
+
+    recovered, code: (N, C, h, w). Returns a scalar, at least 0: a mean over all. Both are differentiated.
     """
     return (full(recovered) - full(code)).abs().mean()
 
@@ -131,17 +155,23 @@ def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Ten
     """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
 
     L = 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch.
-    one, other: (N, C, H, W); style_one, style_other: (N, S).
+
+    one, other: (N, C, H, W) in [-1, 1], of the same content; style_one, style_other: (N, S), their styles. Returns a
+    scalar above 0; 1e5 for equal images.
     """
     ratio = (full(one) - full(other)).abs().mean() / (full(style_one) - full(style_other)).abs().mean()
     return 1 / (ratio + 1e-5)
 
 
 def classification(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy of the right class: domain classification, and what a content discriminator of several domains
-    minimises (DRIT++, 1905.01270, multi-domain translation).
+    """Cross-entropy of the right domain (DRIT++, 1905.01270, multi-domain translation).
 
-    L = -E[log P(d | x)].  logits: (N, K) or (N, K, h, w); target: (N,), 0 .. K - 1. Mean over N and pixels.
+    For domain classification, and what a content discriminator of several domains minimises.
+
+    L = -E[log P(d | x)]
+
+    logits: (N, K) or (N, K, h, w); target: (N,), whole numbers 0 .. K - 1. Returns a scalar, at least 0: a mean over N
+    and pixels. Raises IndexError for a target outside its range.
     """
     logits = full(logits)
     return F.cross_entropy(logits, target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:]))
@@ -150,27 +180,33 @@ def classification(logits: Tensor, target: Tensor) -> Tensor:
 def confusion(logits: Tensor) -> Tensor:
     """Content adversarial loss of several domains: the encoder drives D^c to the same probability for each.
 
-    L = -E[1/K sum_k log P(k | E^c(x))], at least log K; for two domains it is `content_adversarial` of the difference
-    of their logits.  logits: (N, K) or (N, K, h, w); mean over N and pixels.
+    L = -E[1/K sum_k log P(k | E^c(x))]   (DRIT++, 1905.01270, multi-domain translation)
+
+    For two domains it is `content_adversarial` of the difference of their logits.
+
+    logits: (N, K) or (N, K, h, w). Returns a scalar, at least log K: a mean over N and pixels.
     """
     return -F.log_softmax(full(logits), dim=1).mean()
 
 
 def category_information(logits: Tensor, category: Tensor) -> Tensor:
-    """What Q misses of a categorical code: -E[log Q(c|x)], the entropy H(c) less the bound L_I on mutual information.
+    """Cross-entropy of a categorical code under Q: the entropy H(c) less the bound L_I on mutual information.
 
-    I(c; G(z, c)) >= L_I(G, Q) = E[log Q(c|x)] + H(c)   (InfoGAN, 1606.03657, equation 5)
+    L = -E[log Q(c|x)] = H(c) - L_I,   I(c; G(z, c)) >= L_I(G, Q) = E[log Q(c|x)] + H(c)
+    (InfoGAN, 1606.03657, equation 5)
 
-    logits: (N, K); category: (N,), 0 .. K - 1. Mean over N; log K when Q knows nothing, 0 when all.
+    logits: (N, K); category: (N,), whole numbers 0 .. K - 1. Returns a scalar, at least 0: a mean over N. It is log K
+    for equal logits, 0 for a certain and correct Q. Raises IndexError for a category outside its range.
     """
     return F.cross_entropy(full(logits), category)
 
 
 def continuous_information(mean: Tensor, code: Tensor) -> Tensor:
-    """The same of continuous codes, Q a Gaussian of deviation 1 around each mean (1606.03657, section 6).
+    """The same of continuous codes, Q a Gaussian of std 1 around each mean (InfoGAN, 1606.03657, section 6).
 
-    -E[log Q(c|x)] = E[ sum_c 1/2 (c - m)^2 + 1/2 log 2 pi ].
-    mean, code: (N, C); sum over C, mean over N.
+    L = -E[log Q(c|x)] = E[ sum_c 1/2 (c - m)^2 + 1/2 log 2 pi ]
+
+    mean, code: (N, C). Returns a scalar, at least C/2 log 2 pi: a sum over C, a mean over N.
     """
     square = (full(code) - full(mean)).square()
     return 0.5 * (square + math.log(2 * math.pi)).sum(dim=1).mean()

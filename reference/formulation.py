@@ -1,8 +1,12 @@
-"""The networks computed the reference way: baseline of every ratio, reference of every exactness test.
+"""DRIT's objective as the paper writes it: the reference of exactness tests and the baseline of benchmarks.
 
-No sharing between styles or decodes: code planes are built and concatenated, every decode runs the whole generator,
-real and fake images go through the discriminators apart, normalisation is torch's own. float32 and contiguous
-layout are the caller's part.
+It uses the weights of a `drit.methods.drit.objective.DRIT`, and none of its shortcuts. Code planes are built and
+concatenated, and every decode runs the whole generator. Real and fake images go through the discriminators apart. The
+normalisation is torch's own. The module is part of tests and benchmarks, and not installed. Precision and memory format
+are the caller's choice.
+
+Images are (N, C, H, W) in [-1, 1]; content codes (N, C, h, w) and styles (N, S) have any real values. Equations are
+those of DRIT (arXiv 1808.00948, section 3).
 """
 
 from __future__ import annotations
@@ -14,18 +18,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit import losses
-from drit.methods.base import Batch
-from drit.methods.drit.objective import DOMAINS, DRIT, OTHER
+from drit.methods.base import DOMAINS, OTHER, Batch
+from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
-from drit.networks.layers import EPS, ResidualBlock
+from drit.networks.fast import EPS
+from drit.networks.layers import ResidualBlock
 
 
 def planes(code: Tensor, x: Tensor) -> Tensor:
-    """Code (N, S) as constant planes beside x (N, C, H, W)."""
+    """Concatenate each number of a code to maps as a constant plane.
+
+    code: (N, S), x: (N, C, H, W). Returns (N, C + S, H, W).
+    """
     return torch.cat([x, code[:, :, None, None].expand(*code.shape, *x.shape[-2:])], dim=1)
 
 
 def residual(block: ResidualBlock, x: Tensor) -> Tensor:
+    """x + IN(conv(ReLU(IN(conv(x))))). x: (N, C, H, W). Returns the same shape."""
     h = F.relu(F.instance_norm(_conv(block.conv1, x), eps=EPS))
     return x + F.instance_norm(_conv(block.conv2, h), eps=EPS)
 
@@ -47,7 +56,10 @@ def _up(layer: Any, x: Tensor) -> Tensor:
 
 
 def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
-    """Content code of images of `domain`: (N, C, H, W) -> (N, 256, H / 4, W / 4) at the published sizes."""
+    """Content code E^c(x) of images of `domain` (section 3.1).
+
+    x: (N, C, H, W). Returns (N, 256, H / 4, W / 4) at the published sizes. H and W are multiples of 4.
+    """
     trunk: Any = model.content_encoder.own[domain]
     h = F.leaky_relu(_conv(trunk.first, x), 0.01)
     for layer in trunk.down:
@@ -58,7 +70,10 @@ def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
 
 
 def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
-    """Images of `domain` from content codes (N, C, h, w) and styles (N, S): the whole generator for each."""
+    """Images G(c, z) of `domain`: the whole generator for each pair of a content code and a style.
+
+    code: (N, C, h, w), style: (N, S). Returns (N, channels, H, W) in [-1, 1].
+    """
     own: Any = model.generator.own[domain]
     if model.settings.network.generator == "concat":
         h = code
@@ -83,8 +98,12 @@ def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
     return torch.tanh(_conv_1x1(own.last, h))
 
 
-def sampled(model: DRIT, x: Tensor, domain: str, noise: Noise) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Style, posterior mean and log variance."""
+def sample_style(model: DRIT, x: Tensor, domain: str, noise: Noise) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A style from the posterior E^a(x), with its mean and log variance (section 3.4).
+
+    x: (N, C, H, W), of `domain`. Returns three of (N, S); the log variance is None in the feature-wise form, where the
+    style is the mean.
+    """
     mean, log_variance = model.attribute_encoder[domain](x)
     if log_variance is None:
         return mean, mean, None
@@ -92,15 +111,16 @@ def sampled(model: DRIT, x: Tensor, domain: str, noise: Noise) -> tuple[Tensor, 
 
 
 def discriminator_totals(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
-    """What the domain discriminators minimise, outputs of the generators made one by one."""
+    """The total that the domain discriminators minimise: real to 1, each generated image to 0 (section 3.1).
+
+    batch: for each domain (N, C, H, W). Returns a scalar. Images are generated one domain and one style at a time.
+    """
     x = batch
     with torch.no_grad():
         codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
-        style = {d: sampled(model, x[d], d, noise)[0] for d in DOMAINS}
-        z = [
-            noise.normal(*style["a"].shape, like=style["a"])
-            for _ in range(2 if model.settings.loss.mode_seeking else 1)
-        ]
+        style = {d: sample_style(model, x[d], d, noise)[0] for d in DOMAINS}
+        count = 2 if model.settings.loss.mode_seeking else 1
+        z = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
     terms = []
     for d in DOMAINS:
         with torch.no_grad():
@@ -113,18 +133,21 @@ def discriminator_totals(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
 
 
 def generator_total(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
-    """The whole objective of encoders and generators (one step, all terms), every decode on its own."""
+    """The total that encoders and generators minimise: all terms with their weights, in one step (section 3.4).
+
+    batch: for each domain (N, C, H, W). Returns a scalar. Every decode is computed on its own.
+    """
     w = model.settings.loss
     x = batch
     codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
-    posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
+    posterior = {d: sample_style(model, x[d], d, noise) for d in DOMAINS}
     style = {d: p[0] for d, p in posterior.items()}
     z = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(2 if w.mode_seeking else 1)]
     fake = {d: generate(model, codes[OTHER[d]], style[d], d) for d in DOMAINS}
     recon = {d: generate(model, codes[d], style[d], d) for d in DOMAINS}
     randoms = {d: [generate(model, codes[OTHER[d]], code, d) for code in z] for d in DOMAINS}
     again = {d: _noisy(model, content(model, fake[d], d), noise) for d in DOMAINS}
-    fake_style = {d: sampled(model, fake[d], d, noise)[0] for d in DOMAINS}
+    fake_style = {d: sample_style(model, fake[d], d, noise)[0] for d in DOMAINS}
     total = torch.zeros((), dtype=x["a"].dtype)
     for d in DOMAINS:
         cycle = generate(model, again[OTHER[d]], fake_style[d], d)
@@ -145,15 +168,18 @@ def generator_total(model: DRIT, batch: Batch, noise: Noise) -> Tensor:
     return total
 
 
-def published_iteration(
+def official_iteration(
     model: DRIT, batches: list[Batch], noise: Noise, optimizers: dict[str, torch.optim.Optimizer]
 ) -> None:
     """One iteration in the official implementation's order, with the work that it does twice or in vain.
 
-    batches: three of 2 n images of each domain, the first two for the content discriminator alone; halves of the
-    third are encoded and serve as real images for random outputs. Discriminators gather gradients in the generators'
-    backward passes, which walk one graph twice. (The published second pass uses activations from before the first one's
-    step, which today's PyTorch refuses: both passes are done before the steps here. The work is the same.)
+    batches: three, for each domain (2 N, C, H, W). The first two are for the content discriminator alone. Of the third,
+    one half is encoded; the other half serves as real images beside the random outputs. optimizers: one for each of the
+    model's networks. Weights and optimizer states are changed in place.
+
+    Discriminators gather gradients in the generators' backward passes, which walk one graph twice. In the official
+    implementation the second pass uses activations from before the first one's step, which today's PyTorch refuses.
+    Here both passes are done before the steps; the work is the same.
     """
     w = model.settings.loss
 
@@ -183,16 +209,16 @@ def published_iteration(
     x = {d: p[:half] for d, p in batches[-1].items()}
     real = {d: p[half:] for d, p in batches[-1].items()}
     codes = {d: _noisy(model, content(model, x[d], d), noise) for d in DOMAINS}
-    posterior = {d: sampled(model, x[d], d, noise) for d in DOMAINS}
+    posterior = {d: sample_style(model, x[d], d, noise) for d in DOMAINS}
     z = [noise.normal(*posterior["a"][0].shape, like=codes["a"]) for _ in range(2 if w.mode_seeking else 1)]
     fake, recon, randoms = {}, {}, {}
     for d in DOMAINS:
-        given = [codes[OTHER[d]], codes[d], *[codes[OTHER[d]]] * len(z)]
+        contents = [codes[OTHER[d]], codes[d], *[codes[OTHER[d]]] * len(z)]
         style = posterior[d][0]
-        made = generate(model, torch.cat(given), torch.cat([style, style, *z]), d)
-        fake[d], recon[d], *randoms[d] = made.split(half)
+        outputs = generate(model, torch.cat(contents), torch.cat([style, style, *z]), d)
+        fake[d], recon[d], *randoms[d] = outputs.split(half)
     again = {d: _noisy(model, content(model, fake[d], d), noise) for d in DOMAINS}
-    fake_style = {d: sampled(model, fake[d], d, noise)[0] for d in DOMAINS}
+    fake_style = {d: sample_style(model, fake[d], d, noise)[0] for d in DOMAINS}
     cycle = {d: generate(model, again[OTHER[d]], fake_style[d], d) for d in DOMAINS}
     recovered = {d: model.style(randoms[d][0], d) for d in DOMAINS}
 
@@ -227,12 +253,17 @@ def published_iteration(
 
 
 def _noisy(model: DRIT, code: Tensor, noise: Noise) -> Tensor:
-    deviation = model.settings.network.content_noise
-    return code + deviation * noise.normal(*code.shape, like=code) if deviation else code
+    """code: (N, C, h, w), plus Gaussian noise of std `network.content_noise`."""
+    std = model.settings.network.content_noise
+    return code + std * noise.normal(*code.shape, like=code) if std else code
 
 
 def step(model: DRIT, batch: Batch, noise: Noise, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-    """One training iteration with one content discriminator update: backward into everything, as plain code would."""
+    """One training iteration with one update of the content discriminator; gradients go to every network.
+
+    batch: for each domain (N, C, H, W). optimizers: one for each of the model's networks. Weights and optimizer states
+    are changed in place.
+    """
 
     def take(total: Tensor, names: tuple[str, ...], clip: float = 0.0) -> None:
         for optimizer in optimizers.values():

@@ -16,7 +16,7 @@ def test_adversarial_is_binary_cross_entropy_summed_over_scales() -> None:
     assert float(losses.adversarial(maps, 1.0)) == pytest.approx(math.log(4 / 3) + math.log(2))
     assert float(losses.adversarial(maps[0], 0.0)) == pytest.approx(math.log(4))
     assert float(losses.content_adversarial(maps[0])) == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
-    assert float(losses.content_adversarial(maps[1])) == pytest.approx(math.log(2))  # its least value
+    assert float(losses.content_adversarial(maps[1])) == pytest.approx(math.log(2))  # its min
     assert float(losses.discrimination(maps, maps)) == pytest.approx(math.log(4 / 3) + math.log(4) + 2 * math.log(2))
 
 
@@ -27,8 +27,8 @@ def test_content_discrimination_tells_a_as_0_from_b_as_1() -> None:
 
 
 def test_reconstruction_and_latent_regression_are_mean_absolute_errors() -> None:
-    made, image = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
-    assert float(losses.reconstruction(made, image)) == 1.0
+    fake, image = torch.tensor([[[[0.0, 1.0], [2.0, -1.0]]]]), torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
+    assert float(losses.reconstruction(fake, image)) == 1.0
     assert float(losses.latent_regression(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 1.0]]))) == 2.0
 
 

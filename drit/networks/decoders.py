@@ -1,17 +1,17 @@
-"""Generators of DRIT in both forms, split into what no style changes (`prepare`) and what it does (`render`).
+"""Generators of DRIT in both forms, split into the part that no style changes (`prepare`) and the rest (`render`).
 
-One image in many styles costs one `prepare` and many `render`s. The split is exact (docs/architecture.md gives the
-argument, tests/networks/test_exactness.py the proof in float64): code planes are constant over an image, so
+One image in many styles costs one `prepare` and many `render`s. The split is exact: docs/architecture.md gives the
+argument, tests/methods/test_exactness.py the proof in float64. Code planes are constant over an image, so
 
 - instance normalisation removes what they add inside the residual blocks of the concatenating form:
   blocks([content, z]) = blocks([content, 0]) + [0, z];
-- a transposed convolution of constant planes takes 3 x 3 different values only (even, odd and last rows by even, odd
-  and last columns), which `CodePlanes` adds without building the planes;
+- a transposed convolution of constant planes takes 3 x 3 different values only, of even, odd and last rows by even,
+  odd and last columns. `CodePlanes` adds them without building the planes;
 - a 1 x 1 convolution of them is one number for each channel.
 
-`prepare(content)`: (N, C, h, w) -> a tuple of tensors of N images each.
-`render(prepared, style)`: style (M, S) with M a multiple of N; style j belongs to image j mod N, so that M = k N
-renders k styles of each image. Returns (M, channels, H, W) in [-1, 1], always float32 or wider.
+`prepare(content)`: (N, C, h, w), any real values -> a tuple of tensors of N images each.
+`render(prepared, style)`: style (M, S), any real values, with M a multiple of N. Style j belongs to image j mod N, so
+that M = k N renders k styles of each image. Returns (M, channels, H, W) in [-1, 1], always float32 or wider.
 """
 
 from __future__ import annotations
@@ -23,16 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.encoders import CONTENT_SLOPE
-from drit.networks.layers import (
-    Conv,
-    LayerNorm,
-    ResidualBlock,
-    bilinear_init,
-    initialise,
-    instance_norm,
-    k_major,
-    padded_conv,
-)
+from drit.networks.fast import padded_conv
+from drit.networks.init import bilinear_init, initialise
+from drit.networks.layers import Conv, LayerNorm, ResidualBlock, instance_norm, k_major
 from drit.runtime import full, full_precision
 
 Prepared = tuple[Tensor, ...]
@@ -51,7 +44,8 @@ def _classes(size: int) -> tuple[slice, slice, slice]:
 class CodePlanes(torch.autograd.Function):
     """x + the transposed convolution of constant code planes, given as the 3 x 3 classes of its values.
 
-    x: (N, C, H, W) with H and W even; planes: (M, C, 3, 3) with M = k N. Returns (M, C, H, W), k-major.
+    x: (N, C, H, W) with H and W even; planes: (M, C, 3, 3) with M = k N; any real values. Returns (M, C, H, W), all N
+    images k times over (see `layers.k_major`).
     """
 
     @staticmethod
@@ -88,8 +82,11 @@ class CodePlanes(torch.autograd.Function):
 
 
 class UpsampleBlock(nn.Module):
-    """Transposed convolution that doubles the image, layer normalisation, ReLU (UNIT: a leaky ReLU alone). The last
-    `style_dim` input channels of its weight belong to code planes (none in the feature-wise form)."""
+    """Transposed convolution of stride 2, layer normalisation, ReLU.
+
+    The last `style_dim` input channels of the weight belong to code planes (none in the feature-wise form). norm: off
+    for UNIT, whose upsampling has a leaky ReLU alone.
+    """
 
     def __init__(self, features: int, style_dim: int, outputs: int, norm: bool = True) -> None:
         super().__init__()
@@ -98,17 +95,21 @@ class UpsampleBlock(nn.Module):
         self.norm = LayerNorm(outputs) if norm else None
 
     def upsample(self, x: Tensor) -> Tensor:
-        """The convolution of the features alone, with bias: (N, F, h, w) -> (N, outputs, 2h, 2w)."""
+        """The convolution of the features alone, with bias: (N, features, h, w) -> (N, outputs, 2h, 2w), any values."""
         weight = self.conv.weight[: self.features]
         return F.conv_transpose2d(x, weight, self.conv.bias, stride=2, padding=1, output_padding=1)
 
     def activate(self, x: Tensor) -> Tensor:
+        """Normalisation and activation: (M, outputs, H, W), any real values -> the same shape. May overwrite x."""
         if self.norm is None:
             return F.leaky_relu_(x, CONTENT_SLOPE)
         return F.relu_(self.norm(x))  # in place: the normalisation's gradient needs its input only
 
     def code_planes(self, style: Tensor, weight: Tensor | None = None) -> Tensor:
-        """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3); weight (S, outputs, 3, 3)."""
+        """What the code planes add, as classes of pixels: (M, S) -> (M, outputs, 3, 3), any real values.
+
+        weight: (S, outputs, 3, 3), by default the part of this layer's weight that belongs to the code.
+        """
         weight = self.conv.weight[self.features :] if weight is None else weight
         with full_precision(style):  # a handful of numbers: full precision costs nothing
             taps = torch.tensor(_TAPS, dtype=weight.dtype, device=weight.device)
@@ -116,16 +117,21 @@ class UpsampleBlock(nn.Module):
 
 
 class OutputConv(nn.ConvTranspose2d):
-    """The last layer, 1 x 1: features and code planes to an image in [-1, 1]. Code planes are constant over an image:
-    they add one number to each of its channels. (A transposed 1 x 1 convolution is a convolution; the class keeps the
-    published layout of the weight.)"""
+    """The last layer, 1 x 1: features and code planes to an image in [-1, 1].
+
+    Code planes are constant over an image: they add one number to each of its channels. A transposed 1 x 1 convolution
+    is a convolution; the class keeps the published layout of the weight.
+    """
 
     def __init__(self, features: int, style_dim: int, channels: int) -> None:
         super().__init__(features + style_dim, channels, 1)
         self.features = features
 
     def forward(self, h: Tensor, style: Tensor) -> Tensor:  # type: ignore[override]
-        """h: (M, features, H, W), style (M, S). Returns (M, channels, H, W) in [-1, 1], float32 or wider."""
+        """h: (M, features, H, W), style: (M, S), any real values. Returns (M, channels, H, W) in [-1, 1].
+
+        The image is float32 or wider.
+        """
         out = full(F.conv2d(h, self.weight[: self.features].transpose(0, 1), self.bias))
         planes = self.weight[self.features :].flatten(1).to(style.dtype)  # (S, channels)
         if len(planes):
@@ -135,7 +141,7 @@ class OutputConv(nn.ConvTranspose2d):
 
 
 def initialise_generator(generator: nn.Module, smooth: bool) -> None:
-    """Initial weights of a generator. `smooth`: the transposed convolutions start as bilinear enlargements."""
+    """Fill the initial weights of a generator. smooth: the transposed convolutions start as bilinear upsampling."""
     initialise(generator)
     if smooth:
         for layer in generator.modules():
@@ -144,7 +150,10 @@ def initialise_generator(generator: nn.Module, smooth: bool) -> None:
 
 
 class ConcatDecoder(nn.Module):
-    """One domain's generator after the shared layer, code planes concatenated to the features of every layer."""
+    """One domain's generator after the shared blocks, code planes concatenated to the features of every layer.
+
+    (DRIT, arXiv 1808.00948, section 3.1; the layers are those of the official implementation's concatenating form.)
+    """
 
     def __init__(self, channels: int, content: int, style_dim: int, blocks: int, upsamplings: int) -> None:
         super().__init__()
@@ -159,11 +168,14 @@ class ConcatDecoder(nn.Module):
         self.last = OutputConv(width, style_dim, channels)
 
     def prepare(self, h: Tensor) -> Prepared:
-        """h: (N, content, h, w) from the shared blocks. Returns the first upsampling before its code part."""
+        """The blocks, and the first upsampling without what the code adds to it.
+
+        h: (N, content, h, w) from the shared blocks, any real values. Returns one map (N, outputs, 2 h, 2 w).
+        """
         for i, block in enumerate(self.blocks):
             if i == 0:  # the code planes are zero here: their half of the convolution is left out
                 first = padded_conv(h, block.conv1.weight[:, : self.content], block.conv1.bias, (1, 1), 1)
-                h = F.pad(h, (0, 0, 0, 0, 0, self.style_dim)) + block.change(first)
+                h = F.pad(h, (0, 0, 0, 0, 0, self.style_dim)) + block.residual(first)
             else:
                 h = block(h)
         if not len(self.blocks):
@@ -171,7 +183,10 @@ class ConcatDecoder(nn.Module):
         return (self.up[0].upsample(h),)
 
     def render(self, prepared: Prepared, style: Tensor) -> Tensor:
-        """prepared of N images, style (M, S). Returns (M, channels, H, W) in [-1, 1]."""
+        """prepared: of N images; style: (M, S), any real values, M a multiple of N. Style j is for image j mod N.
+
+        Returns (M, channels, H, W) in [-1, 1], float32 or wider.
+        """
         (h,) = prepared
         s = self.style_dim
         for i, up in enumerate(self.up):
@@ -186,7 +201,10 @@ class ConcatDecoder(nn.Module):
 
 
 class ConcatGenerator(nn.Module):
-    """G of all domains for style changes: shared residual blocks, then one decoder for each domain."""
+    """G of all domains, the concatenating form: shared residual blocks, then one decoder for each domain.
+
+    For changes of style. smooth: the transposed convolutions start as bilinear upsampling.
+    """
 
     def __init__(
         self,
@@ -206,9 +224,17 @@ class ConcatGenerator(nn.Module):
         initialise_generator(self, smooth)
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
+        """What no style of `domain` changes. content: (N, C, h, w), any real values. Returns a tuple of one map.
+
+        Raises KeyError for a domain that the generator does not have; so does `render`.
+        """
         return self.own[domain].prepare(self.shared(content))
 
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
+        """prepared: of N images; style: (M, S), any real values, M a multiple of N. Style j is for image j mod N.
+
+        Returns (M, channels, H, W) in [-1, 1], float32 or wider.
+        """
         return self.own[domain].render(prepared, style)
 
 
@@ -226,11 +252,14 @@ class FeatureBlock(nn.Module):
         self.mix2 = nn.ModuleList([Conv(2 * channels, 2 * channels, 1), Conv(2 * channels, channels, 1)])
 
     def start(self, x: Tensor) -> Tensor:
-        """The part that does not see the code: (N, C, h, w) -> (N, 2 C, h, w)."""
+        """The part before the code enters: (N, C, h, w) -> (N, 2 C, h, w), any real values."""
         return self._features(self.mix1, instance_norm(self.conv1(x)))
 
     def finish(self, x: Tensor, started: Tensor, code: Tensor) -> Tensor:
-        """x, started of N images; code (M, C). Returns (M, C, h, w)."""
+        """The rest of the block. x: (N, C, h, w), its input; started: (N, 2 C, h, w), what `start` gave for it.
+
+        code: (M, C), any real values, M a multiple of N. Returns (M, C, h, w).
+        """
         h = self._mix(self.mix1, started, code)
         h = self._mix(self.mix2, self._features(self.mix2, instance_norm(self.conv2(h))), code)
         return h + k_major(x, len(code))
@@ -248,7 +277,10 @@ class FeatureBlock(nn.Module):
 
 
 class FeatureDecoder(nn.Module):
-    """One domain's feature-wise generator: an MLP gives every block a code of its own; code enters nowhere else."""
+    """Layers of one domain's feature-wise generator. `FeatureGenerator` runs them, between blocks that domains share.
+
+    An MLP gives every block a code of its own; the code enters nowhere else.
+    """
 
     def __init__(self, channels: int, content: int, style_dim: int, own: int, shared: int, upsamplings: int) -> None:
         super().__init__()
@@ -265,7 +297,11 @@ class FeatureDecoder(nn.Module):
 
 
 class FeatureGenerator(nn.Module):
-    """G of all domains for shape changes. `share`: the first blocks serve all domains, as the paper says."""
+    """G of all domains, the feature-wise form, for changes of shape.
+
+    share: the first blocks serve all domains, as the paper says. smooth: the transposed convolutions start as bilinear
+    upsampling.
+    """
 
     def __init__(
         self,
@@ -291,11 +327,18 @@ class FeatureGenerator(nn.Module):
         return [*self.shared, *self.own[domain].blocks]
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
-        """content: (N, C, h, w). Returns it with the first block's part that does not see the code."""
+        """What no style of `domain` changes. content: (N, C, h, w), any real values.
+
+        Returns content and the first block's part before the code enters, (N, 2 C, h, w). Raises KeyError for a domain
+        that the generator does not have; so does `render`.
+        """
         return content, self._blocks(domain)[0].start(content)
 
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:
-        """prepared of N images, style (M, S). Returns (M, channels, H, W) in [-1, 1]."""
+        """prepared: of N images; style: (M, S), any real values, M a multiple of N. Style j is for image j mod N.
+
+        Returns (M, channels, H, W) in [-1, 1], float32 or wider.
+        """
         h, started = prepared
         own = self.own[domain]
         with full_precision(style):

@@ -1,4 +1,7 @@
-"""Domain discriminators (multi-scale) and the content discriminator of DRIT."""
+"""Discriminators that several methods use: of images, at several scales or by patches, and of content codes.
+
+All return logits, any real values: high for real images, before the sigmoid.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,24 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from drit.networks.layers import Conv, ImageBatchNorm, InstanceNorm, eagerly_on_cpu, initialise, pad
-from drit.runtime import full, full_precision
+from drit.networks.fast import one_channel_conv, pad
+from drit.networks.init import initialise
+from drit.networks.layers import Conv, ImageBatchNorm, InstanceNorm
 
-SLOPE = 0.01  # of the leaky ReLUs
+SLOPE = 0.01  # of the leaky ReLUs (DRIT's)
 MAX_WIDENING = 8  # channels of a discriminator grow to at most eight times the first layer's
 
 
 class PatchDiscriminator(nn.Module):
-    """Halving convolutions and a 1 x 1 to one logit for each patch; no normalisation."""
+    """Convolutions of stride 2, then a 1 x 1 to one logit for each patch; no normalisation.
+
+    spectral: spectral normalisation of every layer (Miyato et al., arXiv 1802.05957). scaled: see `init.initialise`.
+    kernel, slope: of the convolutions and the leaky ReLUs. widest: channels grow to at most so many times `width`.
+    """
 
     def __init__(
         self,
@@ -43,24 +50,29 @@ class PatchDiscriminator(nn.Module):
                 spectral_norm(layer)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last halving gives, before its activation: (N, features, h, w)."""
+        """What the last convolution of stride 2 gives, before its activation.
+
+        x: (N, C, H, W) in [-1, 1]. Returns (N, F, h, w), any real values; h = H / 2^layers, rounded down, at least 1.
+        """
         slope = None  # of the activation before a layer: none of the image itself
         for layer in self.down:
             x, slope = layer(x, slope), self.slope
         return x
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, h, w), one for each patch."""
         return self.judge(self.features(x))
 
     def judge(self, features: Tensor) -> Tensor:
+        """Logits (N, 1, h, w) of what `features` gives, (N, F, h, w)."""
         return self.logit(features, self.slope)
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """The same discriminator, with its own weights, on the image and on its successive halvings (pix2pixHD).
+    """A `PatchDiscriminator` with its own weights for each scale of `image_pyramid` (pix2pixHD, arXiv 1711.11585).
 
-    kernel, slope: of the halving convolutions and the leaky ReLUs. widest: channels grow to at most so many times the
-    first layer's."""
+    The other arguments are those of `PatchDiscriminator`.
+    """
 
     def __init__(
         self,
@@ -81,42 +93,14 @@ class MultiScaleDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """x: (N, C, H, W) in [-1, 1]. Returns one map of logits (N, 1, h, w) for each scale, finest first."""
-        return [scale(part) for scale, part in zip(self.scales, halvings(x, len(self.scales)), strict=True)]
+        return [scale(image) for scale, image in zip(self.scales, image_pyramid(x, len(self.scales)), strict=True)]
 
 
-class ClassifyingDiscriminator(MultiScaleDiscriminator):
-    """A multi-scale discriminator that also tells the domain of an image (DRIT++, 1905.01270; the auxiliary classifier
-    of ACGAN, 1610.09585): of every scale, the mean of its features over the patches through one linear layer."""
+def image_pyramid(x: Tensor, scales: int) -> Iterator[Tensor]:
+    """The image, then each time the 3 x 3 average pooling of stride 2 of the one before: `scales` in all.
 
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        layers: int,
-        scales: int,
-        classes: int,
-        spectral: bool = False,
-        scaled: bool = False,
-    ) -> None:
-        super().__init__(channels, width, layers, scales, spectral, scaled)
-        features = width * min(1 << (layers - 1), MAX_WIDENING)
-        self.classes = nn.ModuleList(nn.Linear(features, classes) for _ in range(scales))
-
-    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:  # type: ignore[override]
-        """x: (N, C, H, W) in [-1, 1]. Returns one map of logits for each scale, and those of the classes (N, K): the
-        sum over scales."""
-        logits, votes = [], []
-        for scale, head, part in zip(self.scales, self.classes, halvings(x, len(self.scales)), strict=True):
-            h = scale.features(part)
-            logits.append(scale.judge(h))
-            h = full(F.leaky_relu(h, SLOPE)).mean(dim=(2, 3))
-            with full_precision(h):
-                votes.append(head(h))
-        return logits, torch.stack(votes).sum(0)
-
-
-def halvings(x: Tensor, scales: int) -> Iterator[Tensor]:
-    """x and its successive halvings."""
+    x: (N, C, H, W) in [-1, 1]. Yields (N, C, h, w) in [-1, 1], sides halved each time and rounded up.
+    """
     for i in range(scales):
         if i:
             x = F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
@@ -124,9 +108,10 @@ def halvings(x: Tensor, scales: int) -> Iterator[Tensor]:
 
 
 def by_batch(maps: Sequence[Tensor], sizes: Sequence[int]) -> list[list[Tensor]]:
-    """Maps of logits of several batches that went through together: for each batch, its map at every scale.
+    """Split logits of several batches that were judged together: for each batch, its map at every scale.
 
-    maps: one (sum of sizes, 1, h, w) for each scale. sizes: images of each batch.
+    maps: one (M, 1, h, w) for each scale, any real values. sizes: the images N of each batch, M in all. Returns for
+    each batch one (N, 1, h, w) for each scale. Raises RuntimeError where the sizes do not add up to M.
     """
     return [list(batch) for batch in zip(*(m.split(list(sizes)) for m in maps), strict=True)]
 
@@ -138,8 +123,8 @@ NORMS = {"none": nn.Identity, "instance": InstanceNorm, "batch": ImageBatchNorm}
 class PatchGAN(nn.Module):
     """The discriminator of Pix2Pix (1611.07004, appendix 6.1.2): C64-C128-C256-C512, one logit for each 70 x 70 patch.
 
-    4 x 4 convolutions with zero padding: `layers` of stride 2, one of stride 1, and one to the logits; normalisation
-    after all but the first and the last. A logit sees 70 pixels of a side with three halvings, 34 with two. `scaled`
+    4 x 4 convolutions with zero padding: `layers` of stride 2, one of stride 1, and one to the logits. Normalisation
+    follows all but the first and the last. A logit sees 70 pixels of a side with three layers, 34 with two. `scaled`
     initial weights are for discriminators without normalisation: with it they would outweigh the L1 at first.
     """
 
@@ -164,58 +149,24 @@ class PatchGAN(nn.Module):
         initialise(self, scaled and norm == "none")
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, H / 2^layers - 2, W / 2^layers - 2)."""
+        """x: (N, C, H, W) in [-1, 1]. Returns logits (N, 1, H / 2^layers - 2, W / 2^layers - 2), float32 or wider.
+
+        Sides are rounded down. A smaller image than 3 x 2^layers pixels is padded by its border to that size.
+        """
         x = pad(x, 0, self.min_side)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.leaky_relu(norm(conv(x)), PATCH_SLOPE)
-        return one_channel(self.logit, x)
-
-
-def one_channel(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """`layer(x)` for a convolution of stride 1 to one channel, in float32 or wider: (N, C, H, W) to (N, 1, H', W').
-
-    The library computes one output channel at a fifteenth of its rate. Here a matrix product gives what each pixel adds
-    to each output that it touches, and a fold, of the kernel turned about, sums up.
-    """
-    if not eagerly_on_cpu(x):
-        return layer(x)
-    size, padding = layer.kernel_size[0], int(layer.padding[0])
-    h, w = (side + 2 * padding - size + 1 for side in x.shape[-2:])
-    taps = layer.weight[0].flip(1, 2).flatten(1)  # (C, size^2)
-    with full_precision(x):
-        parts = full(x).permute(0, 2, 3, 1).flatten(1, 2) @ taps  # (N, H W, size^2)
-        made = F.fold(parts.transpose(1, 2), (h, w), size, padding=size - 1 - padding)
-    return made if layer.bias is None else made + layer.bias[:, None, None]
-
-
-class MultiScalePatchGAN(nn.Module):
-    """PatchGANs on the image and on its halvings, each half as wide as the one before (BicycleGAN's program): with
-    two scales, logits for 70 x 70 and 140 x 140 patches."""
-
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        layers: int,
-        scales: int,
-        norm: Literal["none", "instance", "batch"],
-        scaled: bool = False,
-    ) -> None:
-        super().__init__()
-        self.scales = nn.ModuleList(PatchGAN(channels, max(1, width >> i), layers, norm, scaled) for i in range(scales))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """x: (N, C, H, W) in [-1, 1]. Returns a map of logits (N, 1, h, w) for each scale, finest first."""
-        return [scale(part) for scale, part in zip(self.scales, halvings(x, len(self.scales)), strict=True)]
+        return one_channel_conv(self.logit, x)
 
 
 class ContentDiscriminator(nn.Module):
     """D^c: one logit for a content code, low for domain a and high for domain b; or one for each of several domains.
 
-    Published: three 7 x 7 convolutions of stride 2 take a map of 54 to 4, one 4 x 4 without padding to 1. `size`, the
-    side of the content codes in training, chooses kernels that do the same for other sizes: below 11 pixels the next
-    halving is 3 x 3, below 8 there is none more, and the last kernel is as wide as what is left (at most 4).
-    Larger maps give several logits, whose mean is taken by the loss; smaller ones are padded by their border.
+    (DRIT, arXiv 1808.00948, section 3.1.) Published: three 7 x 7 convolutions of stride 2 take a map of 54 to 4, one
+    4 x 4 without padding takes it to 1. `size`, the side of the content codes in training, chooses kernels that do the
+    same for other sizes. Below 11 pixels the next convolution of stride 2 is 3 x 3, below 8 there is none more. The
+    last kernel is as wide as what is left, at most 4. Larger maps give several logits, whose mean the loss takes;
+    smaller ones are padded by their border.
     """
 
     def __init__(self, channels: int, size: int, logits: int = 1) -> None:
@@ -230,7 +181,10 @@ class ContentDiscriminator(nn.Module):
         initialise(self)
 
     def forward(self, content: Tensor) -> Tensor:
-        """content: (N, C, h, w). Returns logits (N, 1 or K, h', w'): 1 x 1 at the published size, a few at others."""
+        """content: (N, C, h, w), any real values. Returns logits (N, K, h', w'), K = 1 for two domains.
+
+        h' and w' are 1 at the published size, a few at others.
+        """
         h, slope = content, None
         for layer in self.down:
             h, slope = layer(h, slope), SLOPE

@@ -1,4 +1,8 @@
-"""Content and attribute encoders of DRIT (arXiv 1808.00948, section 3.1)."""
+"""Content and attribute encoders of DRIT (arXiv 1808.00948, section 3.1).
+
+Images are (N, C, H, W) in [-1, 1]. Content codes are maps (N, C, h, w), attribute codes vectors (N, S), both of any
+real values.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.layers import Conv, ResidualBlock, initialise, instance_norm
+from drit.networks.init import initialise
+from drit.networks.layers import Conv, ResidualBlock, instance_norm
 from drit.runtime import full, full_precision
 
 CONTENT_SLOPE = 0.01  # of the leaky ReLU after the first layer of the content encoder
@@ -16,8 +21,10 @@ ATTRIBUTE_SLOPE = 0.2
 
 
 class ContentTrunk(nn.Module):
-    """A domain's own part of the content encoder: 7 x 7, halvings, residual blocks. `norm`: halvings are followed by
-    instance normalisation and a ReLU (DRIT); else by a leaky ReLU alone (UNIT)."""
+    """A domain's own part of the content encoder: 7 x 7, downsamplings, residual blocks.
+
+    norm: after each downsampling come instance normalisation and a ReLU (DRIT); else a leaky ReLU alone (UNIT).
+    """
 
     def __init__(self, channels: int, width: int, downsamplings: int, blocks: int, norm: bool = True) -> None:
         super().__init__()
@@ -29,6 +36,10 @@ class ContentTrunk(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(width << downsamplings) for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]. Returns (N, width 2^d, H / 2^d, W / 2^d) after d downsamplings, sides rounded up.
+
+        With residual blocks the values are any real ones; without, those of a ReLU.
+        """
         h, slope = self.first(x), CONTENT_SLOPE
         for layer in self.down:
             h = layer(h, slope)
@@ -41,7 +52,7 @@ class ContentTrunk(nn.Module):
 
 
 class ContentEncoder(nn.Module):
-    """E^c of all domains: own trunks, last blocks shared (so that one content code serves both domains)."""
+    """E^c of all domains: own trunks, last blocks shared, so that one content code serves both (section 3.1)."""
 
     def __init__(
         self,
@@ -60,13 +71,18 @@ class ContentEncoder(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor, domain: str) -> Tensor:
-        """x: (N, C, H, W) in [-1, 1]. Returns the content code (N, width 2^d, ceil(H / 2^d), ceil(W / 2^d))."""
+        """x: (N, C, H, W) in [-1, 1], of `domain`. Returns its content code (N, width 2^d, h, w), d downsamplings.
+
+        h = H / 2^d, w = W / 2^d, rounded up. Raises KeyError for a domain that the encoder does not have.
+        """
         return self.shared(self.own[domain](x))
 
     def both(self, images: dict[str, Tensor]) -> dict[str, Tensor]:
         """Content codes of one batch of each domain; the shared blocks run once on all of them.
 
         Images of different sizes cannot share a batch and are encoded one domain after the other.
+
+        images: for each domain (N, C, H, W) in [-1, 1], N its own. Returns for each domain what `forward` gives.
         """
         trunks = {d: self.own[d](x) for d, x in images.items()}
         if len({t.shape[1:] for t in trunks.values()}) > 1:
@@ -75,30 +91,11 @@ class ContentEncoder(nn.Module):
         return dict(zip(trunks, codes, strict=True))
 
 
-class NormalisedEncoder(nn.Module):
-    """E^c of one domain of MUNIT (1804.04732, appendix B.2): instance normalisation after every convolution, which
-    removes what makes a style."""
+class DownsampleBlock(nn.Module):
+    """Residual block with average pooling: no normalisation, so that the statistics that make a style survive.
 
-    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int) -> None:
-        super().__init__()
-        self.first = Conv(channels, width, 7, padding=3)
-        self.down = nn.ModuleList(
-            Conv(width << i, width << (i + 1), 4, stride=2, padding=1) for i in range(downsamplings)
-        )
-        self.blocks = nn.Sequential(*(ResidualBlock(width << downsamplings) for _ in range(blocks)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, H, W) in [-1, 1]. Returns the content code (N, width 2^d, H / 2^d, W / 2^d)."""
-        h = instance_norm(self.first(x))
-        for layer in self.down:
-            h = instance_norm(layer(h, 0.0))
-        return self.blocks(F.relu(h))
-
-
-class DownBlock(nn.Module):
-    """Residual block that halves the image: no normalisation, so that the statistics that make a style survive.
-
-    `norm`: instance normalisation before each activation, as in BicycleGAN (the shortcut keeps the statistics)."""
+    norm: instance normalisation before each activation, as in BicycleGAN (the shortcut keeps the statistics).
+    """
 
     def __init__(self, inputs: int, outputs: int, norm: bool = False) -> None:
         super().__init__()
@@ -108,25 +105,28 @@ class DownBlock(nn.Module):
         self.shortcut = Conv(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, inputs, H, W), any real values. Returns (N, outputs, H / 2, W / 2), sides rounded down, at least 1."""
         h = self.conv1(instance_norm(x) if self.norm else x, ATTRIBUTE_SLOPE)
         h = self.conv2(instance_norm(h) if self.norm else h, ATTRIBUTE_SLOPE)
-        return _halve(h) + self.shortcut(_halve(x))
+        return _average_pool(h) + self.shortcut(_average_pool(x))
 
 
-def _halve(x: Tensor) -> Tensor:
-    """Average pool 2, which leaves a side of one pixel as it is."""
+def _average_pool(x: Tensor) -> Tensor:
+    """2 x 2 average pooling, which leaves a side of one pixel as it is."""
     h, w = x.shape[-2:]
     return F.avg_pool2d(x, (min(h, 2), min(w, 2))) if max(h, w) > 1 else x
 
 
 def attribute_widths(width: int, blocks: int) -> list[int]:
-    """Channels after each halving block: 64 -> 128, 192, 256, then 256 (at most four times the first)."""
+    """Channels after each `DownsampleBlock`: 64 -> 128, 192, 256, then 256 (at most four times the first)."""
     return [min(i + 2, 4) * width for i in range(blocks)]
 
 
 class VariationalAttributeEncoder(nn.Module):
-    """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance. With `norm`,
-    the residual encoder of BicycleGAN."""
+    """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance.
+
+    norm: the residual encoder of BicycleGAN (arXiv 1711.11586, section 4).
+    """
 
     def __init__(
         self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False, norm: bool = False
@@ -134,13 +134,16 @@ class VariationalAttributeEncoder(nn.Module):
         super().__init__()
         widths = [width, *attribute_widths(width, blocks)]
         self.first = Conv(channels, width, 4, stride=2, padding=1)
-        self.blocks = nn.ModuleList(DownBlock(i, o, norm) for i, o in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(DownsampleBlock(i, o, norm) for i, o in itertools.pairwise(widths))
         self.mean = nn.Linear(widths[-1], style_dim)
         self.log_variance = nn.Linear(widths[-1], style_dim)
         initialise(self, scaled)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: (N, C, H, W) in [-1, 1]. Returns mean and log variance of the attribute code, each (N, S)."""
+        """x: (N, C, H, W) in [-1, 1]. Returns mean and log variance of the attribute code, each (N, S), any values.
+
+        Both are float32 or wider.
+        """
         h = self.first(x)
         for block in self.blocks:
             h = block(h)
@@ -149,12 +152,12 @@ class VariationalAttributeEncoder(nn.Module):
             return self.mean(h), self.log_variance(h)
 
 
-class PlainAttributeEncoder(nn.Module):
+class DeterministicAttributeEncoder(nn.Module):
     """E^a of one domain without a variance (feature-wise form): strided convolutions, global pooling, 1 x 1."""
 
     def __init__(self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False) -> None:
         super().__init__()
-        # 64 -> 128, 256, 256, 256: one halving more than the variational encoder has blocks, at most fourfold wide
+        # 64 -> 128, 256, 256, 256: one layer more than the variational encoder has blocks, at most four times the width
         widths = [width] + [min(2 << i, 4) * width for i in range(blocks + 1)]
         self.first = Conv(channels, width, 7, padding=3)
         self.down = nn.ModuleList(Conv(i, o, 4, stride=2, padding=1) for i, o in itertools.pairwise(widths))
@@ -162,7 +165,10 @@ class PlainAttributeEncoder(nn.Module):
         initialise(self, scaled)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """x: (N, C, H, W) in [-1, 1]. Returns the attribute code (N, S), and None in place of a log variance."""
+        """x: (N, C, H, W) in [-1, 1]. Returns the attribute code (N, S), any values, and None for the log variance.
+
+        The code is float32 or wider.
+        """
         h = self.first(x)
         for layer in self.down:
             h = layer(h, 0.0)

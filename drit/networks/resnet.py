@@ -9,16 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.layers import Conv, ResidualBlock, bilinear_init, initialise, instance_norm, k_major
+from drit.networks.init import bilinear_init, initialise
+from drit.networks.layers import Conv, ResidualBlock, instance_norm, k_major
 from drit.runtime import full, full_precision
 
 
 class ResNetGenerator(nn.Module):
-    """Halvings, residual blocks, doublings. With style_dim, a code is added before the ReLU that precedes the blocks.
+    """Downsamplings, residual blocks, upsamplings.
 
-    Code planes that are concatenated to the image or to the features, as noise usually is, would reach nothing: a
-    convolution makes constants of them, which the instance normalisation after it removes (docs/architecture.md).
+    style_dim: numbers of a code that is added before the ReLU that precedes the blocks; 0: no code. smooth: the
+    transposed convolutions start as bilinear upsampling.
     """
+
+    # Code planes that are concatenated to the image or to the features, as noise usually is, would change nothing: a
+    # convolution makes constants of them, which the instance normalisation after it removes (docs/architecture.md).
 
     def __init__(
         self,
@@ -46,22 +50,33 @@ class ResNetGenerator(nn.Module):
                 bilinear_init(layer)
 
     def encode(self, x: Tensor) -> Tensor:
-        """x: (N, C, H, W) in [-1, 1]. Returns features before their ReLU: (N, width 2^d, H / 2^d, W / 2^d)."""
+        """x: (N, C, H, W) in [-1, 1]. Returns features before their ReLU: (N, width 2^d, H / 2^d, W / 2^d).
+
+        d: the downsamplings. Sides that 2^d does not divide are rounded up.
+        """
         h = instance_norm(self.first(x))
         for layer in self.down:
             h = instance_norm(layer(h, 0.0))
         return h
 
     def decode(self, h: Tensor, style: Tensor | None = None) -> Tensor:
-        """Features (N, C, h, w), styles (k N, S), k-major, or None. Returns images in [-1, 1], float32 or wider."""
+        """h: (N, width 2^d, h, w), what `encode` gives; style: (M, S), any real values, or None for no code.
+
+        M is a multiple of N; style j is for image j mod N. Returns (M, outputs, 2^d h, 2^d w) in [-1, 1], float32 or
+        wider; M = N without a style.
+        """
         if self.code is not None and style is not None:
             with full_precision(style):
-                moved = self.code(style.to(self.code.weight.dtype))[:, :, None, None].to(h.dtype)
-            h = k_major(h, len(style)) + moved
+                shift = self.code(style.to(self.code.weight.dtype))[:, :, None, None].to(h.dtype)
+            h = k_major(h, len(style)) + shift
         h = self.blocks(F.relu(h))
         for i, layer in enumerate(self.up):
             h = instance_norm(layer(F.relu(h) if i else h))
         return torch.tanh(full(self.last(h, 0.0)))
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        """x: (N, C, H, W) in [-1, 1]; style: (M, S), any real values, M a multiple of N; or None.
+
+        Returns (M, outputs, H, W) in [-1, 1], float32 or wider, with sides rounded up to multiples of 2^d.
+        """
         return self.decode(self.encode(x), style)

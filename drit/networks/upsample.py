@@ -1,10 +1,10 @@
-"""Each pixel becomes 2 x 2, then a 5 x 5 convolution (MUNIT's upsampling), without the enlarged map.
+"""MUNIT's upsampling without the large map: each pixel becomes 2 x 2, then a 5 x 5 convolution.
 
 An even output row sees the source rows i - 1, i - 1, i, i, i + 1; an odd one i - 1, i, i, i + 1, i + 1. So the four
-outputs of a source pixel are four 3 x 3 convolutions of the source, with sums of the weights: 36 products in place of
-100, twice as fast forward and back at published sizes. This holds for all but the outermost outputs, whose reflected
-border lies otherwise; they are computed apart, from the two outermost rows and columns. Exact
-(tests/networks/test_enlarge.py): only the order of summation differs.
+outputs of a source pixel are four 3 x 3 convolutions of the source, with sums of the weights. That is 36 products in
+place of 100, twice as fast forward and back at published sizes. It holds for all but the outermost outputs, whose
+reflected border lies otherwise. They are computed apart, from the two outermost rows and columns. The result is exact
+(tests/networks/test_upsample.py): only the order of summation differs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.layers import Conv, LayerNorm, pad, padded_conv
+from drit.networks.fast import pad, padded_conv
+from drit.networks.layers import Conv, LayerNorm
 from drit.runtime import full_precision
 
 # Which taps of 5 fall on source rows i - 1, i, i + 1, for even and odd output rows.
@@ -26,7 +27,7 @@ _OUTERMOST = ((0.0, 1, 1, 1, 0), (1.0, 0, 0, 0, 1))
 _SMALL_MAP = 1024
 
 
-class _Frame(torch.autograd.Function):
+class _WriteBorder(torch.autograd.Function):
     """Writes the outermost rows and columns of a map in place; one copy of the gradient for all four."""
 
     @staticmethod
@@ -44,9 +45,9 @@ class _Frame(torch.autograd.Function):
 
 
 def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """conv5x5(each pixel of x twice in both directions), padded by reflection.
+    """Nearest-neighbour upsampling by 2, then a 5 x 5 convolution padded by reflection (1804.04732, appendix B.2).
 
-    x: (N, C, h, w); weight (O, C, 5, 5), bias (O,). Returns (N, O, 2 h, 2 w).
+    x: (N, C, h, w); weight: (O, C, 5, 5); bias: (O,); any real values. Returns (N, O, 2 h, 2 w).
     """
     h, w = x.shape[-2:]
     if h * w < _SMALL_MAP or min(h, w) < 2:
@@ -58,7 +59,7 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     inner = F.pixel_shuffle(F.conv2d(around, sums, bias.repeat_interleave(4)), 2)
     rows = _outermost(x, weight, bias)
     columns = _outermost(x.transpose(2, 3), weight.transpose(2, 3), bias)
-    return _Frame.apply(inner, *rows, *(c.transpose(2, 3)[:, :, 1:-1] for c in columns))
+    return _WriteBorder.apply(inner, *rows, *(c.transpose(2, 3)[:, :, 1:-1] for c in columns))
 
 
 def _outermost(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
@@ -72,7 +73,7 @@ def _outermost(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
 
 
 class UpsampleConv(nn.Module):
-    """Each pixel becomes 2 x 2, then a 5 x 5 convolution, layer normalisation, ReLU."""
+    """`upsample_conv`, layer normalisation, ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -80,5 +81,5 @@ class UpsampleConv(nn.Module):
         self.norm = LayerNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(M, inputs, h, w) -> (M, outputs, 2 h, 2 w)."""
+        """x: (M, inputs, h, w), any real values. Returns (M, outputs, 2 h, 2 w), at least 0."""
         return F.relu_(self.norm(upsample_conv(x, self.conv.weight, self.conv.bias)))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from drit.methods.base import Method
-from drit.networks.layers import is_channels_last
+from drit.networks.fast import is_channels_last
 
 
 class DenseAdam(torch.optim.Adam):

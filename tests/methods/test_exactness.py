@@ -13,8 +13,9 @@ from torch import Tensor
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
-from drit.networks import layers as blocks
-from drit.networks.layers import EPS, Conv, ImageBatchNorm, instance_norm, pad
+from drit.networks import fast as blocks
+from drit.networks.fast import EPS, pad
+from drit.networks.layers import Conv, ImageBatchNorm, instance_norm
 from drit.settings.common import TrainSettings
 from drit.training.optimizers import make_optimizers
 from drit.training.updates import gradients
@@ -142,7 +143,7 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     g = torch.Generator().manual_seed(6)
     batches = [images(2, g) for _ in range(3)]
     ours, theirs = (build(config, {"a": 1, "b": 3}, torch.contiguous_format) for _ in range(2))
-    reference.published_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs))
+    reference.official_iteration(theirs, batches, Noise(0, 7), make_optimizers(theirs))
     optimizers = make_optimizers(ours)
     turns = [ours.updates(iter(batches), 7, Noise(0, 7))]
     while (done := gradients(ours, turns, {}, contextlib.nullcontext)) is not None:

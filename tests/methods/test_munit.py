@@ -16,7 +16,8 @@ from drit.methods.munit.networks import AdaINDecoder, kaiming, modulate
 from drit.methods.munit.objective import MUNIT
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
-from drit.networks.layers import EPS, instance_norm
+from drit.networks.fast import EPS
+from drit.networks.layers import instance_norm
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}

@@ -12,7 +12,8 @@ from drit.methods.drit.objective import DRIT
 from drit.methods.registry import preset
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
-from drit.networks.layers import ResidualBlock, instance_norm, pad
+from drit.networks.fast import pad
+from drit.networks.layers import ResidualBlock, instance_norm
 
 
 def build(form: str = "concat", channels: dict[str, int] | None = None, crop: int = 216, **network: Any) -> DRIT:
@@ -58,9 +59,9 @@ def test_sizes_are_free(form: str, channels: dict[str, int], style_dim: int, dow
     content, style = model.content(x, "a"), model.style(torch.randn(2, channels["b"], 24, 24), "b")
     assert content.shape == (2, 4 << downsamplings, 32 >> downsamplings, 40 >> downsamplings)
     assert style.shape == (2, style_dim)
-    made = model.render(model.prepare(content, "b"), style, "b")
-    assert made.shape == (2, channels["b"], 32, 40)
-    assert float(made.abs().max()) <= 1
+    fake = model.render(model.prepare(content, "b"), style, "b")
+    assert fake.shape == (2, channels["b"], 32, 40)
+    assert float(fake.abs().max()) <= 1
 
 
 @pytest.mark.parametrize("size", [16, 17, 23, 40])
@@ -108,9 +109,9 @@ def test_images_of_a_batch_do_not_see_each_other(form: str) -> None:
     together, alone = model.content(x, "a"), model.content(x[1:2], "a")
     assert float((together[1:2] - alone).abs().max()) < 1e-12
     z = torch.randn(3, 8, dtype=torch.float64)
-    made = model.render(model.prepare(together, "b"), z, "b")
-    one = model.render(model.prepare(alone, "b"), z[1:2], "b")
-    assert float((made[1:2] - one).abs().max()) < 1e-12
+    fakes = model.render(model.prepare(together, "b"), z, "b")
+    fake = model.render(model.prepare(alone, "b"), z[1:2], "b")
+    assert float((fakes[1:2] - fake).abs().max()) < 1e-12
 
 
 @torch.no_grad()
@@ -136,7 +137,7 @@ def test_padding() -> None:
     assert pad(x, 1)[0, 0].tolist() == [[0, 0, 1, 2, 2]] * 3  # one row cannot be reflected: its border is repeated
     square = torch.arange(4.0).reshape(1, 1, 2, 2)
     assert pad(square, 1)[0, 0].tolist() == [[3, 2, 3, 2], [1, 0, 1, 0], [3, 2, 3, 2], [1, 0, 1, 0]]
-    assert pad(square, 0, least=3)[0, 0].tolist() == [[0, 1, 1], [2, 3, 3], [2, 3, 3]]
+    assert pad(square, 0, min_side=3)[0, 0].tolist() == [[0, 1, 1], [2, 3, 3], [2, 3, 3]]
 
 
 def test_residual_block_keeps_its_input() -> None:
@@ -148,7 +149,7 @@ def test_residual_block_keeps_its_input() -> None:
 
 @pytest.mark.parametrize("form", ["concat", "feature"])
 @torch.no_grad()
-def test_scaled_initial_weights_enlarge_bilinearly(form: str) -> None:
+def test_scaled_initial_weights_upsample_bilinearly(form: str) -> None:
     """Even pixels are the small map's, odd ones the means of their neighbours; the published weights draw a grid."""
     up = build(form, init="scaled").generator.own["b"].up[-1]
     torch.nn.init.zeros_(up.conv.bias)

@@ -6,9 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from drit.networks.discriminators import MultiScalePatchGAN, PatchGAN, one_channel
-from drit.networks.layers import EPS, ImageBatchNorm, bilinear_init
-from drit.networks.unet import UNet, doubled, fitting_levels, halved
+from drit.methods.bicyclegan.networks import BicycleUNet, MultiScalePatchGAN
+from drit.methods.pix2pix.networks import Pix2PixUNet
+from drit.networks.discriminators import PatchGAN
+from drit.networks.fast import EPS, one_channel_conv
+from drit.networks.fast_unet import downsample, upsample
+from drit.networks.init import bilinear_init
+from drit.networks.layers import ImageBatchNorm, with_planes
+from drit.networks.unet import UNet
+from drit.settings.groups import fitting_unet_levels
 
 
 def count(network: torch.nn.Module) -> int:
@@ -19,7 +25,7 @@ def count(network: torch.nn.Module) -> int:
 def test_published_size_of_the_u_net(levels: int, expected: int) -> None:
     """U-Net-256: 54.414 M, U-Net-128: 41.829 M."""
     with torch.device("meta"):
-        net = UNet(3, 3, 64, levels, gain=True, dropout=0.5)
+        net = Pix2PixUNet(3, 3, 64, levels, dropout=0.5)
     assert count(net) == expected
     assert [tuple(c.weight.shape[:2]) for c in net.down][:4] == [(64, 3), (128, 64), (256, 128), (512, 256)]
     assert net.down[-1].weight.shape == (512, 512, 4, 4) and net.last.weight.shape == (128, 3, 4, 4)
@@ -47,7 +53,7 @@ def test_a_logit_sees_a_patch(layers: int, field: int) -> None:
     assert int(rows.sum()) == int(columns.sum()) == field
 
 
-def test_scales_halve_the_width_and_judge_small_images() -> None:
+def test_each_scale_has_half_the_width_and_takes_small_images() -> None:
     net = MultiScalePatchGAN(3, 8, 2, 2, "instance")
     assert [s.convs[0].out_channels for s in net.scales] == [8, 4]  # type: ignore[union-attr, index]
     assert [m.shape for m in net(torch.zeros(2, 3, 16, 16))] == [(2, 1, 2, 2), (2, 1, 1, 1)]
@@ -58,26 +64,30 @@ def test_scales_halve_the_width_and_judge_small_images() -> None:
     ("crop", "levels"), [(16, 4), (28, 4), (32, 5), (64, 6), (216, 7), (256, 8), (512, 9), (2048, 9)]
 )
 def test_the_crop_chooses_the_levels(crop: int, levels: int) -> None:
-    assert fitting_levels(crop) == levels
+    assert fitting_unet_levels(crop) == levels
 
 
 @pytest.mark.parametrize("size", [(32, 32), (17, 23), (40, 33)])
 @pytest.mark.parametrize("style_dim", [0, 3])
 @torch.no_grad()
 def test_images_of_any_size(size: tuple[int, int], style_dim: int) -> None:
-    net = UNet(2, 3, 4, 4, gain=style_dim == 0, style_dim=style_dim, everywhere=True)
-    made = net(torch.randn(2, 2, *size), torch.randn(2, style_dim))
-    assert made.shape == (2, 3, *size) and float(made.abs().max()) <= 1
+    x, style = torch.randn(2, 2, *size), torch.randn(2, style_dim)
+    fake = BicycleUNet(2, 3, 4, 4, style_dim, everywhere=True)(x, style) if style_dim else Pix2PixUNet(2, 3, 4, 4)(x)
+    assert fake.shape == (2, 3, *size) and float(fake.abs().max()) <= 1
 
 
+@pytest.mark.parametrize("name", ["pix2pix", "first layer", "every layer"])
 @torch.no_grad()
-def test_the_u_net_is_the_published_one() -> None:
-    """Three levels written out, at a size that halves without a rest."""
+def test_the_u_net_is_the_published_one(name: str) -> None:
+    """Three levels written out, at a size that is a multiple of 8; gains 1 and biases 0 at the start."""
     torch.manual_seed(0)
-    net = UNet(2, 3, 4, 3, gain=False).double()
-    x = torch.randn(2, 2, 16, 16, dtype=torch.float64)
+    x, style = torch.randn(2, 2, 16, 16, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)
+    net: UNet = Pix2PixUNet(2, 3, 4, 3) if name == "pix2pix" else BicycleUNet(2, 3, 4, 3, 5, name == "every layer")
+    net.double()
 
     def down(i: int, h: torch.Tensor) -> torch.Tensor:
+        if name == "every layer" or (name == "first layer" and i == 0):
+            h = with_planes(h, F.leaky_relu(style, 0.2) if i else style)
         return F.conv2d(h, net.down[i].weight, net.down[i].bias, 2, 1)
 
     def up(layer: torch.nn.ConvTranspose2d, h: torch.Tensor) -> torch.Tensor:
@@ -89,17 +99,18 @@ def test_the_u_net_is_the_published_one() -> None:
     four = F.instance_norm(up(net.up[0], three))
     five = F.instance_norm(up(net.up[1], torch.cat([four, two], 1)))
     six = torch.tanh(up(net.last, torch.cat([five, one], 1)))
-    assert torch.allclose(net(x), six, atol=1e-12)
+    fake = net(x) if name == "pix2pix" else net(x, style)
+    assert torch.allclose(fake, six, atol=1e-12)
 
 
 @torch.no_grad()
 def test_a_code_everywhere_is_planes_beside_each_input() -> None:
     torch.manual_seed(0)
-    inside, everywhere = (UNet(2, 3, 4, 3, False, style_dim=5, everywhere=e) for e in (False, True))
-    assert [c.in_channels for c in inside.down] == [7, 4, 8]  # type: ignore[union-attr]
+    first, everywhere = (BicycleUNet(2, 3, 4, 3, style_dim=5, everywhere=e) for e in (False, True))
+    assert [c.in_channels for c in first.down] == [7, 4, 8]  # type: ignore[union-attr]
     assert [c.in_channels for c in everywhere.down] == [7, 9, 13]  # type: ignore[union-attr]
     x, z = torch.randn(1, 2, 16, 16), torch.randn(1, 5)
-    for net in (inside, everywhere):
+    for net in (first, everywhere):
         assert not torch.allclose(net(x, z), net(x, -z), atol=1e-4)
 
 
@@ -123,18 +134,18 @@ def test_a_convolution_to_one_channel(size: int, padding: int, bias: bool, layou
     torch.manual_seed(0)
     layer = torch.nn.Conv2d(6, 1, size, padding=padding, bias=bias).double()
     x = torch.randn(2, 6, 7, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-    found = []
-    for call in (layer, lambda x: one_channel(layer, x)):
+    results = []
+    for call in (layer, lambda x: one_channel_conv(layer, x)):
         out = call(x)
-        found.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
-    for plain, product in zip(*found, strict=True):
-        torch.testing.assert_close(product, plain)
+        results.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+    for library, product in zip(*results, strict=True):
+        torch.testing.assert_close(product, library)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(one_channel(layer.float(), x.float()), found[0][0].float())
+        torch.testing.assert_close(one_channel_conv(layer.float(), x.float()), results[0][0].float())
 
 
 def test_dropout_acts_in_training_only() -> None:
-    net = UNet(1, 1, 4, 4, gain=True, dropout=0.5)
+    net = Pix2PixUNet(1, 1, 4, 4, dropout=0.5)
     x = torch.randn(1, 1, 16, 16)
     assert not torch.equal(net(x), net(x))
     net.eval()
@@ -143,27 +154,30 @@ def test_dropout_acts_in_training_only() -> None:
 
 @pytest.mark.parametrize(("kernel", "padding", "extra"), [(3, 1, 1), (4, 1, 0)])
 @torch.no_grad()
-def test_smooth_enlargement_is_bilinear(kernel: int, padding: int, extra: int) -> None:
+def test_smooth_upsampling_is_bilinear(kernel: int, padding: int, extra: int) -> None:
     """Kernel 4: between pixel centres, as the library interpolates; kernel 3: corners on corners."""
     layer = torch.nn.ConvTranspose2d(1, 1, kernel, 2, padding, extra, bias=False).double()
     torch.nn.init.ones_(layer.weight)
     bilinear_init(layer)
     x = torch.randn(1, 1, 6, 6, dtype=torch.float64)
     if kernel == 4:
-        expected, made = F.interpolate(x, scale_factor=2, mode="bilinear"), layer(x)
+        expected, out = F.interpolate(x, scale_factor=2, mode="bilinear"), layer(x)
         inner = slice(1, -1)  # the border fades to the zeros around it
-        assert torch.allclose(made[..., inner, inner], expected[..., inner, inner], atol=1e-12)
+        assert torch.allclose(out[..., inner, inner], expected[..., inner, inner], atol=1e-12)
     else:
         expected = F.interpolate(x, size=11, mode="bilinear", align_corners=True)
         assert torch.allclose(layer(x)[..., :11, :11], expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("gain", [False, True])
-def test_every_layer_learns_from_the_start(gain: bool) -> None:
-    """Down to one pixel, whose even enlargement a normalisation would make 0."""
+@pytest.mark.parametrize("coded", [False, True])
+def test_every_layer_learns_from_the_start(coded: bool) -> None:
+    """Down to one pixel, whose even upsampling a normalisation would make 0."""
     torch.manual_seed(0)
-    net = UNet(3, 3, 4, 4, gain, smooth=True)
-    net(torch.rand(2, 3, 16, 16) * 2 - 1).square().mean().backward()
+    net: UNet = (
+        BicycleUNet(3, 3, 4, 4, 2, everywhere=True, smooth=True) if coded else Pix2PixUNet(3, 3, 4, 4, smooth=True)
+    )
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    (net(x, torch.randn(2, 2)) if coded else net(x)).square().mean().backward()
     for layer in [*net.down, *net.up, net.last]:
         assert layer.weight.grad is not None and bool(layer.weight.grad.any())
 
@@ -175,18 +189,18 @@ def test_a_layer_as_a_matrix_product(layout: torch.memory_format, bias: bool) ->
     torch.manual_seed(0)
     down = torch.nn.Conv2d(96, 88, 4, 2, 1, bias=bias).double()
     up = torch.nn.ConvTranspose2d(88, 96, 4, 2, 1, bias=bias).double()
-    ways = (down, halved, 96), (up, doubled, 88)
+    ways = (down, downsample, 96), (up, upsample, 88)
     cases = [(*ways[0], (4, 6)), (*ways[1], (4, 6)), (*ways[0], (2, 2)), (*ways[1], (1, 1))]  # the last two: one pixel
     for layer, by_product, channels, size in cases:
         layer.to(memory_format=layout)  # type: ignore[call-overload]
         assert layer.weight.numel() >= 1 << 17
         x = torch.randn(2, channels, *size, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
-        found = []
+        results = []
         for call in (layer, lambda x, f=by_product, m=layer: f(m, x)):
             out = call(x)
-            found.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
-        for plain, product in zip(*found, strict=True):
-            torch.testing.assert_close(product, plain)
-        assert found[0][0].grad_fn.name() != found[1][0].grad_fn.name()  # it was computed another way
+            results.append((out, *torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+        for library, product in zip(*results, strict=True):
+            torch.testing.assert_close(product, library)
+        assert results[0][0].grad_fn.name() != results[1][0].grad_fn.name()  # it was computed another way
         large = torch.randn(44, channels, 4, 6, dtype=torch.float64)
         assert by_product(layer, large).grad_fn.name() == "ConvolutionBackward0"  # type: ignore[arg-type, operator]

@@ -1,4 +1,4 @@
-"""The folded enlargement is exact: float64, all pixels, borders included, output and gradients."""
+"""The fast upsampling is exact: float64, all pixels, borders included, output and gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drit.networks.upsample import upsample_conv
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (3, 4), (7, 3), (1, 6), (1, 1)])
-def test_enlargement_equals_the_plain_computation(
+def test_upsampling_equals_the_reference(
     size: tuple[int, int], layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_SMALL_MAP", 0)
@@ -23,15 +23,15 @@ def test_enlargement_equals_the_plain_computation(
     fast = upsample_conv(x.contiguous(memory_format=layout), weight, bias)
     mode = "reflect" if min(size) > 1 else "replicate"
     large = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    plain = F.conv2d(F.pad(large, (2, 2, 2, 2), mode=mode), weight, bias)
-    assert fast.shape == plain.shape and float((fast - plain).detach().abs().max()) < 1e-12
-    weights = torch.randn(plain.shape, generator=g, dtype=torch.float64)
-    found = torch.autograd.grad((fast * weights).sum(), inputs)
-    expected = torch.autograd.grad((plain * weights).sum(), inputs)
-    assert max(float((o - e).abs().max()) for o, e in zip(found, expected, strict=True)) < 1e-11
+    reference = F.conv2d(F.pad(large, (2, 2, 2, 2), mode=mode), weight, bias)
+    assert fast.shape == reference.shape and float((fast - reference).detach().abs().max()) < 1e-12
+    weights = torch.randn(reference.shape, generator=g, dtype=torch.float64)
+    gradients = torch.autograd.grad((fast * weights).sum(), inputs)
+    reference_gradients = torch.autograd.grad((reference * weights).sum(), inputs)
+    assert max(float((o - e).abs().max()) for o, e in zip(gradients, reference_gradients, strict=True)) < 1e-11
 
 
-def test_large_maps_are_folded_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_maps_take_the_fast_form_and_small_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5."""
     kernels: list[tuple[int, ...]] = []
     convolve = F.conv2d
@@ -44,7 +44,7 @@ def test_large_maps_are_folded_and_small_ones_are_not(monkeypatch: pytest.Monkey
 
 
 @torch.no_grad()
-def test_enlargement_in_bfloat16_is_close() -> None:
+def test_upsampling_in_bfloat16_is_close() -> None:
     g = torch.Generator().manual_seed(0)
     x = torch.randn(1, 16, 40, 40, generator=g)
     weight, bias = torch.randn(8, 16, 5, 5, generator=g) / 20, torch.zeros(8)

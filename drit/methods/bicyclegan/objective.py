@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from drit import losses
 from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Terms, Update
+from drit.methods.bicyclegan.networks import BicycleUNet, MultiScalePatchGAN
 from drit.methods.bicyclegan.settings import BicycleGANSettings
 from drit.methods.noise import Noise
-from drit.networks.discriminators import MultiScalePatchGAN, by_batch
+from drit.networks.discriminators import by_batch
 from drit.networks.encoders import VariationalAttributeEncoder
-from drit.networks.layers import INITIAL_STD, draw_weights, k_major
-from drit.networks.unet import UNet
+from drit.networks.init import INITIAL_STD, draw_weights
+from drit.networks.layers import k_major
 from drit.runtime import full
 from drit.settings.common import TrainSettings
 from drit.settings.groups import fitting_unet_levels
@@ -56,8 +57,7 @@ class BicycleGAN(Method):
         levels = n.unet_levels or fitting_unet_levels(settings.data.crop)
         self.stride, self.min_side = 1, 1 << levels
         code = {"style_dim": n.style_dim, "everywhere": n.code_everywhere}
-        dropout = {"dropout": n.dropout, "dropout_innermost": False}
-        self.generator = UNet(channels["a"], b, n.width, levels, gain=False, smooth=scaled, **code, **dropout)
+        self.generator = BicycleUNet(channels["a"], b, n.width, levels, dropout=n.dropout, smooth=scaled, **code)
         self.encoder = VariationalAttributeEncoder(
             b, n.style_dim, n.attribute_width, n.attribute_blocks, scaled, norm=True
         )

@@ -19,7 +19,8 @@ from drit.methods.cyclegan.settings import CycleGANSettings, NoiseNetwork
 from drit.methods.image_pool import ImagePool
 from drit.methods.noise import Noise
 from drit.networks.discriminators import PatchGAN
-from drit.networks.layers import k_major, zero_biases
+from drit.networks.init import zero_biases
+from drit.networks.layers import k_major
 from drit.networks.resnet import ResNetGenerator
 from drit.settings.common import TrainSettings
 

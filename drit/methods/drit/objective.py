@@ -35,7 +35,7 @@ from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
-from drit.networks.encoders import ContentEncoder, PlainAttributeEncoder, VariationalAttributeEncoder
+from drit.networks.encoders import ContentEncoder, DeterministicAttributeEncoder, VariationalAttributeEncoder
 from drit.runtime import full
 from drit.settings.common import TrainSettings
 
@@ -73,7 +73,7 @@ class DRIT(Method):
         self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
         features = n.width << n.downsamplings
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
-        encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
+        encoder = VariationalAttributeEncoder if n.generator == "concat" else DeterministicAttributeEncoder
         self.attribute_encoder = nn.ModuleDict(
             {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
         )

@@ -21,12 +21,14 @@ from drit import losses
 from drit.methods.advice import Finding
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Terms, Update
 from drit.methods.dritpp.advice import advice
+from drit.methods.dritpp.networks import ClassifyingDiscriminator
 from drit.methods.dritpp.settings import DRITPPSettings
 from drit.methods.noise import Noise
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
-from drit.networks.discriminators import ClassifyingDiscriminator, ContentDiscriminator, by_batch
-from drit.networks.encoders import ContentTrunk, PlainAttributeEncoder, VariationalAttributeEncoder
-from drit.networks.layers import initialise, with_planes
+from drit.networks.discriminators import ContentDiscriminator, by_batch
+from drit.networks.encoders import ContentTrunk, DeterministicAttributeEncoder, VariationalAttributeEncoder
+from drit.networks.init import initialise
+from drit.networks.layers import with_planes
 from drit.runtime import full
 from drit.settings.common import TrainSettings
 
@@ -76,7 +78,7 @@ class DRITPP(Method):
         features = n.width << n.downsamplings
         self.content_encoder = ContentTrunk(colours, n.width, n.downsamplings, n.content_blocks + n.shared_blocks)
         initialise(self.content_encoder)
-        encoder = VariationalAttributeEncoder if n.generator == "concat" else PlainAttributeEncoder
+        encoder = VariationalAttributeEncoder if n.generator == "concat" else DeterministicAttributeEncoder
         self.attribute_encoder = encoder(colours + count, n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
         sizes = ({ALL: colours}, features, n.style_dim + count, n.shared_blocks, n.generator_blocks, n.downsamplings)
         self.generator: ConcatGenerator | FeatureGenerator

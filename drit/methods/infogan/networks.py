@@ -1,8 +1,8 @@
-"""Networks of InfoGAN (arXiv 1606.03657, appendix C.1): small images drawn from codes, and codes read from images.
+"""Networks of InfoGAN (arXiv 1606.03657, appendix C.1): images from codes, and codes from images.
 
 Sides are multiples of 4: both networks change them twice by 2. The published widths are 64, 128, 1024 and 128 at 28
-pixels: w, 2 w, 16 w and 2 w here. Images are in [-1, 1] outside and in [0, 1] within, as in the program: what D pads
-with is the background of a digit, not a grey frame.
+pixels: w, 2 w, 16 w and 2 w here. Images are in [-1, 1] outside and in [0, 1] within, as in the official
+implementation. So D pads with the background of a digit, not with a grey frame.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.layers import INITIAL_STD, draw_weights
+from drit.networks.init import INITIAL_STD, draw_weights
 from drit.runtime import full, full_precision
 
 STRIDE = 4
-SLOPE = 0.1  # of the leaky ReLUs (the paper's; 0.01 in its program)
+SLOPE = 0.1  # of the leaky ReLUs (the paper's; 0.01 in the official implementation)
 
 
 class CodeGenerator(nn.Module):
@@ -37,13 +37,16 @@ class CodeGenerator(nn.Module):
         _initialise(self)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """codes: (N, inputs). Returns images (N, channels, side, side) in [-1, 1], float32 or wider."""
+        """codes: (N, inputs), any real values. Returns images (N, channels, side, side) in [-1, 1], float32 or wider.
+
+        In training mode N is 2 or more: batch normalisation of one vector raises ValueError.
+        """
         h = self.second(self.first(codes)).view(-1, self.width, self.side, self.side)
         return torch.tanh(full(self.last(self.up(h))) / 2)  # 2 s - 1 of the sigmoid s
 
 
 class CodeDiscriminator(nn.Module):
-    """D: one logit for an image; what comes before its last layer also serves Q (`features`)."""
+    """D: one logit for an image. What comes before its last layer, `features`, also serves Q."""
 
     def __init__(self, channels: int, width: int, side: int) -> None:
         super().__init__()
@@ -60,20 +63,26 @@ class CodeDiscriminator(nn.Module):
         _initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """x: (N, channels, side, side) in [-1, 1]. Returns (N, 16 width)."""
+        """What D and Q share. x: (N, channels, side, side) in [-1, 1]. Returns (N, 16 width), any real values.
+
+        In training mode N is 2 or more: batch normalisation of one vector raises ValueError.
+        """
         h = self.second(F.leaky_relu(self.first((x + 1) / 2), SLOPE))
         return self.third(h.flatten(1))
 
     def judge(self, features: Tensor) -> Tensor:
-        """Logits (N, 1) of features: high for real images."""
+        """features: (N, 16 width), any real values. Returns logits (N, 1), high for real images, float32 or wider."""
         features = full(features)
         with full_precision(features):
             return self.logit(features)
 
 
 class Recogniser(nn.Module):
-    """Q: the codes that an image was drawn from, read from D's features: logits of the category, and the mean of each
-    continuous code, whose deviation is 1 (as in the program, whose last layer has two outputs more, unused)."""
+    """Q: an estimate, from D's features, of the codes that an image was generated from (section 6).
+
+    Logits of the category, and the mean of each continuous code, whose std is 1. So does the official implementation,
+    whose last layer has two outputs more, unused.
+    """
 
     def __init__(self, width: int, categories: int, continuous: int) -> None:
         super().__init__()
@@ -83,7 +92,10 @@ class Recogniser(nn.Module):
         _initialise(self)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """features: (N, 16 width). Returns logits (N, K) and means (N, C)."""
+        """features: (N, 16 width), any real values. Returns logits (N, K) and means (N, C), float32 or wider.
+
+        K: categories; C: continuous codes. In training mode N is 2 or more, as for `CodeDiscriminator.features`.
+        """
         h = full(self.hidden(features))
         with full_precision(h):
             logits, mean = self.codes(h).split(self.sizes, dim=1)
@@ -91,7 +103,10 @@ class Recogniser(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Every weight normal(0, 0.02) and every bias 0, as in the program (which cuts the tails of D's convolutions). With
-    the library's larger numbers in G's first layer and smaller ones in D's, the category stays a small detail of the
-    image that only Q sees; with its biases most of D's first units never change sign at first."""
+    """Every weight normal(0, 0.02) and every bias 0, as in the official implementation.
+
+    (That one also cuts the tails of D's convolutions.) The library's weights are larger in G's first layer and smaller
+    in D's: with them the category stays a small detail of the image that only Q sees. With the library's biases most
+    of D's first units never change sign at first.
+    """
     draw_weights(module, partial(nn.init.normal_, std=INITIAL_STD))

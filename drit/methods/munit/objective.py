@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from drit import losses
 from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
 from drit.methods.base import DOMAINS, OTHER, Batch, ByDomain, Capabilities, Method, Prepared, Terms, Update
-from drit.methods.munit.networks import AdaINDecoder, kaiming
+from drit.methods.munit.networks import AdaINDecoder, NormalisedEncoder, kaiming
 from drit.methods.munit.settings import MUNITSettings
 from drit.methods.noise import Noise
 from drit.methods.steps import discriminators_update
 from drit.networks.discriminators import MultiScaleDiscriminator
-from drit.networks.encoders import NormalisedEncoder, PlainAttributeEncoder
-from drit.networks.layers import LayerNorm, zero_biases
+from drit.networks.encoders import DeterministicAttributeEncoder
+from drit.networks.init import zero_biases
+from drit.networks.layers import LayerNorm
 from drit.runtime import full
 from drit.settings.common import TrainSettings
 
@@ -66,7 +67,7 @@ class MUNIT(Method):
         )
         self.attribute_encoder = nn.ModuleDict(
             {
-                d: PlainAttributeEncoder(c, n.style_dim, n.attribute_width, n.attribute_blocks)
+                d: DeterministicAttributeEncoder(c, n.style_dim, n.attribute_width, n.attribute_blocks)
                 for d, c in channels.items()
             }
         )

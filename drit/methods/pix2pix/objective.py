@@ -19,11 +19,12 @@ from drit import losses
 from drit.methods.advice import Finding, general_advice, smaller_discriminator
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Terms, Update
 from drit.methods.noise import Noise
+from drit.methods.pix2pix.networks import Pix2PixUNet
 from drit.methods.pix2pix.settings import Pix2PixSettings
 from drit.networks.discriminators import PatchGAN
-from drit.networks.layers import k_major, zero_biases
+from drit.networks.init import zero_biases
+from drit.networks.layers import k_major
 from drit.networks.resnet import ResNetGenerator
-from drit.networks.unet import UNet
 from drit.settings.common import TrainSettings
 from drit.settings.groups import fitting_unet_levels
 
@@ -39,11 +40,11 @@ class Pix2Pix(Method):
         super().__init__(settings, channels)
         n, scaled = settings.network, settings.network.init == "scaled"
         sizes = channels["a"], channels["b"], n.width
-        self.generator: UNet | ResNetGenerator
+        self.generator: Pix2PixUNet | ResNetGenerator
         if n.backbone == "unet":
             levels = n.unet_levels or fitting_unet_levels(settings.data.crop)
             self.stride, self.min_side = 1, 1 << levels
-            self.generator = UNet(*sizes, levels, gain=True, dropout=n.dropout, smooth=scaled)
+            self.generator = Pix2PixUNet(*sizes, levels, dropout=n.dropout, smooth=scaled)
         else:
             self.stride = 1 << n.downsamplings
             self.min_side = max(16, self.stride)
