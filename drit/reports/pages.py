@@ -56,7 +56,7 @@ class Section:
 @cache
 def environment() -> Environment:
     """The templates of all pages. What is inserted is escaped; a name that is missing raises UndefinedError."""
-    found = Environment(
+    templates = Environment(
         loader=PackageLoader("drit.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -64,9 +64,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters["data_uri"] = data_uri
-    found.filters["flag_parts"] = lambda text: list(flag_parts(text))
-    return found
+    templates.filters["data_uri"] = data_uri
+    templates.filters["flag_parts"] = lambda text: list(flag_parts(text))
+    return templates
 
 
 def write_page(path: Path, template: str, page: Any) -> None:

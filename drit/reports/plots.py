@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import warnings
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drit.atomic import write_atomically
+from drit.reports.svg import CURRENT_COLOUR, inline_svg, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 FONT_SIZE = 12  # all lengths are points of matplotlib; in a page, pixels of an unscaled drawing
 CHARACTER, LINE = 7.2, 15  # mean width of a character and height of a line of text
-_CURRENT = "#010203"  # stands for the colour of the text around, until the drawing is an SVG
 _PRINTED = "#3c3c42"  # of text and axes in a PNG
-_CLASSES = {"curve", "level", "point", "span", "leader", "name"}  # kept in the SVG, for tests and style sheets
 
 
 @dataclass(frozen=True)
@@ -75,19 +72,19 @@ class _Box:
 
 def curves_svg(curves: Curves, width: int = 500, height: int = 210) -> str:
     """Curves as inline SVG of that aspect; it fills the width of what it stands in."""
-    with _style(_CURRENT):
+    with _style(CURRENT_COLOUR):
         figure = _figure(width, height if any(map(_finite, curves.series.values())) else 40)
         _draw_curves(figure, curves, _Box(0, 0, width, height))
-        return _inline_svg(figure, curves.title)
+        return inline_svg(figure, curves.title)
 
 
 def scatter_svg(scatter: Scatter, width: int = 640, height: int = 460) -> str:
     """Named points as inline SVG, each with its name beside it. A name moves up or down where another name or point
     takes its place, and a line leads to its point."""
-    with _style(_CURRENT):
+    with _style(CURRENT_COLOUR):
         figure = _figure(width, height)
         _draw_scatter(figure, scatter, _Box(0, 0, width, height))
-        return _inline_svg(figure, f"{scatter.y_title} against {scatter.x_title}")
+        return inline_svg(figure, f"{scatter.y_title} against {scatter.x_title}")
 
 
 def save_curves_png(path: Path, rows: Sequence[Sequence[Curves]], width: int = 360, height: int = 220) -> None:
@@ -172,14 +169,14 @@ def _axes(figure: Figure, box: _Box) -> Axes:
 
 def _draw_curves(figure: Figure, curves: Curves, box: _Box) -> None:
     series = {name: _finite(points) for name, points in curves.series.items()}
-    title = _printable(curves.title)
+    title = printable(curves.title)
     width, height = 72 * figure.get_figwidth(), 72 * figure.get_figheight()
     if not any(series.values()):
         figure.text((box.left + 8) / width, 1 - (box.top + 24) / height, f"{title}: no points")
         return
     left = 56 + (LINE if curves.y_title else 0)
     inner = box.width - left - 20
-    named = [_printable(name) for name in series if name]
+    named = [printable(name) for name in series if name]
     rows, columns, beside = _legend_shape(title, named, inner)
     top = LINE + 10 + (0 if beside else rows * (LINE + 2))
     bottom = LINE + 14 + (LINE if curves.x_title else 0)
@@ -249,8 +246,7 @@ def _scale(axes: Axes, name: str, low: float, high: float, to_a_tick: bool = Tru
     from matplotlib.ticker import MaxNLocator
 
     if high <= low:
-        half = abs(low) / 2 or 0.5
-        low, high = low - half, low + half
+        low, high = (low - abs(low) / 2, low + abs(low) / 2) if low else (0.0, 1.0)
     room = axes.bbox.width / 55 if name == "x" else axes.bbox.height / 28  # how many labels
     ticks = MaxNLocator(nbins=max(2, min(6, int(room))), steps=[1, 2, 5, 10]).tick_values(low, high)
     slack = 1e-9 * (high - low)  # a tick that misses an end by rounding lies on it
@@ -262,15 +258,15 @@ def _scale(axes: Axes, name: str, low: float, high: float, to_a_tick: bool = Tru
 
 
 def _draw_scatter(figure: Figure, scatter: Scatter, box: _Box) -> None:
-    names = {name: _printable(name) for name in scatter.points}
+    names = {name: printable(name) for name in scatter.points}
     room = min(0.45 * box.width, 14 + CHARACTER * max(map(len, names.values())))  # for names right of the last point
     axes = _axes(figure, _Box(box.left + 64, box.top + 14, box.width - 64 - room, box.height - 14 - 46))
     xs, ys = zip(*scatter.points.values(), strict=True)
     reached = [*ys, *(y for span in scatter.spans.values() for y in span)]
     _scale(axes, "x", min(0.0, *xs), max(0.0, *xs))
     _scale(axes, "y", min(0.0, *reached), max(0.0, *reached))
-    axes.set_xlabel(_printable(scatter.x_title))
-    axes.set_ylabel(_printable(scatter.y_title))
+    axes.set_xlabel(printable(scatter.x_title))
+    axes.set_ylabel(printable(scatter.y_title))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(scatter.points)}
     for name, span in scatter.spans.items():
         x = scatter.points[name][0]
@@ -315,86 +311,6 @@ def free_heights(
 def short(value: float) -> str:
     """A tick's number in few characters: 0.5, 20k, 1.5M."""
     for size, unit in ((1e6, "M"), (1e4, "k")):
-        if abs(value) >= size:
+        if size <= abs(value) < 1e9:
             return f"{value / (1e3 if unit == 'k' else size):.5g}{unit}"
     return f"{value + 0.0:.5g}" if abs(value) > 1e-15 else "0"
-
-
-def _printable(text: str) -> str:
-    """Text that an SVG may hold (no control characters), and that matplotlib does not take for a hidden label."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text)
-    return f"\u200a{text}" if text.startswith("_") else text
-
-
-# SVG for a page
-
-
-def _inline_svg(figure: Figure, label: str) -> str:
-    """A figure as SVG to stand in a page: without size, ids, style sheet or anything else that acts beyond it."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    drawn = ElementTree.fromstring(buffer.getvalue())
-    marks = {node.get("id"): node for node in drawn.iter() if _tag(node) == "path" and node.get("id")}
-    attributes = {"viewBox": drawn.get("viewBox", ""), "role": "img", "aria-label": _printable(label)}
-    svg = ElementTree.Element("svg", attributes | {"stroke-linejoin": "round"})
-    _copy(drawn, svg, marks, "")
-    return ElementTree.tostring(svg, encoding="unicode")
-
-
-def _tag(node: ElementTree.Element) -> str:
-    return node.tag.rpartition("}")[2]
-
-
-def _copy(
-    drawn: ElementTree.Element, into: ElementTree.Element, marks: Mapping[str | None, ElementTree.Element], name: str
-) -> None:
-    """Copy what is seen: paths and texts, without the groups around them. name: class of what is copied."""
-    for node in drawn:
-        tag = _tag(node)
-        if tag == "g":
-            _copy(node, into, marks, node.get("id", "") if node.get("id") in _CLASSES else name)
-            continue
-        if tag not in ("path", "text", "use"):
-            continue  # definitions, style sheet, metadata
-        attributes = {"class": name} if name else {}
-        style = _short_style(node.get("style", ""))
-        if tag == "use":  # a mark is drawn in place: no id that another drawing of the page might have
-            mark = marks[node.get("{http://www.w3.org/1999/xlink}href", "").removeprefix("#")]
-            attributes |= {"d": _short_path(mark.get("d", "")), "transform": _moved(node)}
-            style = _short_style(f"{mark.get('style', '')};{node.get('style', '')}")
-        elif tag == "path":
-            attributes["d"] = _short_path(node.get("d", ""))
-            if style in ("", "fill:none") or not attributes["d"]:
-                continue  # backgrounds
-        else:
-            attributes |= {key: _short_path(node.get(key, "0")) for key in ("x", "y") if node.get(key)}
-            turned = node.get("transform", "")
-            if turned and not turned.startswith("rotate(-0 "):
-                attributes["transform"] = _short_path(turned)
-        if style:
-            attributes["style"] = style
-        copied = ElementTree.SubElement(into, "path" if tag == "use" else tag, attributes)
-        copied.text = node.text if tag == "text" else None
-
-
-def _moved(node: ElementTree.Element) -> str:
-    return f"translate({_short_path(node.get('x', '0'))} {_short_path(node.get('y', '0'))})"
-
-
-def _short_path(text: str) -> str:
-    """Coordinates to a tenth of a point, without needless blanks."""
-    text = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), text)
-    return re.sub(r"\s*([A-Za-z])\s*", r"\1", re.sub(r"\s+", " ", text)).strip()
-
-
-def _short_style(style: str) -> str:
-    """A style without what is the same everywhere, and with the colour of the page."""
-    parts = dict(part.split(":", 1) for part in style.split(";") if ":" in part)
-    cleaned = {key.strip(): value.strip() for key, value in parts.items()}
-    for key in ("font-family", "font", "stroke-dashoffset", "stroke-linejoin"):
-        cleaned.pop(key, None)
-    if cleaned.get("stroke-linecap") == "square":
-        del cleaned["stroke-linecap"]
-    return ";".join(f"{k}:{v}" for k, v in cleaned.items()).replace(_CURRENT, "currentColor")

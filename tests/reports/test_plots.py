@@ -25,13 +25,13 @@ CURVES = Curves(
 
 def paths(svg: str, name: str) -> list[list[tuple[float, float]]]:
     """The points of all paths of a class; of a mark, where it stands."""
-    found = []
+    points = []
     for path in ElementTree.fromstring(svg).iter("path"):
         if path.get("class") == name:
             where = path.get("transform") or path.get("d") or ""
             pairs = re.findall(r"(-?[\d.]+) (-?[\d.]+)", where)
-            found.append([(float(x), float(y)) for x, y in pairs])
-    return found
+            points.append([(float(x), float(y)) for x, y in pairs])
+    return points
 
 
 def texts(svg: str) -> dict[str, ElementTree.Element]:
@@ -139,8 +139,8 @@ def test_a_name_without_room_stays_at_its_point() -> None:
 
 
 def test_short_numbers() -> None:
-    assert [short(v) for v in (0, -0.0, 1e-17, 0.30000000000000004, 5000, 20000, 1500000, -2e4, 2e-5)] == [
-        *("0", "0", "0", "0.3", "5000", "20k", "1.5M", "-20k", "2e-05")
+    assert [short(v) for v in (0, -0.0, 1e-17, 0.30000000000000004, 5000, 20000, 1500000, -2e4, 2e-5, 3e12)] == [
+        *("0", "0", "0", "0.3", "5000", "20k", "1.5M", "-20k", "2e-05", "3e+12")
     ]
 
 
@@ -164,3 +164,17 @@ def test_a_report_of_thirty_curves_is_small_and_quick() -> None:
     began = time.process_time()
     size = sum(len(curves_svg(Curves(f"term {i}", series, level=0.5))) for i in range(30))
     assert size < 300_000 and time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("points", "ticks"),
+    [
+        ([(1, 0.0), (2, 0.0)], {"0", "1"}),
+        ([(1, 3.0)], {"0", "1", "3"}),
+        ([(1, -3.0), (2, -2.0)], {"-3", "0", "1", "2"}),
+        ([(0, 1e300), (1, -1e300)], {"0", "1", "1e+300", "-1e+300"}),
+        ([(1e6, 1e-7), (2e6, 2e-7)], {"0", "1M", "2M", "2e-07"}),
+    ],
+)
+def test_axes_hold_zero_and_all_points(points: list[tuple[float, float]], ticks: set[str]) -> None:
+    assert ticks <= set(texts(curves_svg(Curves("t", {"a": points}))))
