@@ -96,7 +96,7 @@ def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Table]]:
         titles, lines = _lines(numbers, _with_std)
         if titles:
             rows = tuple((name, str(len(families[name]["runs"])), *cells) for name, cells in lines.items())
-            yield f"To {target}, mean and std over seeds", Table(("runs", "seeds", *titles), rows)
+            yield f"To {target}, mean and standard deviation over seeds", Table(("runs", "seeds", *titles), rows)
 
 
 def _lines(numbers: dict[str, Any], text: Callable[[Any, float, int], str]) -> tuple[Row, dict[str, Row]]:

@@ -68,7 +68,7 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
         "drit + other": ["drit", "other"],  # of two seeds
         "cyclegan": ["cyclegan"],
     }
-    assert table.startswith("**To b, mean and std over seeds**") and "| drit + other | 2 |" in table
+    assert table.startswith("**To b, mean and standard deviation over seeds**") and "| drit + other | 2 |" in table
     assert "from the lowest to the highest" in page
     found = json.loads((out / "comparison.json").read_text())["runs"]
     assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
