@@ -15,7 +15,7 @@ BACKGROUND = (250, 250, 248)
 INK = (60, 60, 66)
 FONT_SIZE = 13
 MARGIN = 8
-LONGEST_TITLE = 22  # characters of a row title
+MAX_TITLE = 22  # characters of a row title
 
 
 def sheet(
@@ -27,16 +27,17 @@ def sheet(
 ) -> Image.Image:
     """Images as a table.
 
-    rows: of arrays (H, W, C), uint8 or uint16, or None for an empty cell; rows may differ in length. cell: pixels of a
-    cell's width (a row is as high as its highest image); 0 chooses the largest image's side, at least 64. Images
-    are scaled to their cell: enlarged by whole factors without smoothing, shrunk smoothly. Titles are cut.
+    rows: of arrays (H, W, C), uint8 in 0..255 or uint16 in 0..65535, or None for an empty cell; rows may differ in
+    length. cell: pixels of a cell's width (a row is as high as its highest image); 0 chooses the largest image's side,
+    at least 64. Images are scaled to their cell: upsampled by whole factors without smoothing, downsampled smoothly.
+    Titles that are too long are cut. Returns an RGB image.
     """
     largest = max((max(c.shape[:2]) for row in rows for c in row if c is not None), default=64)
     if not cell:
         cell = largest * -(-64 // largest) if largest < 64 else largest
     font = ImageFont.load_default(FONT_SIZE)
-    names = [t if len(t) <= LONGEST_TITLE else t[: LONGEST_TITLE - 1] + "\u2026" for t in row_titles]
-    left = MARGIN + (int(max(font.getlength(t) for t in names)) + MARGIN if any(names) else 0)
+    row_titles = [t if len(t) <= MAX_TITLE else t[: MAX_TITLE - 1] + "\u2026" for t in row_titles]
+    left = MARGIN + (int(max(font.getlength(t) for t in row_titles)) + MARGIN if any(row_titles) else 0)
     top = MARGIN + (FONT_SIZE + MARGIN if any(column_titles) else 0)
     columns = max((len(row) for row in rows), default=0)
     scaled = [[None if c is None else _scaled(as_image(c), cell) for c in row] for row in rows]
@@ -48,8 +49,8 @@ def sheet(
         draw.text((left + j * (cell + gap) + cell // 2, MARGIN), _cut(title, font, cell), INK, font, anchor="ma")
     y = top
     for i, (row, height) in enumerate(zip(scaled, heights, strict=True)):
-        if i < len(names):
-            draw.text((left - MARGIN, y + height // 2), names[i], INK, font, anchor="rm")
+        if i < len(row_titles):
+            draw.text((left - MARGIN, y + height // 2), row_titles[i], INK, font, anchor="rm")
         for j, image in enumerate(row):
             if image is not None:
                 x = left + j * (cell + gap)
@@ -59,6 +60,7 @@ def sheet(
 
 
 def _cut(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """A title of at most that many pixels."""
     if font.getlength(title) <= width:
         return title
     while title and font.getlength(title + "\u2026") > width:
@@ -67,7 +69,7 @@ def _cut(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: 
 
 
 def as_image(array: np.ndarray) -> Image.Image:
-    """(H, W, C) of uint8 or uint16 as an RGB image: grey of 1 (or 2) channels, the first three of more."""
+    """(H, W, C), uint8 in 0..255 or uint16 in 0..65535, as an RGB image: grey of 1 or 2 channels, else the first 3."""
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
     if array.shape[2] < 3:
@@ -87,7 +89,7 @@ def _scaled(image: Image.Image, cell: int) -> Image.Image:
 
 
 def save_sheet(image: Image.Image, path: Path) -> None:
-    """Write a PNG whole or not at all."""
+    """Write a PNG, whole or not at all. Raises OSError when the disk refuses."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,9 @@ from drit.errors import DritError
 from drit.inference.translator import Translator
 from drit.methods.registry import preset
 from drit.probes.classifier import accuracy, train_probe
-from drit.reports.gallery import Number, Section, curves_svg, write_gallery
+from drit.reports.gallery import Number, write_gallery
+from drit.reports.pages import Section
+from drit.reports.plots import Curves, curves_svg
 from drit.runs.metrics import read_metrics
 from drit.runs.record import recorded_settings
 from drit.runtime import cores
@@ -111,7 +113,7 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
         result["shown"][f"spread_{target}"] = f"{spread:.1f} of 255"
         sections += _sections(translator, test, source, target)
         rows_png += [[_pixels(x[i]), *(_pixels(m) for m in made[i])] for i in range(5)]
-    sections.append(Section("Training", "Losses over the iterations (unweighted).", svg=_curves(run)))
+    sections.append(Section("Training", "Losses over the iterations (unweighted).", charts=_curves(run)))
     numbers = [Number(result["words"][k], result["shown"][k], EXPECTED[k]) for k in EXPECTED]
     page, png = out / "gallery.html", out / "gallery.png"
     summary = (
@@ -157,7 +159,7 @@ def pairwise_difference(made: Tensor) -> float:
     return float(torch.stack(pairs).mean()) * 127.5
 
 
-def _curves(run: Path) -> str:
+def _curves(run: Path) -> tuple[str, ...]:
     lines = read_metrics(run)
     groups = {
         "Reconstruction": ("self_reconstruction_a", "self_reconstruction_b", "cross_cycle_a", "cross_cycle_b"),
@@ -167,8 +169,8 @@ def _curves(run: Path) -> str:
     drawn = []
     for title, names in groups.items():
         series = {n: [(r["step"], r[f"generators/{n}"]) for r in lines if f"generators/{n}" in r] for n in names}
-        drawn.append(curves_svg(series, title))
-    return "".join(drawn)
+        drawn.append(curves_svg(Curves(title, series)))
+    return tuple(drawn)
 
 
 def _labels(found: ImageSet) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""A comparison in words and images: a table in Markdown, and a page with plots and outputs side by side."""
+"""A comparison for people: tables in Markdown, and a page with plots and outputs side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 from drit.data.images import from_tensor
 from drit.evaluation.comparison import Compared
 from drit.evaluation.seeds import over_seeds
-from drit.reports.gallery import Section, scatter_svg, table, write_gallery
+from drit.reports import pages, plots
+from drit.reports.pages import Section, Table
 from drit.sheets import sheet
 
 # What tables of several runs show: name in a result, title, factor, digits.
@@ -22,11 +24,11 @@ COLUMNS = (
     ("jsd", "JSD", 1, 4),
     ("lpips_diversity", "diversity", 1, 4),
     ("lpips_to_input", "distance to input", 1, 4),
-    ("content_kept", "content kept, %", 100, 1),
+    ("content_kept", "content accuracy, %", 100, 1),
     ("truth", "best to the true image", 1, 2),
     ("self_reconstruction", "self-reconstruction", 1, 2),
     ("cross_cycle", "cycle reconstruction error", 1, 2),
-    ("style_error", "style regression", 1, 3),
+    ("style_error", "style regression error", 1, 3),
 )
 _COSTS = (
     ("parameters_million", "parameters, M"),
@@ -37,108 +39,146 @@ _COSTS = (
     ("seconds_of_one", "one output, s"),
     ("seconds_of_ten", "ten, s"),
 )
-Row = list[str]
+REALISM = COLUMNS[:2]  # the first that was measured is drawn against diversity
+Row = tuple[str, ...]
 
 
-def in_families(found: Sequence[Compared]) -> dict[str, list[Compared]]:
+@dataclass(frozen=True)
+class ComparisonPage:
+    """What `comparison.html` shows."""
+
+    title: str
+    summary: str
+    sections: tuple[Section, ...]
+
+
+def in_families(compared: Sequence[Compared]) -> dict[str, list[Compared]]:
     """Runs that differ in their seed alone, by the name they have in common."""
     families: dict[str, list[Compared]] = {}
-    for c in found:
-        families.setdefault(c.family, []).append(c)
+    for one in compared:
+        families.setdefault(one.family, []).append(one)
     return families
 
 
-def over_families(found: Sequence[Compared]) -> dict[str, Any]:
+def over_families(compared: Sequence[Compared]) -> dict[str, Any]:
     """Of each family its runs and its numbers over them (`over_seeds`)."""
     return {
-        name: {"runs": [c.name for c in runs], "to": over_seeds([c.result for c in runs])}
-        for name, runs in in_families(found).items()
+        name: {"runs": [one.name for one in runs], "to": over_seeds([one.result for one in runs])}
+        for name, runs in in_families(compared).items()
     }
 
 
-def tables(found: Sequence[Compared]) -> Iterator[tuple[str, Row, list[Row]]]:
-    """Title, heads and rows of each table: over seeds where runs differ in that alone; one for each direction, where
-    values carry their interval; then the costs."""
-    families = over_families(found)
-    if len(families) < len(found):
+# Tables
+
+
+def tables(compared: Sequence[Compared]) -> Iterator[tuple[str, Table]]:
+    """Title and table: over seeds where runs differ in that alone; then one for each direction, values with their
+    intervals; then the costs."""
+    families = over_families(compared)
+    if len(families) < len(compared):
         yield from _over_seeds(families)
     for target in ("b", "a"):
-        titles, cells = _lines({c.name: n for c in found if (n := c.result["to"].get(target))}, _shown)
+        results = {one.name: numbers for one in compared if (numbers := one.result["to"].get(target))}
+        titles, cells = _lines(results, _with_interval)
         if titles:
-            yield f"To {target}", ["run", *titles], [[name, *line] for name, line in cells.items()]
-    guessed = {c.name: c.result["both"].get("domain_guessed") for c in found}
+            yield f"To {target}", Table(("run", *titles), tuple((name, *line) for name, line in cells.items()))
+    guessed = {one.name: one.result["both"].get("domain_guessed") for one in compared}
     if any(guessed.values()):
-        rows = [[name, _shown(value, 100, 1)] for name, value in guessed.items()]
-        yield "Content", ["run", "domain guessed from content, % (50: hidden)"], rows
-    costs = [[c.name, *("-" if c.cost[key] is None else f"{c.cost[key]:g}" for key, _ in _COSTS)] for c in found]
-    yield "Cost", ["run", *(title for _, title in _COSTS)], costs
+        rows = tuple((name, _with_interval(value, 100, 1)) for name, value in guessed.items())
+        yield "Content", Table(("run", "domain probe accuracy, % (50: hidden)"), rows)
+    costs = tuple((one.name, *(_cost(one.cost[key]) for key, _ in _COSTS)) for one in compared)
+    yield "Cost", Table(("run", *(title for _, title in _COSTS)), costs)
 
 
-def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Table]]:
     for target in ("b", "a"):
         numbers = {name: family["to"][target] for name, family in families.items() if target in family["to"]}
-        titles, rows = _lines(numbers, _mean)
+        titles, lines = _lines(numbers, _with_std)
         if titles:
-            counted = [[name, str(len(families[name]["runs"])), *cells] for name, cells in rows.items()]
-            yield f"To {target}, mean and deviation over seeds", ["runs", "seeds", *titles], counted
+            rows = tuple((name, str(len(families[name]["runs"])), *cells) for name, cells in lines.items())
+            yield f"To {target}, mean and standard deviation over seeds", Table(("runs", "seeds", *titles), rows)
 
 
-def _lines(numbers: dict[str, Any], shown: Callable[[Any, float, int], str]) -> tuple[Row, dict[str, Row]]:
-    """Titles of the columns that anything has a number for, and the cells of each row."""
-    columns = [c for c in COLUMNS if any(n.get(c[0]) for n in numbers.values())]
-    rows = {name: [shown(n.get(key), f, d) for key, _, f, d in columns] for name, n in numbers.items()}
-    return [title for _, title, _, _ in columns], rows
+def _lines(numbers: dict[str, Any], text: Callable[[Any, float, int], str]) -> tuple[Row, dict[str, Row]]:
+    """Titles of the columns that any row has a number for, and the cells of each row."""
+    columns = [column for column in COLUMNS if any(n.get(column[0]) for n in numbers.values())]
+    rows = {name: tuple(text(n.get(key), f, d) for key, _, f, d in columns) for name, n in numbers.items()}
+    return tuple(title for _, title, _, _ in columns), rows
 
 
-def _mean(found: dict[str, Any] | None, factor: float, digits: int) -> str:
-    if found is None:
+def _with_std(number: dict[str, Any] | None, factor: float, digits: int) -> str:
+    if number is None:
         return "-"
-    spread = "" if found["deviation"] is None else f" +- {factor * found['deviation']:.{digits}f}"
-    return f"{factor * found['mean']:.{digits}f}{spread}"
+    std = "" if number["deviation"] is None else f" +- {factor * number['deviation']:.{digits}f}"
+    return f"{factor * number['mean']:.{digits}f}{std}"
 
 
-def _shown(found: dict[str, Any] | None, factor: float, digits: int) -> str:
-    if not found or found["value"] is None:
+def _with_interval(number: dict[str, Any] | None, factor: float, digits: int) -> str:
+    if not number or number["value"] is None:
         return "-"
-    value, (low, high) = found["value"], found["interval"]
+    value, (low, high) = number["value"], number["interval"]
     if low is None or high is None:
         return f"{factor * value:.{digits}f}"
     return f"{factor * value:.{digits}f} ({factor * low:.{digits}f} to {factor * high:.{digits}f})"
 
 
-def markdown(found: Sequence[Compared]) -> str:
+def _cost(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
+
+
+def markdown(compared: Sequence[Compared]) -> str:
+    """The tables as Markdown."""
     parts = []
-    for title, heads, rows in tables(found):
-        lines = [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+    for title, table in tables(compared):
+        lines = [f"| {' | '.join(cells)} |" for cells in (table.head, ["---"] * len(table.head), *table.rows)]
         parts.append("\n".join([f"**{title}**", "", *lines]))
     return "\n\n".join(parts) + "\n"
 
 
-def write_page(path: Path, found: Sequence[Compared]) -> None:
-    """index.html: tables, realism against diversity, and the same inputs through every run."""
-    first = found[0].result
+# The page
+
+
+def write_page(path: Path, compared: Sequence[Compared]) -> None:
+    """Write index.html: tables, realism against diversity, and the same inputs through every run. Raises OSError when
+    the disk refuses."""
+    pages.write_page(path, "comparison.html", comparison_page(compared))
+
+
+def comparison_page(compared: Sequence[Compared]) -> ComparisonPage:
+    """What the page of a comparison shows."""
+    first = compared[0].result
     protocol = first["protocol"]
     network = ", ".join(dict.fromkeys(n["name"] for n in first["networks"].values())) or "none"
-    counts = " and ".join(f"{d['used']} of {d['source']}" for d in first["data"].values())
+    counts = " and ".join(f"{images['used']} of {images['source']}" for images in first["data"].values())
+    several = len(in_families(compared)) < len(compared)
     summary = (
-        f"{len(found)} runs, protocol '{protocol['name']}' version {protocol['version']}: {counts}; features: "
-        f"{network}. In brackets 95 % intervals of the bootstrap over images; the chance of training again is not in "
-        f"them{': of that the tables over seeds tell' if len(in_families(found)) < len(found) else ''}."
+        f"{len(compared)} runs, protocol '{protocol['name']}' version {protocol['version']}. Images: {counts}. Feature "
+        f"network: {network}. In brackets stand 95 % intervals of the bootstrap over images. They do not hold the "
+        f"chance of training again{': the tables over seeds do' if several else ''}."
     )
-    sections = [Section(title, "", svg=table(heads, rows)) for title, heads, rows in tables(found)]
-    sections += list(_plots(found))
-    sections += list(_images(found))
-    write_gallery(path, "Comparison of runs", summary, [], sections)
+    sections = [Section(title, tables=(_kept_together(table),)) for title, table in tables(compared)]
+    return ComparisonPage("Comparison of runs", summary, (*sections, *_plots(compared), *_images(compared)))
 
 
-def _plots(found: Sequence[Compared]) -> Iterator[Section]:
-    families = in_families(found)
-    several = len(families) < len(found)
+def _kept_together(table: Table) -> Table:
+    """A table whose lines break before an interval, not within it."""
+
+    def unbroken(cell: Any) -> str:
+        return str(cell).replace("+- ", "±\u00a0").replace(" to ", "\u00a0to\u00a0")
+
+    return replace(table, rows=tuple((row[0], *map(unbroken, row[1:])) for row in table.rows))
+
+
+def _plots(compared: Sequence[Compared]) -> Iterator[Section]:
+    families = in_families(compared)
+    several = len(families) < len(compared)
+    lines = "means over seeds, from the lowest to the highest" if several else "95 % intervals of the distance"
+    text = f"Lower is closer to real images, right is more diverse: the lower right is best. Vertical lines: {lines}."
     for target in ("b", "a"):
-        for measure, title, factor, _ in COLUMNS[:2]:
+        for measure, title, factor, _ in REALISM:
             points, spans = {}, {}
             for name, runs in families.items():
-                numbers = over_seeds([c.result for c in runs]).get(target, {})
+                numbers = over_seeds([one.result for one in runs]).get(target, {})
                 if measure not in numbers:
                     continue
                 realism, diversity = numbers[measure], numbers.get("lpips_diversity")
@@ -149,28 +189,24 @@ def _plots(found: Sequence[Compared]) -> Iterator[Section]:
                 if None not in ends:
                     spans[name] = (factor * ends[0], factor * ends[1])
             if points:
-                svg = scatter_svg(points, "diversity of the outputs of one input", title, spans=spans)
-                lines = "means over seeds, from the lowest to the highest" if several else "intervals of the distance"
-                words = (
-                    "Lower is more like the real images, further right more diverse: the lower right is best. "
-                    f"Upright lines: {lines}."
-                )
-                yield Section(f"Realism and diversity, to {target}", words, svg=svg)
+                chart = plots.Scatter(points, "diversity of the outputs of one input", title, spans)
+                yield Section(f"Realism and diversity, to {target}", text, charts=(plots.scatter_svg(chart),))
                 break
 
 
-def _images(found: Sequence[Compared]) -> Iterator[Section]:
-    """Of the first run of each family."""
-    found = [runs[0] for runs in in_families(found).values()]
+def _images(compared: Sequence[Compared]) -> Iterator[Section]:
+    """The same inputs through the first run of each family."""
+    first = [runs[0] for runs in in_families(compared).values()]
     for target in ("b", "a"):
-        runs = [c for c in found if target in c.shown]
+        runs = [one for one in first if target in one.shown]
         if not runs:
             continue
         for i, x in enumerate(runs[0].shown[target][0]):
             cells: list[list[np.ndarray | None]] = [
-                [from_tensor(x), *(from_tensor(made) for made in c.shown[target][1][i])] for c in runs
+                [from_tensor(x), *(from_tensor(output) for output in one.shown[target][1][i])] for one in runs
             ]
             width = max(map(len, cells))
             cells = [row + [None] * (width - len(row)) for row in cells]
-            image = sheet(cells, row_titles=[c.name for c in runs], cell=max(64, min(128, x.shape[-1])))
-            yield Section(f"Input {i + 1}, to {target}", "Left the input; each run in its random styles.", image)
+            image = sheet(cells, row_titles=[one.name for one in runs], cell=max(64, min(128, x.shape[-1])))
+            text = "Left: the input. Each row: the outputs of one run in random styles."
+            yield Section(f"Input {i + 1}, to {target}", text, image=image)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from drit.evaluation import comparison as compare
 from drit.evaluation import measure, seeds
 from drit.inference.translator import Translator
 from drit.reports import comparison as comparison_page
-from drit.reports.gallery import scatter_svg
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
 from tests.evaluation.test_evaluate import SMALL
@@ -70,7 +68,7 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
         "drit + other": ["drit", "other"],  # of two seeds
         "cyclegan": ["cyclegan"],
     }
-    assert table.startswith("**To b, mean and deviation over seeds**") and "| drit + other | 2 |" in table
+    assert table.startswith("**To b, mean and standard deviation over seeds**") and "| drit + other | 2 |" in table
     assert "from the lowest to the highest" in page
     found = json.loads((out / "comparison.json").read_text())["runs"]
     assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
@@ -220,27 +218,3 @@ def test_numbers_over_seeds() -> None:
 def test_names_tell_runs_apart(tmp_path: Path) -> None:
     assert compare.names([tmp_path / "x" / "one", tmp_path / "y" / "two"]) == ["one", "two"]
     assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]
-
-
-def test_points_of_a_plot_lie_where_they_should() -> None:
-    svg = scatter_svg({"one": (0.0, 0.0), "two": (10.0, 5.0)}, "x", "y", size=460)
-    assert 'cx="60.0" cy="420.0"' in svg and 'cx="480.0" cy="16.0"' in svg
-    assert svg.count("<circle") == 2 and ">one</text>" in svg
-
-
-def test_names_in_a_plot_cover_nothing() -> None:
-    """Points on each other and close together: every name stands apart, with a line to its point if it had to move."""
-    points = {"first": (1.0, 1.0), "second": (1.0, 1.0), "third": (1.2, 1.01), "far": (9.0, 4.0)}
-    svg = scatter_svg(points, "x", "y", spans={"far": (3.0, 6.0)})
-    drawn = ElementTree.fromstring(svg)
-    lines = [float(t.get("y", "")) for t in drawn.iter("text") if t.text in points]
-    assert len(lines) == 4 and min(abs(a - b) for i, a in enumerate(lines) for b in lines[:i]) >= 12
-    upright = [one for one in drawn.iter("line") if one.get("opacity")]
-    assert len(upright) == 1 and upright[0].get("x1") == upright[0].get("x2")
-    moved = [one for one in drawn.iter("line") if one.get("stroke-width") == "1"]
-    assert len(moved) == 3  # all but the far one
-    dots = [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in drawn.iter("circle")]
-    for text in drawn.iter("text"):
-        if text.text in points:
-            x, y = float(text.get("x", "")), float(text.get("y", "")) - 4
-            assert not any(x < dx < x + 7 * len(text.text) and abs(dy - y) < 9 for dx, dy in dots)

@@ -15,6 +15,7 @@ import pytest
 from drit import atomic
 from drit.cli import main as cli
 from drit.errors import CheckpointError, DritError
+from drit.reports import curves, samples
 from drit.reports import run as report
 from drit.reports.run import flat, write_report
 from drit.settings.schema import to_dict
@@ -55,30 +56,58 @@ def test_every_term_is_drawn_once(copy: Path) -> None:
     names = {n for line in report.read_run(copy).lines for n in line if n != "step"}
     page = (copy / "report.html").read_text(encoding="utf-8")
     charts = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page)]
-    assert sum(len(list(chart.iter("polyline"))) for chart in charts) == len(names)
+    drawn = [path for chart in charts for path in chart.iter("path") if path.get("class") == "curve"]
+    assert len(drawn) == len(names) + sum(len(path.get("d", "")) < 12 for path in drawn)  # a lone point is marked too
     labels = [chart.get("aria-label") for chart in charts]
     assert len(labels) == len(set(labels)) and "generators: self reconstruction" in labels
 
 
 def test_curves_are_averaged_and_compared_with_chance(copy: Path) -> None:
+    """Levels come from the run's record; the generators answer half of a discriminator's loss."""
     lines: list[dict[str, Any]] = [
         {"step": i + 1, "discriminators/x_a": float(i % 2), "generators/x_a": 1.0, "odd/term": float("nan")}
-        for i in range(2 * report.POINTS)
+        for i in range(2 * curves.MAX_POINTS)
     ]
     lines[-1] |= {"discriminators/x_a": 3.0, "watch/balance_x_a": 0.75, "watch/content_probe": 0.7}
     write_lines(copy / "metrics.jsonl", lines)
-    found = report.read_run(copy)
-    points = report._points(found.lines, "discriminators/x_a")
-    assert points[:2] == [(1.5, 0.5), (3.5, 0.5)] and len(points) == report.POINTS
-    levels = report._levels(found)
+    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    record["at_chance"] = {"discriminators/x_a": 4.0, "discriminators/absent": 1.0, "discriminators/torn": None}
+    (copy / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    run = report.read_run(copy)
+    values = curves.points(run.lines, "discriminators/x_a")
+    assert values[:2] == [(1.5, 0.5), (3.5, 0.5)] and len(values) == curves.MAX_POINTS
+    levels = curves.chance_levels(run)
     assert levels == {
         "watch/content_probe": 0.5,
         "watch/balance_x_a": 1.0,
-        "discriminators/x_a": pytest.approx(4.0),
-        "generators/x_a": pytest.approx(2.0),
+        "discriminators/x_a": 4.0,
+        "generators/x_a": 2.0,
     }
     page = Path(write_report(copy)["report"]).read_text(encoding="utf-8")
-    assert page.count("stroke-dasharray") == len(levels) and "odd: term: no points" in page
+    assert page.count('class="level"') == len(levels) and "odd: term: no points" in page
+
+
+@pytest.mark.parametrize("recorded", [{}, {"at_chance": "torn"}])
+def test_losses_of_a_run_without_the_record_have_no_level(copy: Path, recorded: dict[str, Any]) -> None:
+    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    record.pop("at_chance", None)
+    (copy / "config.json").write_text(json.dumps(record | recorded), encoding="utf-8")
+    levels = curves.chance_levels(report.read_run(copy))
+    assert levels and all(name.startswith("watch/") for name in levels)
+
+
+def test_a_hostile_name_is_text(copy: Path) -> None:
+    """The name of a folder, of a term and of an evaluation, and a warning are written by others."""
+    folder = copy.rename(copy.with_name("<script>alert(1)<"))
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 6, "<img src=x>/$a$": 1.0}) + "\n")
+    write_lines(folder / "warnings.jsonl", [{"step": 2, "cause": "one", "message": "<b>&"}])
+    (folder / "evaluation_<i>").mkdir()
+    (folder / "evaluation_<i>" / "result.json").write_text('{"a<u>b": 1}', encoding="utf-8")
+    page = Path(write_report(folder)["report"]).read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)&lt;: drit" in page and page.count("<script") == 1  # the page's own
+    for name in ("<img src=x>", "<b>", "<i>", "<u>"):
+        assert name not in page and name.replace("<", "&lt;").replace(">", "&gt;") in page
 
 
 def test_warnings_and_what_to_do(copy: Path) -> None:
@@ -121,8 +150,8 @@ def test_flat() -> None:
 
 
 def test_large_sheets_are_shrunk_and_many_thinned(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "SHEET_WIDTH", 100)
-    monkeypatch.setattr(report, "SHEETS", 4)
+    monkeypatch.setattr(samples, "MAX_WIDTH", 100)
+    monkeypatch.setattr(samples, "MAX_SHEETS", 4)
     for step in range(7, 20):
         shutil.copy(copy / "samples" / "step_00000003.png", copy / "samples" / f"step_{step:08d}.png")
     (copy / "samples" / "step_00000019.png").write_bytes(b"torn")
@@ -153,7 +182,7 @@ def test_runs_of_other_versions(copy: Path) -> None:
     (copy / "data.json").unlink()
     write_report(copy)
     page = (copy / "report.html").read_text(encoding="utf-8")
-    assert "The preset future of this method is not known here" in page and "<td>colour.depth</td>" in page
+    assert "This version does not know the preset future of this method" in page and "<td>colour.depth</td>" in page
     assert "Not read:" in page and "data.json" in page
 
 
