@@ -28,7 +28,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from torch import Tensor
 
 from drit.atomic import write_atomically, write_json
-from drit.augmentation.filter import readable
+from drit.augmentation.filter import classified_correctly
 from drit.data.images import convert_channels, encode, from_tensor, to_tensor
 from drit.data.labelled import BESIDE, MASKS, LabelledSet, shown
 from drit.errors import DataError, DritError, UsageError
@@ -57,7 +57,7 @@ def augment(
     """Write `times` translations of each image of `data` to domain `to` into `out`; goes on where it was stopped.
 
     checkpoint: the folder that `translator` was loaded from. keep_source: the image itself too, as repetition 0.
-    drop: leave out translations that are not read as their label (`readable`). part (i, n): only every n-th unit from
+    drop: leave out translations that are not read as their label (`classified_correctly`). part (i, n): only every n-th unit from
     the i-th; the whole, called afterwards, joins what the parts made. Raises UsageError when `out` holds other work.
     """
     source, target = translator.source(to), translator.domain(to)
@@ -195,7 +195,7 @@ class _Work:
         """Translations to keep; the sources themselves are not judged."""
         kept = np.ones(len(labels), bool)
         judged = np.flatnonzero(repetition > 0)
-        kept[judged] = readable(images[judged], labels[judged], source[judged], self.seed)
+        kept[judged] = classified_correctly(images[judged], labels[judged], source[judged], self.seed)
         return kept
 
     # Arrays

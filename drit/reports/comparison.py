@@ -80,7 +80,7 @@ def _over_seeds(families: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]
         titles, rows = _lines(numbers, _mean)
         if titles:
             counted = [[name, str(len(families[name]["runs"])), *cells] for name, cells in rows.items()]
-            yield f"To {target}, mean and deviation over seeds", ["runs", "seeds", *titles], counted
+            yield f"To {target}, mean and standard deviation over seeds", ["runs", "seeds", *titles], counted
 
 
 def _lines(numbers: dict[str, Any], shown: Callable[[Any, float, int], str]) -> tuple[Row, dict[str, Row]]:
@@ -93,7 +93,7 @@ def _lines(numbers: dict[str, Any], shown: Callable[[Any, float, int], str]) -> 
 def _mean(found: dict[str, Any] | None, factor: float, digits: int) -> str:
     if found is None:
         return "-"
-    spread = "" if found["deviation"] is None else f" +- {factor * found['deviation']:.{digits}f}"
+    spread = "" if found["std"] is None else f" +- {factor * found['std']:.{digits}f}"
     return f"{factor * found['mean']:.{digits}f}{spread}"
 
 
@@ -163,12 +163,12 @@ def _images(found: Sequence[Compared]) -> Iterator[Section]:
     """Of the first run of each family."""
     found = [runs[0] for runs in in_families(found).values()]
     for target in ("b", "a"):
-        runs = [c for c in found if target in c.shown]
+        runs = [c for c in found if target in c.examples]
         if not runs:
             continue
-        for i, x in enumerate(runs[0].shown[target][0]):
+        for i, x in enumerate(runs[0].examples[target][0]):
             cells: list[list[np.ndarray | None]] = [
-                [from_tensor(x), *(from_tensor(made) for made in c.shown[target][1][i])] for c in runs
+                [from_tensor(x), *(from_tensor(made) for made in c.examples[target][1][i])] for c in runs
             ]
             width = max(map(len, cells))
             cells = [row + [None] * (width - len(row)) for row in cells]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.evaluation.session import Direction
+from drit.evaluation.gathered import Direction
 from drit.reports.gallery import Number, Section, write_gallery
 from drit.sheets import sheet
 
@@ -118,17 +118,17 @@ def write_page(path: Path, result: Mapping[str, Any], shown: Mapping[str, Direct
 def _sections(target: str, found: Direction) -> Iterator[Section]:
     parts = (
         (
-            found.by_realism.least,
+            found.by_realism.lowest,
             "Nearest to real images",
             "Each output beside its input; the most alike to a real image first.",
         ),
         (
-            found.by_realism.greatest,
+            found.by_realism.highest,
             "Farthest from real images",
             "Outputs whose nearest real image is farthest, the worst first.",
         ),
-        (found.by_diversity.greatest, "Most diverse", "Inputs (left) whose outputs differ most, in random styles."),
-        (found.by_diversity.least, "Least diverse", "Inputs (left) whose outputs differ least."),
+        (found.by_diversity.highest, "Most diverse", "Inputs (left) whose outputs differ most, in random styles."),
+        (found.by_diversity.lowest, "Least diverse", "Inputs (left) whose outputs differ least."),
     )
     for strips, title, words in parts:
         if strips:

@@ -252,7 +252,7 @@ def test_the_filter_removes_files(
         encode(np.zeros((16, 20, 1), np.uint8), path)
         path.with_suffix(".txt").write_text("box")
     kept = np.array([1, 0, 1, 1, 1, 1, 1, 0], bool)
-    monkeypatch.setattr(module, "readable", lambda *arguments: kept)
+    monkeypatch.setattr(module, "classified_correctly", lambda *arguments: kept)
     out = tmp_path / "out"
     result = work(translator, run, str(tmp_path / "set"), out, drop=True)
     assert (result["outputs"], result["dropped"]) == (6, {"c0": 1, "c1": 1})

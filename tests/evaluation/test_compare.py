@@ -70,7 +70,7 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
         "drit + other": ["drit", "other"],  # of two seeds
         "cyclegan": ["cyclegan"],
     }
-    assert table.startswith("**To b, mean and deviation over seeds**") and "| drit + other | 2 |" in table
+    assert table.startswith("**To b, mean and standard deviation over seeds**") and "| drit + other | 2 |" in table
     assert "from the lowest to the highest" in page
     found = json.loads((out / "comparison.json").read_text())["runs"]
     assert found["cyclegan"]["result"]["to"]["b"]["lpips_diversity"] is None
@@ -80,7 +80,7 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
     assert 0 < cost["seconds_of_one"] and 0 < cost["seconds_of_ten"]
     # again: nothing is measured anew
     with monkeypatch.context() as patched:
-        patched.setattr(measure.Prepared, "measure", lambda *a, **k: pytest.fail("measured again"))
+        patched.setattr(measure.PreparedEvaluation, "measure", lambda *a, **k: pytest.fail("measured again"))
         assert cli.main(words) == 0
     assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
     # but what is no whole result
@@ -191,7 +191,7 @@ def test_runs_that_differ_in_their_seed_alone_are_a_family() -> None:
 
 
 def test_numbers_over_seeds() -> None:
-    """A column for what any run has, the mean and deviation of a family's seeds; a family without it gets a dash."""
+    """A column for what any run has, mean and std over the seeds of a family; a family without it gets a dash."""
 
     def compared(name: str, **values: float | None) -> compare.Compared:
         numbers = {k: None if v is None else {"value": v, "interval": [None, None]} for k, v in values.items()}
@@ -204,7 +204,7 @@ def test_numbers_over_seeds() -> None:
     runs = [compared("full-0", fid=0.5, kid=0.1), compared("full-1", fid=0.7, kid=0.2), compared("no-dc-0", fid=None)]
     assert seeds.over_seeds([c.result for c in runs])["b"]["fid"] == {
         "mean": pytest.approx(0.6),
-        "deviation": pytest.approx(0.02**0.5),
+        "std": pytest.approx(0.02**0.5),
         "lowest": 0.5,
         "highest": 0.7,
         "runs": 2,

@@ -17,10 +17,10 @@ from torch import Tensor
 from drit.cli import main as cli
 from drit.data.images import to_tensor
 from drit.errors import UsageError
-from drit.evaluation import measure, session
+from drit.evaluation import measure, summary
 from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.images import Images, RealFeatures
-from drit.evaluation.intervals import frechet
+from drit.evaluation.intervals import frechet_number
 from drit.evaluation.protocol import METRICS, Protocol, checked, comparable, find_protocol, to_json
 from drit.inference.translator import Translator
 from drit.methods.base import Capabilities
@@ -197,12 +197,12 @@ def test_frechet_where_there_are_enough(labelled: dict[str, Any]) -> None:
     found = evaluated(labelled["run"], labelled["tests"], protocol, labelled["root"] / "features")
     assert found.result["to"]["b"]["fid"] is None
     assert found.result["networks"]["features_a"]["sha256"] != found.result["networks"]["features_b"]["sha256"]
-    assert not found.shown["b"].read
+    assert not found.directions["b"].classes
 
     rng = np.random.default_rng(0)
     network = FeatureNetwork("x", torch.nn.Identity(), 1, {"sha256": "0"})
     real, made = rng.standard_normal((300, 4)), rng.standard_normal((400, 4)) + np.array([2, 0, 0, 0])
-    number = frechet(made, real, 2, SMALL, network)
+    number = frechet_number(made, real, 2, SMALL, network)
     assert number["interval"][0] < 4 < number["interval"][1] and number["real_halves"] < 0.3
 
 
@@ -328,7 +328,7 @@ def test_interrupted(
     def stop(*_: object) -> Iterator[None]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session.Session, "summary", stop)
+    monkeypatch.setattr(summary, "direction_numbers", stop)
     words = [
         "--data.a",
         folders[0],
