@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_atomically, write_json
-from drit.augmentation.work import augment
+from drit.augmentation.augment import augment
+from drit.augmentation.settings import AugmentSettings
 from drit.cli.flags import fail
 from drit.cli.options import INTERRUPTED
 from drit.data.labelled import LabelledSet, open_labelled
@@ -130,8 +131,8 @@ def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
 def translated(checkpoint: Path, source: LabelledSet, times: int, out: Path, values: argparse.Namespace) -> LabelledSet:
     translator = Translator.load(checkpoint, threads=values.threads)
     quiet = not sys.stderr.isatty()
-    made = augment(translator, checkpoint, source, "b", times, out, values.seed, drop=values.filter, quiet=quiet)
-    return open_labelled(made["augmented"])
+    settings = AugmentSettings("b", times, values.seed, drop=values.filter)
+    return open_labelled(augment(translator, checkpoint, source, settings, out, quiet)["augmented"])
 
 
 def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> LabelledImages:
