@@ -21,7 +21,7 @@ from drit.errors import UsageError
 from drit.evaluation.images import Images, RealFeatures, as_trained, open_images
 from drit.evaluation.measure import prepare
 from drit.evaluation.progress import Say, StartBar, no_bar, say_nothing
-from drit.evaluation.protocol import Protocol, comparable
+from drit.evaluation.protocol import Protocol, comparable, upgraded
 from drit.evaluation.seeds import families
 from drit.inference.translator import Translator
 from drit.methods.base import DOMAINS, OTHER
@@ -174,7 +174,7 @@ def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result = upgraded(json.loads(path.read_text(encoding="utf-8")))
         same = {"to", "both", "warnings"} <= result.keys()
         same = same and all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
         return result if same and not comparable(header, result) else None

@@ -132,3 +132,27 @@ def comparable(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 def to_json(protocol: Protocol) -> dict[str, Any]:
     """A protocol as it stands in a result: lists in place of tuples, as JSON gives them back."""
     return to_dict(protocol) | {"metrics": list(protocol.metrics)}
+
+
+def upgraded(result: dict[str, Any]) -> dict[str, Any]:
+    """A result of today or of an earlier version, with today's names: `images` was `pictures` once.
+
+    Numbers stay as they are. What holds no numbers where a result has them is given back as it is.
+    """
+
+    def renamed(entries: Any, old: str, new: str) -> Any:
+        return (
+            {new if name == old else name: v for name, v in entries.items()} if isinstance(entries, dict) else entries
+        )
+
+    def numbers(entries: Any) -> Any:
+        if not isinstance(entries, dict):
+            return entries
+        return {name: renamed(entry, "real_pictures", "real_images") for name, entry in entries.items()}
+
+    upgrade: dict[str, Any] = renamed(result, "pictures", "images")
+    if isinstance(upgrade.get("to"), dict):
+        upgrade = upgrade | {"to": {target: numbers(entries) for target, entries in upgrade["to"].items()}}
+    if "both" in upgrade:
+        upgrade = upgrade | {"both": numbers(upgrade["both"])}
+    return upgrade

@@ -19,6 +19,7 @@ from PIL import Image
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from drit.errors import DritError, UsageError
+from drit.evaluation.protocol import upgraded
 from drit.methods.base import Capabilities
 from drit.methods.registry import method_class
 from drit.reports.gallery import curves_svg, number_class, table, write_page
@@ -305,7 +306,7 @@ def _points(lines: Sequence[Mapping[str, float]], name: str) -> list[tuple[float
 
 def _evaluations(run: Run) -> str:
     """A row for each number, a column for each evaluation."""
-    tables = {name: flat(result) for name, result in run.evaluations.items()}
+    tables = {name: flat(upgraded(result)) for name, result in run.evaluations.items()}
     numbers = dict.fromkeys(name for one in tables.values() for name, value in one.items() if number_class(value))
     return table(("", *tables), ([name, *(one.get(name, "") for one in tables.values())] for name in numbers))
 

@@ -23,7 +23,7 @@ from drit.reports import comparison as comparison_page
 from drit.reports.gallery import scatter_svg
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
-from tests.evaluation.test_evaluate import SMALL
+from tests.evaluation.test_evaluate import SMALL, old_names
 
 PROTOCOL = replace(SMALL, count=6, learn=20)
 
@@ -79,6 +79,14 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
     assert found["cyclegan"]["cost"]["gflop_of_ten"] is found["cyclegan"]["cost"]["seconds_of_ten"] is None
     assert 0 < cost["seconds_of_one"] and 0 < cost["seconds_of_ten"]
     # again: nothing is measured anew
+    with monkeypatch.context() as patched:
+        patched.setattr(measure.PreparedEvaluation, "measure", lambda *a, **k: pytest.fail("measured again"))
+        assert cli.main(words) == 0
+    assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
+    # nor what an earlier version kept
+    for name in found:
+        old = old_names(found[name]["result"])
+        (out / "results" / f"{name}.json").write_text(json.dumps(old))
     with monkeypatch.context() as patched:
         patched.setattr(measure.PreparedEvaluation, "measure", lambda *a, **k: pytest.fail("measured again"))
         assert cli.main(words) == 0
