@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from benchmarks.worker import CHANNELS, paper, random_sets
-from drit.evaluation.features.backbones import AlexNet
-from drit.evaluation.features.network import DomainNetwork, FeatureNetwork
+from drit.evaluation.features.alexnet import AlexNet
+from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.features.shelf import Shelf
+from drit.evaluation.features.trained import DomainNetwork
 from drit.evaluation.images import Images, RealFeatures
 from drit.evaluation.protocol import Protocol
 from drit.evaluation.session import Session

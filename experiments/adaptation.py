@@ -29,14 +29,15 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_atomically, write_json
-from drit.augmentation.work import augment
+from drit.augmentation.augment import augment
+from drit.augmentation.settings import AugmentSettings
 from drit.cli.flags import fail
 from drit.cli.options import INTERRUPTED
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.registry import preset
-from drit.probes.classifier import Labelled, worth
+from drit.probes.classifier import LabelledImages, train_and_test
 from drit.runs import checkpoint as files
 from drit.runs.record import recorded_settings
 from drit.runtime import cores, keep_freed_memory
@@ -49,7 +50,7 @@ VALIDATION = 0.05
 
 
 def adapt(values: argparse.Namespace) -> dict[str, Any]:
-    """The rows asked for that are not there yet. Returns all of them: name to the result of `worth`."""
+    """The rows asked for that are not there yet. Returns all of them: name to the result of `train_and_test`."""
     out: Path = values.out
     out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -82,9 +83,9 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
         train = chosen(row, source, real["train"], translations)
         epochs = max(1, round(values.passes * len(source) / len(train.labels)))
         began = time.monotonic()
-        result = worth(
+        result = train_and_test(
             train,
-            Labelled(pixels(real["test"]), real["test"].labels),
+            LabelledImages(pixels(real["test"]), real["test"].labels),
             source.classes,
             values.seeds,
             epochs,
@@ -130,20 +131,20 @@ def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
 def translated(checkpoint: Path, source: LabelledSet, times: int, out: Path, values: argparse.Namespace) -> LabelledSet:
     translator = Translator.load(checkpoint, threads=values.threads)
     quiet = not sys.stderr.isatty()
-    made = augment(translator, checkpoint, source, "b", times, out, values.seed, drop=values.filter, quiet=quiet)
-    return open_labelled(made["augmented"])
+    settings = AugmentSettings("b", times, values.seed, drop=values.filter)
+    return open_labelled(augment(translator, checkpoint, source, settings, out, quiet)["augmented"])
 
 
-def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> Labelled:
+def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> LabelledImages:
     """The labelled training images of a row."""
     if row in ("source", "target"):
         found = source if row == "source" else target
-        return Labelled(pixels(found), found.labels)
+        return LabelledImages(pixels(found), found.labels)
     assert translations is not None and translations.array is not None
     first = translations.beside["repetition"] <= int(row[1:])
     if first.all():
-        return Labelled(pixels(translations), translations.labels)
-    return Labelled(torch.from_numpy(translations.array[first]), translations.labels[first])
+        return LabelledImages(pixels(translations), translations.labels)
+    return LabelledImages(torch.from_numpy(translations.array[first]), translations.labels[first])
 
 
 def pixels(found: LabelledSet) -> Tensor:
@@ -152,7 +153,7 @@ def pixels(found: LabelledSet) -> Tensor:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown: accuracy in per cent, mean and deviation of the seeds."""
+    """Markdown: accuracy in per cent, mean and standard deviation of the seeds."""
     lines = ["| trained on | images | epochs | without statistics | with statistics of b |", "|---|---|---|---|---|"]
     for name in [r for r in ROWS if r in rows]:
         row = rows[name]
@@ -160,7 +161,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         spread = np.std(plain, ddof=1) if len(plain) > 1 else 0.0
         lines.append(
             f"| {name} | {row['train']} | {row['epochs']} | {100 * np.mean(plain):.2f} +- {100 * spread:.2f} | "
-            f"{100 * row['accuracy']:.2f} +- {100 * row['deviation']:.2f} |"
+            f"{100 * row['accuracy']:.2f} +- {100 * row['std']:.2f} |"
         )
     return "\n".join(lines) + "\n"
 

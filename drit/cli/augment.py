@@ -49,7 +49,8 @@ def augment(values: argparse.Namespace) -> int:
     part = re.fullmatch(r"(\d+)/(\d+)", values.part)
     if not part:
         raise UsageError(f"--part {values.part}: give I/N, as in 1/4.")
-    from drit.augmentation import work
+    from drit.augmentation.augment import augment as augment_set
+    from drit.augmentation.settings import AugmentSettings
     from drit.data.labelled import open_labelled
     from drit.runs import checkpoint as files
 
@@ -57,19 +58,10 @@ def augment(values: argparse.Namespace) -> int:
     translator = translator_of(values)
     data = open_labelled(values.data, values.labels)
     try:
-        result = work.augment(
-            translator,
-            checkpoint,
-            data,
-            values.to,
-            values.times,
-            Path(values.out),
-            values.seed,
-            values.keep_source,
-            values.filter,
-            (int(part[1]), int(part[2])),
-            quiet=quiet(),
+        settings = AugmentSettings(
+            values.to, values.times, values.seed, values.keep_source, values.filter, (int(part[1]), int(part[2]))
         )
+        result = augment_set(translator, checkpoint, data, settings, Path(values.out), quiet=quiet())
     except KeyboardInterrupt:
         print("drit: Stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
         return INTERRUPTED

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         "  drit compare runs/drit runs/munit --data.a test/summer --data.b test/winter --out comparison\n\n"
         "Writes DIR/comparison.json, DIR/table.md and DIR/index.html. Results of single runs are kept in DIR/results:\n"
         "the same command goes on where it was stopped, and measures only what is new. Runs that differ in their seed\n"
-        "alone get a row of means and deviations.",
+        "alone get a row of means and standard deviations.",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     parser.add_argument("--data.a", dest="a", required=True, metavar="DIR", help="held-out images of a")

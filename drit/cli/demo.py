@@ -20,7 +20,7 @@ from drit.data.images import from_tensor, to_tensor
 from drit.errors import DritError
 from drit.inference.translator import Translator
 from drit.methods.registry import preset
-from drit.probes.classifier import accuracy, train_probe
+from drit.probes.classifier import accuracy, train_classifier
 from drit.reports.gallery import Number, write_gallery
 from drit.reports.pages import Section
 from drit.reports.plots import Curves, curves_svg
@@ -98,7 +98,7 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     sections: list[Section] = []
     rows_png: list[list[np.ndarray | None]] = []
     for source, target in (("a", "b"), ("b", "a")):
-        probe = train_probe(images(train[target], len(train[target])), _labels(train[target]))
+        probe = train_classifier(images(train[target], len(train[target])), _labels(train[target]))
         real = accuracy(probe, images(test[target], MEASURED), _labels(test[target])[:MEASURED])
         styles = translator.sample(STYLES, target, seed=1)
         x = images(test[source], MEASURED)

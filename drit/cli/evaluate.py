@@ -71,13 +71,13 @@ def evaluate(values: argparse.Namespace) -> int:
     from drit.atomic import write_json
     from drit.errors import DritError
     from drit.evaluation import measure
-    from drit.evaluation.features import network as features
+    from drit.evaluation.features.shelf import parse
     from drit.reports import evaluation as page
     from drit.runs.run import refuse_run_folder
 
     for spec in (values.features, values.perceptual):
         if spec:
-            features.parse(spec)  # a wrong name or a missing file is said before anything is loaded
+            parse(spec)  # a wrong name or a missing file is said before anything is loaded
     model = Path(values.model)
     translator = translator_of(values)
     out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
@@ -103,7 +103,7 @@ def evaluate(values: argparse.Namespace) -> int:
         print(f"warning: {words}", file=sys.stderr)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        page.write_page(out / "index.html", found.result, found.shown)
+        page.write_page(out / "index.html", found.result, found.directions)
         write_json(out / "result.json", found.result)
     except OSError as error:
         raise DritError(f"Could not write the result to {out}: {error.strerror}. Make room, and run again.") from error

@@ -57,7 +57,7 @@ def probe(values: argparse.Namespace) -> int:
     import torch
 
     from drit.data.labelled import check_classes, joined, open_labelled
-    from drit.probes.classifier import Labelled, worth
+    from drit.probes.classifier import LabelledImages, train_and_test
     from drit.runtime import cores, keep_freed_memory
 
     torch.set_num_threads(values.threads or cores())
@@ -69,7 +69,7 @@ def probe(values: argparse.Namespace) -> int:
     every = [*train, test, *others]
     sizes = {side for one in every for shape in one.shapes for side in shape}
     side = sizes.pop() if len(sizes) == 1 and max(sizes) <= LARGEST else LARGEST
-    sets = [Labelled(*joined(group, classes, side)) for group in (train, [test])]
+    sets = [LabelledImages(*joined(group, classes, side)) for group in (train, [test])]
     target = torch.from_numpy(others[0].pixels(side)) if others else None
     begin = time.monotonic()
 
@@ -77,7 +77,9 @@ def probe(values: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"epoch {epoch}/{values.epochs} ({time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
 
-    result = worth(sets[0], sets[1], classes, values.seeds, values.epochs, values.width, values.validation, target, say)
+    result = train_and_test(
+        sets[0], sets[1], classes, values.seeds, values.epochs, values.width, values.validation, target, say
+    )
     result |= {
         "train": len(sets[0].labels),
         "test": len(sets[1].labels),
@@ -95,7 +97,7 @@ def probe(values: argparse.Namespace) -> int:
 def report(result: dict[str, Any]) -> str:
     """Words: the accuracy, and each class with what it is taken for most."""
     lines = [
-        f"accuracy {100 * result['accuracy']:.2f} % +- {100 * result['deviation']:.2f} on {result['test']} images "
+        f"accuracy {100 * result['accuracy']:.2f} % +- {100 * result['std']:.2f} on {result['test']} images "
         f"({result['seeds']} seeds, {result['train']} training images, {result['epochs']} epochs)"
     ]
     names = list(result["classes"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,34 +20,37 @@ from drit.atomic import write_json
 from drit.errors import UsageError
 from drit.evaluation.images import Images, RealFeatures, as_trained, open_images
 from drit.evaluation.measure import prepare
-from drit.evaluation.protocol import Protocol, comparable
+from drit.evaluation.progress import Say, StartBar, no_bar, say_nothing
+from drit.evaluation.protocol import Protocol, comparable, upgraded
 from drit.evaluation.seeds import families
-from drit.evaluation.session import Step
 from drit.inference.translator import Translator
 from drit.methods.base import DOMAINS, OTHER
 from drit.methods.cost import cost
 from drit.methods.registry import method_class
-from drit.runs import checkpoint as files
+from drit.runs import checkpoint
 from drit.runs.metrics import round_significant
 from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
 
-INPUTS = 4  # shown of each direction
-STYLES = 6
+INPUTS = 4  # examples of each direction
+STYLES = 6  # of each example
 TIMED_OUTPUTS = 10
-TIMES = 3
+TIMES = 3  # that the seconds are taken; the median stands in the table
 
 
 @dataclass
 class Compared:
-    """One run of a comparison. family: a name in common with runs that differ in their seed alone. shown: of each
-    target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W)."""
+    """One run of a comparison.
+
+    family: a name in common with runs that differ in their seed alone. examples: of each target domain, inputs
+    (N, C, H, W) and outputs (N, K, C, H, W), in [-1, 1].
+    """
 
     name: str
     family: str
     result: dict[str, Any]
     cost: dict[str, float | None]
-    shown: dict[str, tuple[Tensor, Tensor]]
+    examples: dict[str, tuple[Tensor, Tensor]]
 
 
 def compare(
@@ -58,30 +61,31 @@ def compare(
     networks: Mapping[str, str],
     training: Mapping[str, str] | None = None,
     threads: int = 0,
-    say: Callable[[str], None] = lambda words: None,
-    step: Callable[[str, int], Step] = lambda title, total: lambda done: None,
+    say: Say = say_nothing,
+    start_bar: StartBar = no_bar,
 ) -> list[Compared]:
     """Measure every run by the protocol; results are kept in OUT/results.
 
-    training: what feature networks learn from; the training images of the first run without. Raises UsageError when
-    the runs cannot stand in one table: other channels, other training crops, other images.
+    data, networks: as in `prepare`. training: what feature networks learn from; the training images of the first run
+    without. Raises UsageError when the runs cannot stand in one table: other channels, training crops or images.
     """
-    metas = {name: files.load_meta(files.find(run)) for name, run in zip(names(runs), runs, strict=True)}
+    metas = {name: checkpoint.load_meta(checkpoint.find(run)) for name, run in zip(names(runs), runs, strict=True)}
     configs = {
-        name: settings_of_meta(files.find(run), meta) for (name, meta), run in zip(metas.items(), runs, strict=True)
+        name: settings_of_meta(checkpoint.find(run), meta)
+        for (name, meta), run in zip(metas.items(), runs, strict=True)
     }
     _check(metas, configs, protocol)
-    learnt = {name: _images_of(run) for name, run in zip(metas, runs, strict=True)}
-    _check_images(learnt, [name for name, config in configs.items() if _paired(config)], say)
+    hashes = {name: _training_hashes(run) for name, run in zip(metas, runs, strict=True)}
+    _check_images(hashes, [name for name, config in configs.items() if _paired(config)], say)
     trained = {
-        name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, learnt[name]))
+        name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, hashes[name]))
         for name in metas
     }
     family = {run: name for name, runs in families(trained).items() for run in runs}
     first = next(iter(configs.values()))
     training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
     real = RealFeatures()
-    found: list[Compared] = []
+    compared: list[Compared] = []
     for (name, meta), run in zip(metas.items(), runs, strict=True):
         translator = Translator.load(run, threads=threads)
         prepared = prepare(run, data, protocol, out / "features", networks, training, real, translator, say)
@@ -89,14 +93,15 @@ def compare(
         result = _kept(path, prepared.header)
         if result is None:
             say(f"Measuring {name}.")
-            result = prepared.measure(say, step).result
+            result = prepared.measure(say, start_bar).result
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, result)
-        if found and (reasons := comparable(found[0].result, result)):
-            raise UsageError(f"{found[0].name} and {name} cannot be compared: {'; '.join(reasons)}.")
-        shown = _outputs(translator, configs[name], data, protocol)
-        found.append(Compared(name, family[name], result, _cost(translator, configs[name], meta, shown), shown))
-    return found
+        if compared and (reasons := comparable(compared[0].result, result)):
+            raise UsageError(f"{compared[0].name} and {name} cannot be compared: {'; '.join(reasons)}.")
+        examples = _examples(translator, configs[name], data, protocol)
+        costs = _cost(translator, configs[name], meta, examples)
+        compared.append(Compared(name, family[name], result, costs, examples))
+    return compared
 
 
 def _paired(settings: TrainSettings) -> bool:
@@ -106,22 +111,24 @@ def _paired(settings: TrainSettings) -> bool:
 
 
 def names(runs: Sequence[Path]) -> list[str]:
-    """A name for each run: its folder's, with those above it where that is not enough. Raises UsageError for one that
-    is given twice."""
+    """A name for each run: its folder's, with those above it where that is not enough.
+
+    Raises UsageError for a run that is given twice.
+    """
     paths = [run.resolve() for run in runs]
     if len(set(paths)) < len(paths):
         raise UsageError("A run is given twice.")
     for depth in range(1, 1 + max(len(p.parts) for p in paths)):
-        found = ["-".join(p.parts[-depth:]) for p in paths]
-        if len(set(found)) == len(found):
+        joined = ["-".join(p.parts[-depth:]) for p in paths]
+        if len(set(joined)) == len(joined):
             break
-    return found
+    return joined
 
 
-def _images_of(run: Path) -> dict[str, str]:
+def _training_hashes(run: Path) -> dict[str, str]:
     """The hash of what a run was trained on, by domain; nothing for an imported one."""
-    path = files.find(run).resolve().parents[1] / "data.json"
-    return {d: found["sha256"] for d, found in files.read_json(path).items()} if path.is_file() else {}
+    path = checkpoint.find(run).resolve().parents[1] / "data.json"
+    return {d: record["sha256"] for d, record in checkpoint.read_json(path).items()} if path.is_file() else {}
 
 
 def _identified(data: DataSettings, hashes: Mapping[str, str]) -> DataSettings:
@@ -129,10 +136,13 @@ def _identified(data: DataSettings, hashes: Mapping[str, str]) -> DataSettings:
     return replace(data, a="", b="", pairs="", domains=tuple(hashes.values())) if hashes else data
 
 
-def _check_images(learnt: Mapping[str, dict[str, str]], paired: Sequence[str], say: Callable[[str], None]) -> None:
-    """Raises UsageError where a domain of one run is another domain of the other. Says where runs were trained on other
-    images (those that learn from pairs keep what has a partner)."""
-    (first, own), *others = learnt.items()
+def _check_images(hashes: Mapping[str, dict[str, str]], paired: Sequence[str], say: Say) -> None:
+    """Raises UsageError where a domain of one run is another domain of the other.
+
+    Says where runs were trained on other images. Runs in `paired` keep only the images that have a partner: of those
+    nothing is said.
+    """
+    (first, own), *others = hashes.items()
     for name, other in others:
         swapped = [(d, letter) for d in own for letter in other if d != letter and own[d] == other[letter]]
         if swapped:
@@ -141,9 +151,9 @@ def _check_images(learnt: Mapping[str, dict[str, str]], paired: Sequence[str], s
                 f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
                 "one of them with its domains in the order of the other."
             )
-        new = [d for d in own if d in other and own[d] != other[d]]
-        if new and not {first, name} & {*paired}:
-            say(f"{first} and {name} were trained on other images of domain {' and '.join(new)}.")
+        differing = [d for d in own if d in other and own[d] != other[d]]
+        if differing and not {first, name} & {*paired}:
+            say(f"{first} and {name} were trained on other images of domain {' and '.join(differing)}.")
 
 
 def _check(metas: Mapping[str, dict[str, Any]], configs: Mapping[str, TrainSettings], protocol: Protocol) -> None:
@@ -173,7 +183,7 @@ def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result = upgraded(json.loads(path.read_text(encoding="utf-8")))
         same = {"to", "both", "warnings"} <= result.keys()
         same = same and all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
         return result if same and not comparable(header, result) else None
@@ -181,34 +191,42 @@ def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-def _outputs(
+def _examples(
     translator: Translator, config: TrainSettings, data: Mapping[str, str], protocol: Protocol
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """The same inputs for every run, in the same styles where it has styles."""
-    shown = {}
+    """Of each target domain inputs (N, C, H, W) and outputs (N, K, C, H, W), in [-1, 1].
+
+    The same inputs for every run, in the same styles where it has styles.
+    """
+    examples = {}
     for target in translator.method.capabilities.directions:
         if target not in DOMAINS:
             continue
         source = OTHER[target]
-        found = open_images(data[source], source, as_trained(config.data, translator.method.channels), protocol.size)
-        images = Images(found, protocol.size or config.data.crop, INPUTS, protocol.seed)
+        settings = as_trained(config.data, translator.method.channels)
+        image_set = open_images(data[source], source, settings, protocol.size)
+        images = Images(image_set, protocol.size or config.data.crop, INPUTS, protocol.seed)
         x = images.batch(0, len(images)).to(translator.device)
-        size = translator.method.capabilities.style_dim
-        styles = translator.sample(STYLES, target, protocol.seed) if size else torch.zeros(1, 0)
+        style_dim = translator.method.capabilities.style_dim
+        styles = translator.sample(STYLES, target, protocol.seed) if style_dim else torch.zeros(1, 0)
         codes = translator.encode_batch(x, source)
-        made = translator.decode_batch(codes, styles.expand(len(x), *styles.shape), target, (x.shape[2], x.shape[3]))
-        shown[target] = x.cpu(), made.float().cpu()
-    return shown
+        of_each = styles.expand(len(x), *styles.shape)  # (N, K, S)
+        outputs = translator.decode_batch(codes, of_each, target, (x.shape[2], x.shape[3]))
+        examples[target] = x.cpu(), outputs.float().cpu()
+    return examples
 
 
 def _cost(
-    translator: Translator, config: TrainSettings, meta: dict[str, Any], shown: Mapping[str, tuple[Tensor, Tensor]]
+    translator: Translator, config: TrainSettings, meta: dict[str, Any], examples: Mapping[str, tuple[Tensor, Tensor]]
 ) -> dict[str, float | None]:
-    """Parameters (M), GFLOP of one and of ten outputs, seconds of training, and of one and ten outputs of an image."""
-    target, (x, _) = list(shown.items())[-1]
+    """Parameters (M), GFLOP of one and of ten outputs, seconds of training, and of one and ten outputs of an image.
+
+    examples: of each target domain, inputs (N, C, H, W) and outputs (N, K, C, H, W); one input of the last is timed.
+    """
+    target, (x, _) = list(examples.items())[-1]
     _, counted = cost(type(translator.method), config, meta["channels"], x.shape[-1])
-    size = translator.method.capabilities.style_dim
-    styles = translator.sample(TIMED_OUTPUTS, target, 0) if size else torch.zeros(1, 0)
+    style_dim = translator.method.capabilities.style_dim
+    styles = translator.sample(TIMED_OUTPUTS, target, 0) if style_dim else torch.zeros(1, 0)
 
     def timed(styles: Tensor) -> float:
         seconds = []
@@ -225,9 +243,9 @@ def _cost(
         "parameters_million": scaled(counted.parameters, 1e6),
         "trained_million": scaled(counted.trained, 1e6),
         "gflop": scaled(counted.flop, 1e9),
-        "gflop_of_ten": scaled(counted.flop_of_ten if size else None, 1e9),
+        "gflop_of_ten": scaled(counted.flop_of_ten if style_dim else None, 1e9),
         "iterations": meta["step"],
         "training_seconds": meta.get("seconds"),
         "seconds_of_one": timed(styles[:1]),
-        "seconds_of_ten": timed(styles) if size else None,
+        "seconds_of_ten": timed(styles) if style_dim else None,
     }

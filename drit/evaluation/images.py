@@ -13,7 +13,7 @@ from torch import Tensor
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import to_tensor
 from drit.data.transforms import centre_crop, resize
-from drit.evaluation.features.network import FeatureNetwork, at_most
+from drit.evaluation.features.network import FeatureNetwork, downscaled
 from drit.evaluation.metrics import perceptual
 from drit.settings.common import DataSettings
 
@@ -21,30 +21,34 @@ _AT_ONCE = 64
 
 
 class Images:
-    """`count` images of a set, chosen by the seed (0: all), as squares cut from the middle, each by its place 0 ..
-    len - 1."""
+    """`count` images of a set (0: all), chosen by the seed, as squares cut from the middle.
 
-    def __init__(self, found: ImageSet, crop: int, count: int, seed: int) -> None:
-        self.set = found
+    labels: (N,) of any kind, or None where the set has none.
+    """
+
+    def __init__(self, image_set: ImageSet, crop: int, count: int, seed: int) -> None:
+        self.set = image_set
         self.crop = crop
-        n = len(found)
-        wanted = min(count or n, n)
-        self.indices = np.sort(np.random.default_rng(seed).permutation(n)[:wanted])
-        self.labels = None if found.labels is None else found.labels[self.indices]
+        n = len(image_set)
+        self.indices = np.sort(np.random.default_rng(seed).permutation(n)[: min(count or n, n)])
+        self.labels = None if image_set.labels is None else image_set.labels[self.indices]
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def shows_what(self, other: Images) -> bool:
-        """Whether image n of both shows the same scene: files of the same names, as paired sets have them."""
+    def same_scenes_as(self, other: Images) -> bool:
+        """Whether image n of both is taken to show the same scene: files of the same names, as in paired sets."""
         folders = all(p.set.fingerprint()["kind"] == "folder" for p in (self, other))
         if not folders or len(self) != len(other):
             return False
         return [self.set.key(int(i)) for i in self.indices] == [other.set.key(int(i)) for i in other.indices]
 
     def batch(self, begin: int, end: int, like: Images | None = None) -> Tensor:
-        """Images begin .. end - 1: (N, C, crop, crop) in [-1, 1]. like: stretched to the sizes of these before the
-        square is cut, so that images of one scene stay aligned."""
+        """Images begin .. end - 1: (N, C, crop, crop) in [-1, 1].
+
+        like: each image is stretched to the size of its partner there before the square is cut, so that images of one
+        scene stay aligned.
+        """
         squares = []
         for i in self.indices[begin:end]:
             array = self.set.get(int(i))
@@ -54,12 +58,13 @@ class Images:
         return torch.stack(squares)
 
     def batches(self, size: int) -> Iterator[Tensor]:
+        """All of them in order, `size` at once: (N, C, crop, crop) in [-1, 1]."""
         for begin in range(0, len(self), size):
             yield self.batch(begin, min(begin + size, len(self)))
 
-    def shrunk(self, side: int) -> Tensor:
-        """All of them, with at most `side` pixels: (N, C, h, w)."""
-        return torch.cat([at_most(x, side) for x in self.batches(_AT_ONCE)])
+    def downscaled(self, max_side: int) -> Tensor:
+        """All of them with sides of at most `max_side` pixels: (N, C, h, w) in [-1, 1]."""
+        return torch.cat([downscaled(x, max_side) for x in self.batches(_AT_ONCE)])
 
     def key(self) -> tuple[str, int, str]:
         """What identifies the images: their hash, the crop, and which of them."""
@@ -81,7 +86,7 @@ def open_images(path: str, domain: str, config: DataSettings, size: int) -> Imag
     return open_domain(path, config, domain)
 
 
-class Real(NamedTuple):
+class _Computed(NamedTuple):
     """Features of real images: vectors (n, D) float64, and the perceptual distance of each to the next one (n,)."""
 
     vectors: np.ndarray
@@ -89,37 +94,38 @@ class Real(NamedTuple):
 
 
 class RealFeatures:
-    """Features of real images, computed when first asked for and kept: hand one to several evaluations, and each
-    real image is encoded once for all runs."""
+    """Features of real images, computed when first asked for and kept.
+
+    Handed to several evaluations, it encodes each real image once for all of them.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[Any, Any] = {}
+        self._computed: dict[Any, _Computed] = {}
 
     def vectors(self, network: FeatureNetwork, images: Images, device: torch.device) -> np.ndarray:
-        """(n, D) float64."""
+        """Feature vectors (n, D) of n images, float64."""
         return self._features(network, images, device).vectors
 
     def pairs(self, network: FeatureNetwork, images: Images, device: torch.device) -> np.ndarray:
         """Perceptual distances (n,) of each image to the next, the last to the first."""
         return self._features(network, images, device).pairs
 
-    def _features(self, network: FeatureNetwork, images: Images, device: torch.device) -> Real:
+    def _features(self, network: FeatureNetwork, images: Images, device: torch.device) -> _Computed:
         key = (network.record["sha256"], *images.key())
-        if key not in self._kept:
+        if key not in self._computed:
             vectors, pairs = [], []
             first = last = None
             for x in images.batches(_AT_ONCE):
-                found = network(x.to(device))
-                points = perceptual.unit(found.maps, network.heads)
-                vectors.append(found.vectors.double().cpu().numpy())
+                features = network(x.to(device))
+                points = perceptual.feature_points(features.maps, network.heads)
+                vectors.append(features.vectors.double().cpu().numpy())
                 if last is not None:
-                    pairs.append(perceptual.between(last, points[:1]))
+                    pairs.append(perceptual.distance(last, points[:1]))
                 else:
                     first = points[:1].clone()
-                pairs.append(perceptual.between(points[:-1], points[1:]))
+                pairs.append(perceptual.distance(points[:-1], points[1:]))
                 last = points[-1:].clone()
             assert first is not None and last is not None  # a domain has at least two images
-            pairs.append(perceptual.between(last, first))
-            self._kept[key] = Real(np.concatenate(vectors), torch.cat(pairs).double().cpu().numpy())
-        kept: Real = self._kept[key]
-        return kept
+            pairs.append(perceptual.distance(last, first))
+            self._computed[key] = _Computed(np.concatenate(vectors), torch.cat(pairs).double().cpu().numpy())
+        return self._computed[key]

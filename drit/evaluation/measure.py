@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 from drit import __version__
 from drit.data.folders import ImageSet
 from drit.errors import DataError, UsageError
-from drit.evaluation.features.shelf import Say, Shelf
+from drit.evaluation import summary
+from drit.evaluation.features.shelf import Shelf
+from drit.evaluation.gathered import Direction
 from drit.evaluation.images import Images, RealFeatures, as_trained, open_images
+from drit.evaluation.progress import Say, StartBar, no_bar, say_nothing
 from drit.evaluation.protocol import Protocol, to_json
-from drit.evaluation.session import Direction, Session, Step
+from drit.evaluation.session import Session
 from drit.inference.translator import Translator
 from drit.methods.base import DOMAINS, OTHER
-from drit.runs import checkpoint as files
+from drit.runs import checkpoint
 from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
 
@@ -26,13 +29,13 @@ FORMAT = 1
 
 @dataclass
 class Evaluation:
-    """result: what result.json holds. shown: of each target domain, what the page shows."""
+    """result: what result.json holds. directions: of each target domain, what was gathered; the page shows some."""
 
     result: dict[str, Any]
-    shown: dict[str, Direction]
+    directions: dict[str, Direction]
 
 
-class Prepared:
+class PreparedEvaluation:
     """An evaluation whose images and networks are open, and of which nothing is measured yet.
 
     header: what its result says beside the numbers, so that `protocol.comparable` can tell whether an earlier result is
@@ -44,28 +47,28 @@ class Prepared:
         self.targets = targets
         self.header = header
 
-    def measure(
-        self, say: Say = lambda words: None, step: Callable[[str, int], Step] = lambda title, total: lambda done: None
-    ) -> Evaluation:
-        """All numbers. step: called with a title and a total, gives what is called with each number done."""
+    def measure(self, say: Say = say_nothing, start_bar: StartBar = no_bar) -> Evaluation:
+        """All numbers."""
         began = time.monotonic()
-        session, gathered, results = self.session, {}, {}
+        session = self.session
+        directions: dict[str, Direction] = {}
+        numbers: dict[str, Any] = {}
         for target in self.targets:
-            progress = step(f"to {target}", len(session.chosen[OTHER[target]]))
-            gathered[target] = session.gather(target, progress)
+            advance = start_bar(f"to {target}", len(session.chosen[OTHER[target]]))
+            directions[target] = session.gather(target, advance)
             say(f"Computing the numbers of outputs in domain {target}.")
-            results[target] = session.summary(target, gathered[target])
+            numbers[target] = summary.direction_numbers(session, target, directions[target])
         both = {}
         if session.wants("disentanglement"):
-            both["domain_guessed"] = session.disentanglement(gathered)
+            both["domain_guessed"] = summary.domain_probe_number(session, directions)
         skipped = [f"skipped: {why}" for chosen in session.chosen.values() for why in chosen.set.skipped.values()]
         result = self.header | {
-            "to": results,
+            "to": numbers,
             "both": both,
             "warnings": session.warnings + skipped,
             "seconds": round(time.monotonic() - began, 1),
         }
-        return Evaluation(result, gathered)
+        return Evaluation(result, directions)
 
 
 def prepare(
@@ -77,8 +80,8 @@ def prepare(
     training: Mapping[str, str] | None = None,
     real: RealFeatures | None = None,
     translator: Translator | None = None,
-    say: Say = lambda words: None,
-) -> Prepared:
+    say: Say = say_nothing,
+) -> PreparedEvaluation:
     """Open everything that an evaluation needs, and train the networks that are trained here.
 
     data: folder or array file of domains a and b (of a method of several domains, these two are measured). cache:
@@ -88,10 +91,10 @@ def prepare(
 
     Raises UsageError or DataError for what cannot be measured.
     """
-    found = files.find(Path(run))
-    meta = files.load_meta(found)
-    config = settings_of_meta(found, meta)
-    translator = translator or Translator.load(found)
+    folder = checkpoint.find(Path(run))
+    meta = checkpoint.load_meta(folder)
+    config = settings_of_meta(folder, meta)
+    translator = translator or Translator.load(folder)
     targets = tuple(d for d in translator.method.capabilities.directions if d in DOMAINS)
     if not targets:
         raise UsageError(
@@ -116,7 +119,7 @@ def prepare(
             "name": Path(run).resolve().name,
             "method": meta["method"],
             "step": meta["step"],
-            "weights_sha256": files.weights_sha256(found),
+            "weights_sha256": checkpoint.weights_sha256(folder),
             "style_dim": translator.method.capabilities.style_dim,
             "precision": str(translator.dtype).removeprefix("torch."),
         },
@@ -129,7 +132,7 @@ def prepare(
         "data": {d: s.fingerprint() | {"used": len(chosen[d])} for d, s in sets.items()},
         "networks": {use: network.record for use, network in session.used.items()},
     }
-    return Prepared(session, targets, header)
+    return PreparedEvaluation(session, targets, header)
 
 
 def _training(
@@ -140,23 +143,23 @@ def _training(
     protocol: Protocol,
     warnings: list[str],
 ) -> dict[str, ImageSet]:
-    """The real images that feature networks and probes learn from."""
+    """The real images that feature networks and classifiers learn from."""
     paths = given or config.data.sources()
     try:
-        found = {d: open_images(paths[d], d, settings, protocol.size) for d in sets}
+        training = {d: open_images(paths[d], d, settings, protocol.size) for d in sets}
     except DataError as error:
         if given:
             raise
         warnings.append(
             f"The run's training images cannot be opened ({error}). Networks that are trained here learn from the "
-            "images given, which they are then measured with: such numbers flatter the real images. Give --train.a "
+            "images given, which are then measured too: numbers of the real images come out too good. Give --train.a "
             "and --train.b."
         )
         return sets
-    same = [d for d in sets if found[d].fingerprint()["sha256"] == sets[d].fingerprint()["sha256"]]
+    same = [d for d in sets if training[d].fingerprint()["sha256"] == sets[d].fingerprint()["sha256"]]
     if same:
         warnings.append(
             f"Domain {' and '.join(same)}: the images given are those that the networks trained here learn from. "
-            "Give held-out ones with --data.a and --data.b for honest numbers."
+            "Give held-out ones with --data.a and --data.b for unbiased numbers."
         )
-    return found
+    return training

@@ -51,24 +51,23 @@ PROTOCOLS = {
 }
 
 
-def find_protocol(word: str) -> Protocol:
+def find_protocol(name: str) -> Protocol:
     """The named protocol, or that of a JSON file (a result.json serves). Raises UsageError, saying what is wrong."""
-    if word in PROTOCOLS:
-        return PROTOCOLS[word]
-    path = Path(word)
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    path = Path(name)
     if not path.is_file():
         raise UsageError(
-            f"There is no protocol '{word}'.{nearest(word, PROTOCOLS)} Give one of {', '.join(PROTOCOLS)}, or a JSON "
+            f"There is no protocol '{name}'.{nearest(name, PROTOCOLS)} Give one of {', '.join(PROTOCOLS)}, or a JSON "
             "file of settings."
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"The protocol {path} cannot be read as JSON: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise UsageError(f"The protocol {path} must hold a JSON object of settings.")
-    values = found.get("protocol", found)
-    values = {"name": path.stem, **values}
+    values = {"name": path.stem, **content.get("protocol", content)}
     protocol = from_dict(Protocol, values)
     if protocol.version != VERSION:
         raise UsageError(
@@ -97,9 +96,9 @@ def checked(protocol: Protocol) -> Protocol:
 
 
 def comparable(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Why two results must not stand in one table, each reason in words; an empty list: they may.
+    """Why two results must not stand in one table, a sentence for each reason; an empty list: they may.
 
-    Compared: the protocol (but for its name), the images and how they were resized and cropped, and the feature
+    Checked: the protocol (but for its name), the images and how they were resized and cropped, and the feature
     networks. Runs, their methods and their checkpoints are what a table compares.
     """
     reasons = []
@@ -120,12 +119,12 @@ def comparable(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     for use in sorted(set(one["networks"]) & set(other["networks"])):  # a method of one direction has those of it alone
         left, right = one["networks"][use], other["networks"][use]
         if left["sha256"] != right["sha256"]:
-            again = ""
+            advice = ""
             if left["name"] == right["name"] and "trained_on" in left:
-                again = "; give both the same file: --features NAME:FILE"
+                advice = "; give both the same file: --features NAME:FILE"
             reasons.append(
                 f"network {use}: {left['name']} {left['sha256'][:12]} in one, {right['name']} {right['sha256'][:12]} "
-                f"in the other{again}"
+                f"in the other{advice}"
             )
     return reasons
 
@@ -133,3 +132,27 @@ def comparable(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 def to_json(protocol: Protocol) -> dict[str, Any]:
     """A protocol as it stands in a result: lists in place of tuples, as JSON gives them back."""
     return to_dict(protocol) | {"metrics": list(protocol.metrics)}
+
+
+def upgraded(result: dict[str, Any]) -> dict[str, Any]:
+    """A result of today or of an earlier version, with today's names: `images` was `pictures` once.
+
+    Numbers stay as they are. What holds no numbers where a result has them is given back as it is.
+    """
+
+    def renamed(entries: Any, old: str, new: str) -> Any:
+        return (
+            {new if name == old else name: v for name, v in entries.items()} if isinstance(entries, dict) else entries
+        )
+
+    def numbers(entries: Any) -> Any:
+        if not isinstance(entries, dict):
+            return entries
+        return {name: renamed(entry, "real_pictures", "real_images") for name, entry in entries.items()}
+
+    upgrade: dict[str, Any] = renamed(result, "pictures", "images")
+    if isinstance(upgrade.get("to"), dict):
+        upgrade = upgrade | {"to": {target: numbers(entries) for target, entries in upgrade["to"].items()}}
+    if "both" in upgrade:
+        upgrade = upgrade | {"both": numbers(upgrade["both"])}
+    return upgrade

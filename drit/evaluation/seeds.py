@@ -1,5 +1,7 @@
-"""Runs that differ in their seed alone, taken together: what training again would give, which no interval over images
-holds."""
+"""Runs that differ in their seed alone, taken together: they tell what training again would give.
+
+No interval over images holds that.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ def families(configs: Mapping[str, TrainSettings]) -> dict[str, list[str]]:
             groups.append([name])
         else:
             group.append(name)
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     for group in groups:
         name, *others = {_SEED.sub("", run) for run in group} if len(group) > 1 else group
-        taken = {*found, *configs} - {*group}
-        found[" + ".join(group) if others or not name or name in taken else name] = group
-    return found
+        taken = {*by_name, *configs} - {*group}
+        by_name[" + ".join(group) if others or not name or name in taken else name] = group
+    return by_name
 
 
 def _same_training(one: TrainSettings, other: TrainSettings) -> bool:
@@ -48,26 +50,27 @@ def _same_training(one: TrainSettings, other: TrainSettings) -> bool:
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Every number over the runs of a family, by direction: mean, deviation (of a sample; None for one run), lowest,
-    highest and of how many runs.
+    """Every number over the runs of a family, by direction.
 
-    results: of each run, as `evaluate` gives them.
+    Of each number: mean, std (of a sample; None for one run), lowest, highest, and of how many runs.
+
+    results: of each run, as an evaluation gives them.
     """
-    found: dict[str, dict[str, Any]] = {}
+    directions: dict[str, dict[str, Any]] = {}
     for target in dict.fromkeys(target for result in results for target in result["to"]):
         numbers = [result["to"].get(target) or {} for result in results]
-        found[target] = {}
+        directions[target] = {}
         for key in dict.fromkeys(key for n in numbers for key in n):
             values = [n[key]["value"] for n in numbers if n.get(key) and n[key]["value"] is not None]
             if values:
-                found[target][key] = _summary(values)
-    return found
+                directions[target][key] = _summary(values)
+    return directions
 
 
 def _summary(values: list[float]) -> dict[str, float | int | None]:
     return {
         "mean": statistics.fmean(values),
-        "deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "std": statistics.stdev(values) if len(values) > 1 else None,
         "lowest": min(values),
         "highest": max(values),
         "runs": len(values),

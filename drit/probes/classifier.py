@@ -1,7 +1,7 @@
-"""A small standard classifier: it tells whether a translation still shows the same thing, and what a set is worth.
+"""A small standard classifier: whether a translation keeps its content, and what a training set is worth.
 
-Images are either uint8 (N, H, W, C), converted batch by batch, or float (N, C, H, W) in [-1, 1]. Where the processor
-computes in bfloat16, so do the convolutions.
+Images are either (N, H, W, C) of uint8, converted batch by batch, or (N, C, H, W) of floats in [-1, 1]. Where the
+processor computes in bfloat16, so do the convolutions.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from drit.runtime import autocast, choose
 
 BATCH = 128
-READ = 500  # images read at once
+CLASSIFIED = 500  # images classified at once
 RATE = 4e-3  # at the top of the one-cycle schedule
 STATISTICS = 10000  # unlabelled images that batch-normalisation statistics are taken from, at most
 _CPU = torch.device("cpu")
 
 
-class Probe(nn.Module):
+class Classifier(nn.Module):
     """Three convolutions with batch normalisation, two of stride 2, pooling, one linear layer; from 12 pixels.
 
     Strides in place of pooling after full-size convolutions: 1.8 times as fast at 28 pixels, and as accurate
@@ -46,12 +46,12 @@ class Probe(nn.Module):
         self.head = nn.Linear(widths[-1] * 9, classes)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """x: (N, C, H, W) in [-1, 1]. Returns what each convolution gives, normalised and activated."""
-        found = []
+        """x: (N, C, H, W) in [-1, 1]. Returns what each convolution gives, normalised and activated: (N, C', h, w)."""
+        maps = []
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x)))
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W) in [-1, 1]. Returns logits (N, classes)."""
@@ -63,7 +63,7 @@ class Probe(nn.Module):
 
 
 @torch.random.fork_rng(devices=[])  # the caller's random numbers stay as they are
-def train_probe(
+def train_classifier(
     images: Tensor,
     labels: np.ndarray,
     seed: int = 0,
@@ -74,49 +74,53 @@ def train_probe(
     channels: int = 0,
     validation: float = 0.0,
     after_epoch: Callable[[int], None] = lambda epoch: None,
-) -> Probe:
-    """Train a probe on images with labels 0 .. K - 1: AdamW, one cycle of rates, shifts by up to `shift` pixels.
+) -> Classifier:
+    """Train a classifier on images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], with labels (N,), 0 .. K - 1.
 
-    classes: K, if not the largest label + 1. channels: of the images to read, if not those of `images`. validation:
-    this share of the images is held out, and the weights of the epoch that reads most of it are returned; without,
-    those of the last.
+    AdamW, one cycle of rates, shifts by up to `shift` pixels.
+
+    classes: K, if not the largest label + 1. channels: of the network, if not those of `images`. validation: this
+    share of the images is held out, and the weights of the epoch with the best accuracy on it are returned; without,
+    those of the last epoch. after_epoch: called with the number of epochs done.
     """
     torch.manual_seed(seed)
     targets = torch.from_numpy(np.asarray(labels)).long()
     channels = channels or channels_of(images)
-    probe = Probe(channels, classes or int(targets.max()) + 1, width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    classifier = Classifier(channels, classes or int(targets.max()) + 1, width)
+    classifier = classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     order = torch.randperm(len(images))
-    held, used = order[: int(validation * len(images))], order[int(validation * len(images)) :]
+    held_out, used = order[: int(validation * len(images))], order[int(validation * len(images)) :]
     size = min(len(used), BATCH, max(16, len(used) // 16))  # small sets: smaller batches, for enough iterations
-    optimizer = torch.optim.AdamW(probe.parameters(), RATE, weight_decay=1e-2, fused=True)
+    optimizer = torch.optim.AdamW(classifier.parameters(), RATE, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * (len(used) // size))
     dtype = choose("auto", _CPU)
-    best, best_share = probe, -1.0
+    best, best_accuracy = classifier, -1.0
     for epoch in range(epochs):
-        probe.train()
+        classifier.train()
         order = used[torch.randperm(len(used))]
         for chosen in order[: len(used) // size * size].split(size):
             with autocast(dtype, _CPU):
-                logits = probe(_inputs(_moved(images, chosen, shift), channels))
+                logits = classifier(_inputs(_shifted(images, chosen, shift), channels))
             loss = F.cross_entropy(logits, targets[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-        if len(held):
-            share = float((predict(probe, images[held]) == targets[held].numpy()).mean())
-            if share >= best_share:
-                best, best_share = copy.deepcopy(probe), share
+        if len(held_out):
+            held_out_accuracy = float((predict(classifier, images[held_out]) == targets[held_out].numpy()).mean())
+            if held_out_accuracy >= best_accuracy:
+                best, best_accuracy = copy.deepcopy(classifier), held_out_accuracy
         after_epoch(epoch + 1)
     return best.eval()
 
 
 def channels_of(images: Tensor) -> int:
+    """Channels of images (N, H, W, C) of uint8 or (N, C, H, W) of floats."""
     return images.shape[3] if images.dtype == torch.uint8 else images.shape[1]
 
 
-def _moved(images: Tensor, chosen: Tensor, shift: int) -> Tensor:
-    """The chosen images, each moved by up to `shift` pixels; what moves in repeats the border."""
+def _shifted(images: Tensor, chosen: Tensor, shift: int) -> Tensor:
+    """The images at the indices `chosen` (n,), each shifted by up to `shift` pixels; the border is repeated."""
     if not shift:
         return images[chosen]
     channels_last = images.dtype == torch.uint8
@@ -137,46 +141,48 @@ def _inputs(images: Tensor, channels: int) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(probe: Probe, images: Tensor) -> np.ndarray:
-    """The class that the probe reads in each image: (N,) int64."""
-    probe.eval()
-    return torch.cat([probe(_inputs(part, probe.channels)).argmax(1) for part in images.split(READ)]).numpy()
+def predict(classifier: Classifier, images: Tensor) -> np.ndarray:
+    """The predicted class (N,), int64, of images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1]."""
+    classifier.eval()
+    parts = images.split(CLASSIFIED)
+    return torch.cat([classifier(_inputs(part, classifier.channels)).argmax(1) for part in parts]).numpy()
 
 
-def accuracy(probe: Probe, images: Tensor, labels: np.ndarray) -> float:
-    """Share of images that the probe classifies correctly."""
-    return float((predict(probe, images) == np.asarray(labels)).mean())
+def accuracy(classifier: Classifier, images: Tensor, labels: np.ndarray) -> float:
+    """Share, 0 to 1, of images, as in `predict`, that are classified as their labels (N,)."""
+    return float((predict(classifier, images) == np.asarray(labels)).mean())
 
 
 @torch.inference_mode()
-def adapt_statistics(probe: Probe, images: Tensor) -> Probe:
-    """The probe with batch-normalisation statistics of these images in place of those it was trained on.
+def adapt_statistics(classifier: Classifier, images: Tensor) -> Classifier:
+    """The classifier with batch-normalisation statistics of these images in place of those it was trained on.
 
-    AdaBN (Li et al., arXiv 1603.04779): unlabelled images of the domain that it is tested on; no weight is changed.
+    AdaBN (Li et al., arXiv 1603.04779); no weight is changed.
+
+    images: (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], unlabelled, of the domain that is tested on.
     """
-    adapted = copy.deepcopy(probe)
+    adapted = copy.deepcopy(classifier)
     for norm in adapted.norms:
         assert isinstance(norm, nn.BatchNorm2d)
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
-    for part in images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:STATISTICS]].split(
-        READ
-    ):
-        adapted(_inputs(part, probe.channels))
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:STATISTICS]
+    for part in images[chosen].split(CLASSIFIED):
+        adapted(_inputs(part, classifier.channels))
     return adapted.eval()
 
 
-class Labelled(NamedTuple):
-    """Images and labels: images as in the module, labels (N,) 0 .. K - 1."""
+class LabelledImages(NamedTuple):
+    """Images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], and labels (N,), 0 .. K - 1."""
 
     images: Tensor
     labels: np.ndarray
 
 
-def worth(
-    train: Labelled,
-    test: Labelled,
+def train_and_test(
+    train: LabelledImages,
+    test: LabelledImages,
     classes: list[str],
     seeds: int = 3,
     epochs: int = 4,
@@ -185,18 +191,22 @@ def worth(
     unlabelled: Tensor | None = None,
     after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> dict[str, Any]:
-    """Train probes on one set with seeds 0 .. seeds - 1 and test them on another.
+    """What one labelled set is worth for another: classifiers are trained on it and tested on the other.
 
-    Returns accuracy (mean) and deviation (of the seeds, n - 1), those of each class, and the confusion counts over all
-    seeds: row true, column read. validation: as in `train_probe`. unlabelled: as in `adapt_statistics`; what the same
-    probes read before goes into accuracies_without_unlabelled.
+    Their seeds are 0 .. seeds - 1.
+
+    Returns accuracy (mean) and std (of the seeds, n - 1), the accuracies of each seed and of each class, and the
+    confusion counts over all seeds: row true, column predicted.
+
+    validation: as in `train_classifier`. unlabelled: images (N, H, W, C) or (N, C, H, W) for `adapt_statistics`; the
+    accuracies before it go into accuracies_without_unlabelled.
     """
     count = len(classes)
     channels = max(channels_of(train.images), channels_of(test.images))
-    shares, plain, by_class = [], [], []
+    accuracies, without_unlabelled, by_class = [], [], []
     confusion = np.zeros((count, count), np.int64)
     for seed in range(seeds):
-        probe = train_probe(
+        classifier = train_classifier(
             *train,
             seed,
             epochs,
@@ -207,22 +217,18 @@ def worth(
             after_epoch=after_epoch,
         )
         if unlabelled is not None:
-            plain.append(accuracy(probe, *test))
-            probe = adapt_statistics(probe, unlabelled)
-        read = predict(probe, test.images)
-        table = np.bincount(test.labels * count + read, minlength=count * count).reshape(count, count)
+            without_unlabelled.append(accuracy(classifier, *test))
+            classifier = adapt_statistics(classifier, unlabelled)
+        predicted = predict(classifier, test.images)
+        table = np.bincount(test.labels * count + predicted, minlength=count * count).reshape(count, count)
         confusion += table
-        shares.append(float((read == test.labels).mean()))
+        accuracies.append(float((predicted == test.labels).mean()))
         by_class.append(table.diagonal() / np.maximum(1, table.sum(1)))
     return {
-        "accuracy": float(np.mean(shares)),
-        "deviation": _deviation(shares),
-        "accuracies": shares,
-        "accuracies_without_unlabelled": plain,
+        "accuracy": float(np.mean(accuracies)),
+        "std": float(np.std(accuracies, ddof=1)) if seeds > 1 else 0.0,
+        "accuracies": accuracies,
+        "accuracies_without_unlabelled": without_unlabelled,
         "classes": {name: float(share) for name, share in zip(classes, np.mean(by_class, axis=0), strict=True)},
         "confusion": confusion.tolist(),
     }
-
-
-def _deviation(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -109,7 +109,7 @@ def _lines(numbers: dict[str, Any], text: Callable[[Any, float, int], str]) -> t
 def _with_std(number: dict[str, Any] | None, factor: float, digits: int) -> str:
     if number is None:
         return "-"
-    std = "" if number["deviation"] is None else f" +- {factor * number['deviation']:.{digits}f}"
+    std = "" if number["std"] is None else f" +- {factor * number['std']:.{digits}f}"
     return f"{factor * number['mean']:.{digits}f}{std}"
 
 
@@ -198,12 +198,12 @@ def _images(compared: Sequence[Compared]) -> Iterator[Section]:
     """The same inputs through the first run of each family."""
     first = [runs[0] for runs in in_families(compared).values()]
     for target in ("b", "a"):
-        runs = [one for one in first if target in one.shown]
+        runs = [one for one in first if target in one.examples]
         if not runs:
             continue
-        for i, x in enumerate(runs[0].shown[target][0]):
+        for i, x in enumerate(runs[0].examples[target][0]):
             cells: list[list[np.ndarray | None]] = [
-                [from_tensor(x), *(from_tensor(output) for output in one.shown[target][1][i])] for one in runs
+                [from_tensor(x), *(from_tensor(output) for output in one.examples[target][1][i])] for one in runs
             ]
             width = max(map(len, cells))
             cells = [row + [None] * (width - len(row)) for row in cells]

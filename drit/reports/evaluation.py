@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.evaluation.session import Direction
+from drit.evaluation.gathered import Direction
 from drit.reports import pages
 from drit.reports.pages import Note, Section, Table
 from drit.sheets import sheet
@@ -154,17 +154,17 @@ def evaluation_page(result: Mapping[str, Any], shown: Mapping[str, Direction]) -
 def _sections(target: str, direction: Direction) -> Iterator[Section]:
     strips = (
         (
-            direction.by_realism.least,
+            direction.by_realism.lowest,
             "Nearest to real images",
             "Each output beside its input, the most similar to a real image first.",
         ),
         (
-            direction.by_realism.greatest,
+            direction.by_realism.highest,
             "Farthest from real images",
             "Outputs whose nearest real image is farthest, the farthest first.",
         ),
-        (direction.by_diversity.greatest, "Most diverse", "Inputs (left) whose outputs in random styles differ most."),
-        (direction.by_diversity.least, "Least diverse", "Inputs (left) whose outputs in random styles differ least."),
+        (direction.by_diversity.highest, "Most diverse", "Inputs (left) whose outputs in random styles differ most."),
+        (direction.by_diversity.lowest, "Least diverse", "Inputs (left) whose outputs in random styles differ least."),
     )
     for kept, title, text in strips:
         if not kept:

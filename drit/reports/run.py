@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.errors import DritError, UsageError
+from drit.evaluation.protocol import upgraded
 from drit.methods.base import Capabilities
 from drit.methods.registry import method_class, preset
 from drit.reports import plots
@@ -184,7 +185,7 @@ def _curves(run: Run) -> Iterator[RunSection]:
 
 def _evaluations(run: Run) -> RunSection:
     """A row for each number, a column for each evaluation."""
-    results = {name: flat(result) for name, result in run.evaluations.items()}
+    results = {name: flat(upgraded(result)) for name, result in run.evaluations.items()}
     names = dict.fromkeys(name for one in results.values() for name, value in one.items() if is_number(value))
     rows = tuple((name, *(one.get(name, "") for one in results.values())) for name in names)
     return RunSection("Evaluations", tables=(Table(("", *results), rows),) if rows else ())

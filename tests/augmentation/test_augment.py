@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import drit
-from drit.augmentation.work import augment, styles_of
+from drit.augmentation.augment import augment
+from drit.augmentation.settings import AugmentSettings
+from drit.augmentation.units import styles_of
 from drit.cli import main as cli
 from drit.data.images import decode, encode
 from drit.data.labelled import open_labelled
@@ -59,8 +61,8 @@ def folder(tmp_path: Path) -> str:
 
 
 def work(translator: Translator, run: Path, data: str, out: Path, **options: Any) -> dict[str, Any]:
-    arguments = {"to": "b", "times": 2, "seed": 4} | options
-    return augment(translator, files.find(run), open_labelled(data), out=out, **arguments)
+    settings = AugmentSettings(**{"to": "b", "times": 2, "seed": 4} | options)
+    return augment(translator, files.find(run), open_labelled(data), settings, out)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -119,6 +121,29 @@ def test_parts_and_interruptions_give_the_same_bytes(
     assert work(translator, run, data, out)["outputs"] == last["outputs"]  # done: nothing more to do
 
 
+def test_work_of_an_earlier_version_goes_on(translator: Translator, run: Path, array: str, tmp_path: Path) -> None:
+    """Its augment.json says pictures for images: finished work is recognised, other work still refused."""
+    out = tmp_path / "out"
+    work(translator, run, array, out, part=(1, 2))
+    note = out / "augment.json"
+    note.write_text(note.read_text().replace('"images"', '"pictures"'))
+    result = work(translator, run, array, out)
+    assert (result["outputs"], result["rendered"], result["images"]) == (14, 6, 7)
+    assert "pictures" not in note.read_text()
+    note.write_text(note.read_text().replace('"images": 7', '"pictures": 7'))
+    again = work(translator, run, array, out)
+    assert (again["outputs"], again["rendered"], again["images"]) == (14, 0, 7)
+    note.write_text(note.read_text().replace('"pictures": 7', '"pictures": 8'))
+    with pytest.raises(UsageError, match=r"images \(8 before, 7 now\)"):
+        work(translator, run, array, out)
+
+
+def test_a_class_may_be_named_as_the_parts_are(translator: Translator, run: Path, folder: str, tmp_path: Path) -> None:
+    (Path(folder) / "dog").rename(Path(folder) / "parts")
+    work(translator, run, folder, tmp_path / "out")
+    assert (tmp_path / "out" / "parts" / "x_s001.png").is_file()
+
+
 def test_more_repetitions_keep_the_first_ones(translator: Translator, run: Path, array: str, tmp_path: Path) -> None:
     few, many = (np.load(work(translator, run, array, tmp_path / str(k), times=k)["augmented"]) for k in (1, 3))
     first = many["repetition"] == 1
@@ -159,7 +184,7 @@ def test_a_label_file_carries_its_columns(translator: Translator, run: Path, fol
     file = tmp_path / "labels.csv"
     file.write_text("file,label,who\ncat/x.png,1,Ann\ncat/y.png,2,Bo\ndog/x.png,1,Cy\n")
     data = open_labelled(folder, str(file))
-    augment(translator, files.find(run), data, "b", 1, tmp_path / "out")
+    augment(translator, files.find(run), data, AugmentSettings("b", 1), tmp_path / "out")
     made = open_labelled(str(tmp_path / "out"), str(tmp_path / "out" / "labels.csv"))
     assert made.values.tolist() == ["1", "2", "1"] and made.beside["who"].tolist() == ["Ann", "Bo", "Cy"]
 
@@ -244,7 +269,7 @@ def test_the_filter_drops_what_is_not_read_as_its_label(
 def test_the_filter_removes_files(
     translator: Translator, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drit.augmentation import work as module
+    from drit.augmentation import filter as module
 
     for i in range(4):
         path = tmp_path / "set" / f"c{i % 2}" / f"{i}.png"
@@ -252,7 +277,7 @@ def test_the_filter_removes_files(
         encode(np.zeros((16, 20, 1), np.uint8), path)
         path.with_suffix(".txt").write_text("box")
     kept = np.array([1, 0, 1, 1, 1, 1, 1, 0], bool)
-    monkeypatch.setattr(module, "readable", lambda *arguments: kept)
+    monkeypatch.setattr(module, "classified_correctly", lambda *arguments: kept)
     out = tmp_path / "out"
     result = work(translator, run, str(tmp_path / "set"), out, drop=True)
     assert (result["outputs"], result["dropped"]) == (6, {"c0": 1, "c1": 1})

@@ -21,7 +21,7 @@ from drit.inference.translator import Translator
 from drit.reports import comparison as comparison_page
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
-from tests.evaluation.test_evaluate import SMALL
+from tests.evaluation.test_evaluate import SMALL, old_names
 
 PROTOCOL = replace(SMALL, count=6, learn=20)
 
@@ -78,7 +78,15 @@ def test_the_command(world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.
     assert 0 < cost["seconds_of_one"] and 0 < cost["seconds_of_ten"]
     # again: nothing is measured anew
     with monkeypatch.context() as patched:
-        patched.setattr(measure.Prepared, "measure", lambda *a, **k: pytest.fail("measured again"))
+        patched.setattr(measure.PreparedEvaluation, "measure", lambda *a, **k: pytest.fail("measured again"))
+        assert cli.main(words) == 0
+    assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
+    # nor what an earlier version kept
+    for name in found:
+        old = old_names(found[name]["result"])
+        (out / "results" / f"{name}.json").write_text(json.dumps(old))
+    with monkeypatch.context() as patched:
+        patched.setattr(measure.PreparedEvaluation, "measure", lambda *a, **k: pytest.fail("measured again"))
         assert cli.main(words) == 0
     assert json.loads((out / "comparison.json").read_text())["runs"]["drit"]["result"] == found["drit"]["result"]
     # but what is no whole result
@@ -189,7 +197,7 @@ def test_runs_that_differ_in_their_seed_alone_are_a_family() -> None:
 
 
 def test_numbers_over_seeds() -> None:
-    """A column for what any run has, the mean and deviation of a family's seeds; a family without it gets a dash."""
+    """A column for what any run has, mean and std over the seeds of a family; a family without it gets a dash."""
 
     def compared(name: str, **values: float | None) -> compare.Compared:
         numbers = {k: None if v is None else {"value": v, "interval": [None, None]} for k, v in values.items()}
@@ -202,7 +210,7 @@ def test_numbers_over_seeds() -> None:
     runs = [compared("full-0", fid=0.5, kid=0.1), compared("full-1", fid=0.7, kid=0.2), compared("no-dc-0", fid=None)]
     assert seeds.over_seeds([c.result for c in runs])["b"]["fid"] == {
         "mean": pytest.approx(0.6),
-        "deviation": pytest.approx(0.02**0.5),
+        "std": pytest.approx(0.02**0.5),
         "lowest": 0.5,
         "highest": 0.7,
         "runs": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,11 @@ from torch import Tensor
 from drit.cli import main as cli
 from drit.data.images import to_tensor
 from drit.errors import UsageError
-from drit.evaluation import measure, session
+from drit.evaluation import measure, summary
 from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.images import Images, RealFeatures
-from drit.evaluation.intervals import frechet
-from drit.evaluation.protocol import METRICS, Protocol, checked, comparable, find_protocol, to_json
+from drit.evaluation.intervals import frechet_number
+from drit.evaluation.protocol import METRICS, Protocol, checked, comparable, find_protocol, to_json, upgraded
 from drit.inference.translator import Translator
 from drit.methods.base import Capabilities
 from drit.training import launch as loop
@@ -197,12 +198,12 @@ def test_frechet_where_there_are_enough(labelled: dict[str, Any]) -> None:
     found = evaluated(labelled["run"], labelled["tests"], protocol, labelled["root"] / "features")
     assert found.result["to"]["b"]["fid"] is None
     assert found.result["networks"]["features_a"]["sha256"] != found.result["networks"]["features_b"]["sha256"]
-    assert not found.shown["b"].read
+    assert not found.directions["b"].classes
 
     rng = np.random.default_rng(0)
     network = FeatureNetwork("x", torch.nn.Identity(), 1, {"sha256": "0"})
     real, made = rng.standard_normal((300, 4)), rng.standard_normal((400, 4)) + np.array([2, 0, 0, 0])
-    number = frechet(made, real, 2, SMALL, network)
+    number = frechet_number(made, real, 2, SMALL, network)
     assert number["interval"][0] < 4 < number["interval"][1] and number["real_halves"] < 0.3
 
 
@@ -328,7 +329,7 @@ def test_interrupted(
     def stop(*_: object) -> Iterator[None]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session.Session, "summary", stop)
+    monkeypatch.setattr(summary, "direction_numbers", stop)
     words = [
         "--data.a",
         folders[0],
@@ -389,3 +390,32 @@ def test_protocol_files(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=expected):
             find_protocol(str(path))
     assert find_protocol("standard").metrics == METRICS
+
+
+def old_names(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as the version before wrote it: pictures for images."""
+    text = json.dumps(result).replace('"real_images"', '"real_pictures"')
+    return {"pictures" if k == "images" else k: v for k, v in json.loads(text).items()}
+
+
+def test_a_result_of_an_earlier_version(evaluation: measure.Evaluation) -> None:
+    """It gets today's names and keeps its numbers; one of today, or a foreign file, stays as it is."""
+    old = old_names(evaluation.result)
+    assert "images" not in old and "real_pictures" in old["to"]["b"]["lpips_diversity"]
+    assert upgraded(old) == upgraded(evaluation.result) == evaluation.result
+    assert comparable(upgraded(old), evaluation.result) == []
+    for foreign in ({}, {"to": 3, "both": None}, {"to": {"b": 1}, "pictures": 2}):
+        upgraded(foreign)
+    assert upgraded({"to": {"b": 1}, "both": {"x": 2}}) == {"to": {"b": 1}, "both": {"x": 2}}
+
+
+def test_the_report_of_a_run_with_an_evaluation_of_an_earlier_version(
+    labelled: dict[str, Any], evaluation: measure.Evaluation, tmp_path: Path
+) -> None:
+    run = shutil.copytree(labelled["run"], tmp_path / "run")
+    for name, result in (("new", evaluation.result), ("old", old_names(evaluation.result))):
+        (run / f"evaluation_{name}").mkdir()
+        (run / f"evaluation_{name}" / "result.json").write_text(json.dumps(result))
+    assert drit("report", run) == 0
+    page = (run / "report.html").read_text()
+    assert "lpips_diversity.real_images" in page and "pictures" not in page

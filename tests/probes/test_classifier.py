@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from drit.augmentation.filter import readable
+from drit.augmentation.filter import classified_correctly
 from drit.cli import main as cli
 from drit.errors import DataError
-from drit.probes.classifier import Labelled, Probe, _inputs, _moved, adapt_statistics, predict, train_probe, worth
+from drit.probes.classifier import (
+    Classifier,
+    LabelledImages,
+    _inputs,
+    _shifted,
+    adapt_statistics,
+    predict,
+    train_and_test,
+    train_classifier,
+)
 
 
 def bars(count: int, channels: int = 1, seed: int = 0, offset: int = 0) -> tuple[torch.Tensor, np.ndarray]:
@@ -31,26 +40,26 @@ def bars(count: int, channels: int = 1, seed: int = 0, offset: int = 0) -> tuple
 def test_it_learns_and_counts() -> None:
     """Three easy classes; the confusion counts are those of the test labels, seeds times."""
     classes = ["upright", "level", "none"]
-    test = Labelled(*bars(30, 3, seed=1))
-    found = worth(Labelled(*bars(150)), test, classes, seeds=2, epochs=6, width=8)
+    test = LabelledImages(*bars(30, 3, seed=1))
+    found = train_and_test(LabelledImages(*bars(150)), test, classes, seeds=2, epochs=6, width=8)
     assert found["accuracy"] == np.mean(found["accuracies"]) > 0.9
-    assert found["deviation"] == pytest.approx(np.std(found["accuracies"], ddof=1))
+    assert found["std"] == pytest.approx(np.std(found["accuracies"], ddof=1))
     assert np.sum(found["confusion"], axis=1).tolist() == [20, 20, 20]
     assert np.trace(found["confusion"]) == 60 * found["accuracy"]
     assert found["classes"]["level"] == found["confusion"][1][1] / 20
-    shuffled = Labelled(test.images, (test.labels + 1) % 3)
-    assert worth(Labelled(*bars(150)), shuffled, classes, seeds=1, epochs=6, width=8)["accuracy"] < 0.1
+    shuffled = LabelledImages(test.images, (test.labels + 1) % 3)
+    assert train_and_test(LabelledImages(*bars(150)), shuffled, classes, seeds=1, epochs=6, width=8)["accuracy"] < 0.1
 
 
 def test_bytes_and_floats_are_read_alike() -> None:
     images, labels = bars(60)
     floats = images.permute(0, 3, 1, 2) / 127.5 - 1
-    one, other = (train_probe(x, labels, seed=3, epochs=2, width=8) for x in (images, floats))
+    one, other = (train_classifier(x, labels, seed=3, epochs=2, width=8) for x in (images, floats))
     torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(predict(one, images), predict(one, floats))
 
 
-def test_grey_is_repeated_for_a_probe_of_colours() -> None:
+def test_grey_is_repeated_for_a_classifier_of_colours() -> None:
     images = bars(4)[0]
     x = _inputs(images, 3)
     assert x.shape == (4, 3, 16, 16)
@@ -59,7 +68,7 @@ def test_grey_is_repeated_for_a_probe_of_colours() -> None:
 
 def test_each_image_is_moved_within_its_borders() -> None:
     images = torch.arange(5 * 8 * 8, dtype=torch.int64).reshape(5, 8, 8, 1).to(torch.uint8)
-    moved = _moved(images, torch.arange(5), 2)
+    moved = _shifted(images, torch.arange(5), 2)
     ways = set()
     for image, other in zip(images[..., 0], moved[..., 0], strict=True):
         padded = np.pad(image, 2, mode="edge")
@@ -67,12 +76,12 @@ def test_each_image_is_moved_within_its_borders() -> None:
         assert len(fits) == 1
         ways.add(fits[0])
     assert len(ways) > 1
-    np.testing.assert_array_equal(_moved(images, torch.tensor([3, 1]), 0), images[[3, 1]])
+    np.testing.assert_array_equal(_shifted(images, torch.tensor([3, 1]), 0), images[[3, 1]])
 
 
 @pytest.mark.parametrize("size", [(12, 12), (28, 28), (32, 48), (64, 64)])
 def test_sizes(size: tuple[int, int]) -> None:
-    assert Probe(1, 5, 4)(torch.zeros(2, 1, *size)).shape == (2, 5)
+    assert Classifier(1, 5, 4)(torch.zeros(2, 1, *size)).shape == (2, 5)
 
 
 def test_the_best_epoch_on_held_out_images_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,17 +91,17 @@ def test_the_best_epoch_on_held_out_images_is_kept(monkeypatch: pytest.MonkeyPat
     shares = iter([1.0, 0.0, 0.0])
     held = []
 
-    def fake(probe: Probe, x: torch.Tensor) -> np.ndarray:
+    def fake(classifier: Classifier, x: torch.Tensor) -> np.ndarray:
         held.append(len(x))
-        first.append({k: v.clone() for k, v in probe.state_dict().items()})
+        first.append({k: v.clone() for k, v in classifier.state_dict().items()})
         return np.where(next(shares) > 0.5, targets, -1)
 
     first: list[dict[str, torch.Tensor]] = []
     torch.manual_seed(0)
-    Probe(1, 3, 4)
+    Classifier(1, 3, 4)
     targets = labels[torch.randperm(60)[:15].numpy()]
     monkeypatch.setattr(module, "predict", fake)
-    best = train_probe(images, labels, seed=0, epochs=3, width=4, validation=0.25)
+    best = train_classifier(images, labels, seed=0, epochs=3, width=4, validation=0.25)
     assert held == [15, 15, 15]
     torch.testing.assert_close(best.state_dict(), first[0], rtol=0, atol=0)
     assert not torch.equal(first[0]["head.weight"], first[2]["head.weight"])
@@ -101,16 +110,16 @@ def test_the_best_epoch_on_held_out_images_is_kept(monkeypatch: pytest.MonkeyPat
 def test_statistics_of_unlabelled_images() -> None:
     """Weights stay; the first layer's statistics are those of its outputs on the given images."""
     images, labels = bars(60)
-    probe = train_probe(images, labels, epochs=1, width=4)
-    before = {k: v.clone() for k, v in probe.state_dict().items()}
+    classifier = train_classifier(images, labels, epochs=1, width=4)
+    before = {k: v.clone() for k, v in classifier.state_dict().items()}
     other = bars(40, offset=90)[0]
-    adapted = adapt_statistics(probe, other)
+    adapted = adapt_statistics(classifier, other)
     for name, value in adapted.state_dict().items():
         if "running" not in name and "num_batches" not in name:
             assert torch.equal(value, before[name])
-    assert all(torch.equal(v, before[k]) for k, v in probe.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in classifier.state_dict().items())
     with torch.no_grad():
-        outputs = probe.convs[0](_inputs(other, 1))
+        outputs = classifier.convs[0](_inputs(other, 1))
     torch.testing.assert_close(adapted.norms[0].running_mean, outputs.mean((0, 2, 3)))
     assert not adapted.training
 
@@ -121,10 +130,10 @@ def test_the_filter_reads_with_others_than_it_learnt_from() -> None:
     images, shows = images[torch.from_numpy(shows < 2)].numpy(), shows[shows < 2]
     source = np.arange(120) // 4 * 2 + shows  # outputs of a source show the same
     wrong = source % 15 == 4
-    kept = readable(images, np.where(wrong, 1 - shows, shows), source)
+    kept = classified_correctly(images, np.where(wrong, 1 - shows, shows), source)
     assert (kept == ~wrong).mean() > 0.95
     with pytest.raises(DataError, match="at least two images of each class"):
-        readable(images, np.arange(120), source)
+        classified_correctly(images, np.arange(120), source)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

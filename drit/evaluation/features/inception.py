@@ -1,108 +1,10 @@
-"""Published feature networks, in the layouts of their published weights: Inception-v3, AlexNet, SqueezeNet 1.1.
-
-Each takes images (N, 3, H, W) in [-1, 1] and gives the maps of several layers, from early to late; the last one is
-averaged over places to the feature vector of an image.
-"""
+"""Inception-v3 as FID is defined with it, in the layout of its published weights."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of images in [0, 1], as these networks were trained
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-MIN_SIDE = 64  # below it, AlexNet and SqueezeNet have too few places left: smaller images are enlarged
-
-
-class AlexNet(nn.Module):
-    """AlexNet (Krizhevsky, arXiv 1404.5997), convolutions only; torchvision's tensor names. Maps: after each ReLU, as
-    LPIPS takes them."""
-
-    widths = (64, 192, 384, 256, 256)
-    unused = ("classifier.",)  # tensors of the published file that features do not need
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 11, 4, 2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
-            nn.Conv2d(64, 192, 5, 1, 2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2),
-            nn.Conv2d(192, 384, 3, 1, 1),
-            nn.ReLU(),
-            nn.Conv2d(384, 256, 3, 1, 1),
-            nn.ReLU(),
-            nn.Conv2d(256, 256, 3, 1, 1),
-            nn.ReLU(),
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        return _taken(self.features, imagenet(x), (1, 4, 7, 9, 11))
-
-
-class Fire(nn.Module):
-    """SqueezeNet's block: squeeze to few channels, expand by 1 x 1 and 3 x 3 side by side."""
-
-    def __init__(self, channels: int, squeezed: int, expanded: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, squeezed, 1)
-        self.expand1x1 = nn.Conv2d(squeezed, expanded, 1)
-        self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.squeeze(x))
-        return F.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], 1))
-
-
-class SqueezeNet(nn.Module):
-    """SqueezeNet 1.1 (Iandola et al., arXiv 1602.07360), without its classifier; torchvision's tensor names. Maps: the
-    seven that LPIPS takes."""
-
-    widths = (64, 128, 256, 384, 384, 512, 512)
-    unused = ("classifier.",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, 2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            Fire(64, 16, 64),
-            Fire(128, 16, 64),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            Fire(128, 32, 128),
-            Fire(256, 32, 128),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
-            Fire(256, 48, 192),
-            Fire(384, 48, 192),
-            Fire(384, 64, 256),
-            Fire(512, 64, 256),
-        )
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        return _taken(self.features, imagenet(x), (1, 4, 7, 9, 10, 11, 12))
-
-
-def _taken(layers: nn.Sequential, x: Tensor, places: tuple[int, ...]) -> list[Tensor]:
-    maps = []
-    for i, layer in enumerate(layers):
-        x = layer(x)
-        if i in places:
-            maps.append(x)
-    return maps
-
-
-def imagenet(x: Tensor) -> Tensor:
-    """Images in [-1, 1], enlarged to MIN_SIDE where smaller, with ImageNet's mean 0 and deviation 1."""
-    short = min(x.shape[2:])
-    if short < MIN_SIDE:
-        size = [max(MIN_SIDE, round(s * MIN_SIDE / short)) for s in x.shape[2:]]
-        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
-    mean, deviation = (x.new_tensor(v)[:, None, None] for v in (_IMAGENET_MEAN, _IMAGENET_STD))
-    return (x - (2 * mean - 1)).div_(2 * deviation)  # of ((x + 1) / 2 - mean) / deviation
 
 
 class Conv(nn.Module):
@@ -121,14 +23,17 @@ class Conv(nn.Module):
         self.bn = nn.BatchNorm2d(out, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H', W'), not negative."""
         return F.relu(self.bn(self.conv(x)))
 
 
 def _row(channels: int, out: int) -> Conv:
+    """A 7 x 7 convolution's part along the rows."""
     return Conv(channels, out, (1, 7), padding=(0, 3))
 
 
 def _column(channels: int, out: int) -> Conv:
+    """Its part along the columns."""
     return Conv(channels, out, (7, 1), padding=(3, 0))
 
 
@@ -146,6 +51,7 @@ class MixedA(nn.Module):
         self.branch_pool = Conv(channels, pooled, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 35, 35) -> (N, 224 + pooled, 35, 35), not negative."""
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat(
             [self.branch1x1(x), self.branch5x5_2(self.branch5x5_1(x)), double, self.branch_pool(_mean(x))], 1
@@ -163,6 +69,7 @@ class MixedB(nn.Module):
         self.branch3x3dbl_3 = Conv(96, 96, 3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 35, 35) -> (N, 480 + C, 17, 17), not negative."""
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), double, F.max_pool2d(x, 3, 2)], 1)
 
@@ -184,6 +91,7 @@ class MixedC(nn.Module):
         self.branch_pool = Conv(channels, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 17, 17) -> (N, 768, 17, 17), not negative."""
         single = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
@@ -203,16 +111,17 @@ class MixedD(nn.Module):
         self.branch7x7x3_4 = Conv(192, 192, 3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 17, 17) -> (N, 512 + C, 8, 8), not negative."""
         wide = self.branch7x7x3_4(self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x))))
         return torch.cat([self.branch3x3_2(self.branch3x3_1(x)), wide, F.max_pool2d(x, 3, 2)], 1)
 
 
 class MixedE(nn.Module):
-    """Block of the 8 x 8 maps. most: its pooling takes the greatest value, as the last block of FID's network does."""
+    """Block of the 8 x 8 maps. max_pool: its pooling takes the largest value, as in the last block of FID's network."""
 
-    def __init__(self, channels: int, most: bool) -> None:
+    def __init__(self, channels: int, max_pool: bool) -> None:
         super().__init__()
-        self.most = most
+        self.max_pool = max_pool
         self.branch1x1 = Conv(channels, 320, 1)
         self.branch3x3_1 = Conv(channels, 384, 1)
         self.branch3x3_2a = Conv(384, 384, (1, 3), padding=(0, 1))
@@ -224,9 +133,10 @@ class MixedE(nn.Module):
         self.branch_pool = Conv(channels, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, 8, 8) -> (N, 2048, 8, 8), not negative."""
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
-        pooled = F.max_pool2d(x, 3, 1, 1) if self.most else _mean(x)
+        pooled = F.max_pool2d(x, 3, 1, 1) if self.max_pool else _mean(x)
         return torch.cat(
             [
                 self.branch1x1(x),
@@ -241,7 +151,7 @@ class MixedE(nn.Module):
 
 
 def _mean(x: Tensor) -> Tensor:
-    """Means of 3 x 3 places, borders not counted: as the network that FID is defined with."""
+    """Means of 3 x 3 places of (N, C, H, W), borders not counted, as the network that FID is defined with."""
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
@@ -270,10 +180,11 @@ class Inception(nn.Module):
         self.Mixed_6d = MixedC(768, 160)
         self.Mixed_6e = MixedC(768, 192)
         self.Mixed_7a = MixedD(768)
-        self.Mixed_7b = MixedE(1280, most=False)
-        self.Mixed_7c = MixedE(2048, most=True)
+        self.Mixed_7b = MixedE(1280, max_pool=False)
+        self.Mixed_7c = MixedE(2048, max_pool=True)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (N, 3, H, W) in [-1, 1], of any size. Returns maps (N, C, h, w), C as in `widths`."""
         x = F.interpolate(x, (299, 299), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         first = x = F.max_pool2d(x, 3, 2)

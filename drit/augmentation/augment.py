@@ -1,0 +1,129 @@
+"""A labelled set in the other domain: several translations of each image, each in a random style of its own.
+
+OUT/augment.json       settings, checkpoint (iteration and hash), counts
+OUT/augmented.npz      from an array file (`arrays`)
+OUT/CLASS/NAME_s001.png ... and OUT/labels.csv (file, label, source, repetition, style)   from a folder (`folders`)
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from drit.atomic import write_json
+from drit.augmentation.arrays import ArrayWriter
+from drit.augmentation.folders import FolderWriter
+from drit.augmentation.record import claim
+from drit.augmentation.settings import AugmentSettings
+from drit.augmentation.units import Renderer, cut_units
+from drit.data.images import convert_channels
+from drit.data.labelled import LabelledSet
+from drit.errors import UsageError
+from drit.inference.translator import Translator
+from drit.methods.registry import no_styles
+from drit.runs import checkpoint as checkpoints
+
+
+def augment(
+    translator: Translator,
+    checkpoint: Path,
+    data: LabelledSet,
+    settings: AugmentSettings,
+    out: Path,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Translate a labelled set as the settings say, into `out`; goes on where it was stopped.
+
+    checkpoint: the folder that `translator` was loaded from. quiet: no progress bar on standard error.
+
+    Returns the record of augment.json, how many translations were rendered, and the seconds. A part renders its share
+    of the units alone. The whole, called afterwards, joins what the parts gave. Raises UsageError when `out` holds
+    other work.
+    """
+    _check(translator, data, settings, out)
+    record = _record(translator, checkpoint, data, settings)
+    noted = claim(out, record)
+    if noted.get("outputs") is not None:
+        return noted | {"rendered": 0, "seconds": 0.0, "outputs_per_second": 0.0}
+    units = cut_units(translator, data)
+    renderer = Renderer(translator, data, settings)
+    writer: ArrayWriter | FolderWriter
+    writer = FolderWriter(renderer, units, out) if data.array is None else ArrayWriter(renderer, units, out)
+    began = time.monotonic()
+    rendered = _render(renderer, writer, units, quiet)
+    seconds = time.monotonic() - began
+    rate = {
+        "rendered": rendered,
+        "seconds": round(seconds, 3),
+        "outputs_per_second": round(rendered / max(seconds, 1e-9), 3),
+    }
+    i, n = settings.part
+    if n > 1:
+        return noted | {"part": f"{i}/{n}", "skipped": renderer.skipped} | rate
+    joined = writer.join()
+    write_json(out / "augment.json", record | joined)
+    writer.clear()
+    return record | joined | rate
+
+
+def _check(translator: Translator, data: LabelledSet, settings: AugmentSettings, out: Path) -> None:
+    """Raises UsageError, or DataError for channels that do not fit, before anything is written."""
+    source = translator.source(settings.to)
+    method = translator.method
+    if settings.times < 1:
+        raise UsageError("--times must be at least 1.")
+    if settings.times > 1 and not method.capabilities.style_dim:
+        raise UsageError(f"{no_styles()} Use --times 1.")
+    i, n = settings.part
+    if not 1 <= i <= n:
+        raise UsageError(f"--part {i}/{n}: give I/N with I from 1 to N.")
+    if data.array is None and out.resolve().is_relative_to(data.root.resolve()):
+        raise UsageError(f"--out {out} is within the set {data.root}. Choose another, so that the set stays as it is.")
+    convert_channels(np.zeros((1, 1, data.channels), np.uint8), method.channels[source])
+
+
+def _record(translator: Translator, checkpoint: Path, data: LabelledSet, settings: AugmentSettings) -> dict[str, Any]:
+    """What augment.json says of the work: all that its outputs depend on, but for the part."""
+    return {
+        "run": str(checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint),
+        "step": checkpoints.load_meta(checkpoint)["step"],
+        "weights_sha256": checkpoints.weights_sha256(checkpoint),
+        "device": translator.device.type,
+        "precision": str(translator.dtype).removeprefix("torch."),
+        "to": translator.domain(settings.to),
+        "times": settings.times,
+        "seed": settings.seed,
+        "keep_source": settings.keep_source,
+        "filter": settings.drop,
+        "data": data.source,
+        "images": len(data),
+        "data_sha256": data.digest,
+    }
+
+
+def _render(renderer: Renderer, writer: ArrayWriter | FolderWriter, units: list[list[int]], quiet: bool) -> int:
+    """Do the units of the part that are not there yet. Returns the number of translations rendered."""
+    i, n = renderer.settings.part
+    count = 0
+    progress = Progress(
+        TextColumn("translating"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+    with progress:
+        for unit in progress.track(range(i - 1, len(units), n)):
+            if not writer.missing(unit):
+                continue
+            rendered = renderer.render(units[unit])
+            if rendered is not None:
+                writer.write(unit, rendered)
+                count += renderer.settings.times * len(rendered.places)
+    return count
