@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.2.0"
+from drit.version import VERSION
+
+__version__ = VERSION
+
 __all__ = ["Translator", "list_methods", "load"]
 
 

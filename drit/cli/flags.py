@@ -46,6 +46,7 @@ class Parser(argparse.ArgumentParser):
         if self._takes_settings and self._shown is None:
             self._shown = _chosen(words)
             add_settings(self, self._shown)
+            self.set_defaults(shown=self._shown)
         values, unknown = super().parse_known_args(words, namespace)
         for word in unknown if self._shown else ():
             flag = word.partition("=")[0]
@@ -129,18 +130,18 @@ def _between(text: str, low: int, high: int) -> int:
 def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
     """Add a flag for every setting of the class of `shown`; groups have dotted names. `[..]` shows its values."""
     groups = {
-        name: parser.add_argument_group(f"{name} settings", f"{words[0].upper()}{words[1:]} of {shown.method}.")
-        for name, words in groups_of(type(shown)).items()
+        name: parser.add_argument_group(f"{name} settings", words) for name, words in groups_of(type(shown)).items()
     }
     for s in settings_of(type(shown)):
         target: Any = groups.get(s.name.partition(".")[0], parser)
         names = [f"--{s.name.replace('_', '-')}"]
         if "_" in s.name:
             names.append(f"--{s.name}")
+        words = f"{s.help}: {', '.join(type(shown).presets())}" if s.name == "preset" else s.help
         options: dict[str, Any] = {
             "dest": f"settings:{s.name}",
             "default": argparse.SUPPRESS,
-            "help": f"{s.help} [{_shown(value_of(shown, s.name))}]".replace("%", "%%"),
+            "help": f"{words} [{_shown(value_of(shown, s.name))}]".replace("%", "%%"),
         }
         if s.type is bool:
             target.add_argument(*names, action=_Switch, **options)
@@ -174,11 +175,10 @@ def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) 
     """
     chosen = {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
     given, old = read_settings(Path(values.config)) if getattr(values, "config", None) else ({}, False)
-    method = recorded.method if recorded is not None else chosen.get("method") or given.get("method", registry.DEFAULT)
-    base = recorded or registry.preset(chosen.get("preset", "default"), method)
+    base: TrainSettings = recorded or values.shown
     if not old:
         for name in _flat(given):
-            _refuse_foreign(name, method, f"The settings file {values.config} names '{name}'")
+            _refuse_foreign(name, base.method, f"The settings file {values.config} names '{name}'")
     return changed(merged(base, given, ignore_unknown=old), chosen)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from drit import __version__
 from drit.cli import augment, compare, data, evaluate, import_, methods, probe, report, sample, train, translate
 from drit.cli.flags import Parser, fail
 from drit.cli.options import INTERRUPTED
 from drit.errors import DritError
+from drit.version import VERSION
 
 COMMANDS = (
     train,
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> Parser:
     parser = Parser(prog="drit", description="Diverse image-to-image translation from unpaired images.")
-    parser.add_argument("--version", action="version", version=f"drit {__version__}")
+    parser.add_argument("--version", action="version", version=f"drit {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in COMMANDS:
         module.add(commands)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DritError, UsageError
+
+if TYPE_CHECKING:
+    from drit.training.trainer import Outcome
 
 
 def add(commands: Any) -> None:
@@ -57,7 +60,7 @@ def train(values: argparse.Namespace) -> int:
         outcome = launch.resume(run, chosen, values.allow_changes)
     words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
-        words += f"\n{_next(chosen.method, outcome.run)}"
+        words += f"\n{_next(outcome)}"
     else:
         words += f"\nSaved. Go on: drit train --resume {outcome.run}"
     report = _report(outcome.run)
@@ -68,17 +71,13 @@ def train(values: argparse.Namespace) -> int:
     return 0 if outcome.finished else INTERRUPTED
 
 
-def _next(method: str, run: Path) -> str:
+def _next(outcome: Outcome) -> str:
     """What a finished run is for."""
-    from drit.methods.registry import method_class
-    from drit.runs.record import recorded_settings
-
-    settings = recorded_settings(run)
-    able = method_class(method).capabilities_for(settings, tuple(settings.data.sources()))
+    able = outcome.capabilities
     if not able.directions:
-        return f"Draw images with it: drit sample {run} --out DIR"
+        return f"Draw images with it: drit sample {outcome.run} --out DIR"
     styles = " --styles 5" if able.style_dim else ""
-    return f"Translate with it: drit translate {run} IMAGES --to {able.directions[-1]} --out DIR{styles}"
+    return f"Translate with it: drit translate {outcome.run} IMAGES --to {able.directions[-1]} --out DIR{styles}"
 
 
 def _report(run: Path) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drit import __version__
 from drit.data.folders import ImageSet
 from drit.errors import DataError, UsageError
 from drit.evaluation import summary
@@ -23,6 +22,7 @@ from drit.methods.base import DOMAINS, OTHER
 from drit.runs import checkpoint
 from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
+from drit.version import VERSION
 
 FORMAT = 1
 
@@ -114,7 +114,7 @@ def prepare(
     session.open_networks(targets, networks or {})
     header = {
         "format": FORMAT,
-        "program": __version__,
+        "program": VERSION,
         "run": {
             "name": Path(run).resolve().name,
             "method": meta["method"],

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from drit import __version__
 from drit.errors import CheckpointError, UsageError
 from drit.methods.registry import settings_from
 from drit.runs.checkpoint import read_json
 from drit.runtime import processor
 from drit.settings.common import TrainSettings
 from drit.settings.schema import to_dict
+from drit.version import VERSION
 
 FORMAT = 2  # of config.json and meta.json; 1 held the settings of all methods in one class
 
@@ -82,4 +82,4 @@ def describe(
 
 
 def _versions() -> dict[str, str]:
-    return {"drit": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    return {"drit": VERSION, "torch": torch.__version__, "python": platform.python_version()}

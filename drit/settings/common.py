@@ -125,9 +125,7 @@ class TrainSettings:
     """A whole training run. Each method has a class of its own, with its own groups `network`, `loss` and `optim`."""
 
     method: str = setting("", "the method to train; `drit methods` lists them")
-    preset: str = setting(
-        "default", "settings to start from: default, paper, quick, digits, demo; drit also has official", resumable=True
-    )
+    preset: str = setting("default", "settings to start from", resumable=True)
     steps: Positive = setting(
         100_000, "iterations: one update of everything (with its content discriminator updates)", resumable=True
     )

@@ -63,10 +63,10 @@ def settings_of(cls: type, prefix: str = "", resumable: bool = False) -> Iterato
 
 
 def groups_of(cls: type) -> dict[str, str]:
-    """The groups of a class of settings: name to what it holds."""
+    """The groups of a class of settings: name to the first line of what its class says."""
     hints = typing.get_type_hints(cls)
-    fields = [f for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
-    return {f.name: f.metadata["help"] for f in fields}
+    names = [f.name for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
+    return {name: (hints[name].__doc__ or "").splitlines()[0] for name in names}
 
 
 def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -23,7 +23,7 @@ from drit.data.images import to_tensor
 from drit.data.stream import BatchStream, choose_workers
 from drit.data.transforms import centre_crop
 from drit.errors import CheckpointError, DivergedError, UsageError
-from drit.methods.base import Batch, Method
+from drit.methods.base import Batch, Capabilities, Method
 from drit.runs import checkpoint as files
 from drit.runs.metrics import Metrics
 from drit.runs.record import describe
@@ -49,6 +49,7 @@ class Outcome:
     step: int
     finished: bool  # False: interrupted, saved
     losses: dict[str, float]  # the last ones, each update's total and each term
+    capabilities: Capabilities  # what the trained method can do
 
 
 class _Due(NamedTuple):
@@ -182,7 +183,7 @@ class Trainer:
         finally:
             metrics.close()
             bar.close()
-        return Outcome(self.path, self.step, self.step >= settings.steps, self.last)
+        return Outcome(self.path, self.step, self.step >= settings.steps, self.last, self.method.capabilities)
 
     def check_unfinished(self) -> None:
         """Raises UsageError where there is nothing left to train."""

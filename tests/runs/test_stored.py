@@ -1,0 +1,111 @@
+"""Runs that an earlier version wrote still translate to the same bytes and resume to the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from drit.runs.checkpoint import find, load_meta
+from drit.runs.record import recorded_settings, settings_of_meta
+
+ROOT = Path(__file__).resolve().parents[2]
+STORED = ROOT / "tests" / "stored" / "format1"
+METHODS = ("drit", "munit")
+# The instructions that the stored numbers were computed with: others give other last bits.
+SAME_BITS = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(ROOT),
+}
+EXACT = torch.__version__.partition("+")[0] == "2.13.0"  # other versions may sum up in another order
+
+TRANSLATE = """
+import sys
+import numpy as np
+from drit.inference.translator import Translator
+translator = Translator.load(sys.argv[1], precision="float32", threads=1)
+sources = {"b": np.load("a.npz")["images"][0][..., None], "a": np.load("b.npz")["images"][0]}
+made = {f"to_{to}": np.stack(translator.translate(x, to, styles=3, seed=5)) for to, x in sources.items()}
+np.savez("found.npz", **made)
+"""
+RESUME = """
+import hashlib, json, sys
+from pathlib import Path
+from drit.runs import checkpoint
+from drit.training.launch import resume
+assert resume(Path(sys.argv[1])).finished
+def digest(tensors):
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].numpy().tobytes())
+    return found.hexdigest()
+done = checkpoint.find(Path(sys.argv[1]))
+weights, average = checkpoint.load_weights(done)
+state = checkpoint.load_state(done)
+sums = {k: float(v.double().abs().sum()) for k, v in weights.items()}
+found = {"weights": digest(weights), "average": digest(average), "step": state["step"], "position": state["position"]}
+Path("found.json").write_text(json.dumps(found | {"weight_sums": sums}))
+"""
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A copy of the stored runs, in a folder whose name says nothing."""
+    return shutil.copytree(STORED, tmp_path / "stored")
+
+
+def run(program: str, method: str, cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, method],
+        cwd=cwd,
+        env=os.environ | SAME_BITS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_old_run_translates_to_the_same_bytes(method: str, stored: Path) -> None:
+    run(TRANSLATE, method, stored)
+    found, expected = np.load(stored / "found.npz"), np.load(stored / f"expected_{method}.npz")
+    for name in ("to_a", "to_b"):
+        difference = np.abs(found[name].astype(int) - expected[name])
+        assert difference.max() <= (0 if EXACT else 1), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_old_run_resumes_to_the_same_bits(method: str, stored: Path) -> None:
+    run(RESUME, method, stored)
+    found = json.loads((stored / "found.json").read_text())
+    expected = json.loads((stored / f"expected_{method}.json").read_text())
+    assert (found["step"], found["position"]) == (expected["step"], expected["position"])
+    for name, value in expected["weight_sums"].items():
+        assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4), name
+    if EXACT:
+        assert (found["weights"], found["average"]) == (expected["weights"], expected["average"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_old_settings_are_those_of_the_method_alone(method: str) -> None:
+    """Format 1 recorded the settings of all methods: what the run's own method has is kept, the rest dropped."""
+    record = json.loads((STORED / method / "config.json").read_text())["settings"]
+    settings = recorded_settings(STORED / method)
+    assert settings.method == method and settings.network.width == record["network"]["width"] == 2  # type: ignore[attr-defined]
+    assert "identity" in record["loss"] and not hasattr(settings.loss, "identity")
+    assert settings.loss.latent_regression == record["loss"]["latent_regression"]  # type: ignore[attr-defined]
+    checkpoint = find(STORED / method)
+    meta = load_meta(checkpoint)
+    assert meta["format"] == 1 and settings_of_meta(checkpoint, meta) == settings
