@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drit.cli.flags import Parser, add_settings, fail, settings
+from drit.cli.flags import Parser, fail, settings
 from drit.cli.options import INTERRUPTED
 from drit.data.folders import open_domain
 from drit.data.transforms import centre_crop
@@ -30,6 +30,7 @@ from drit.errors import DritError, UsageError, nearest
 from drit.inference.translator import Translator
 from drit.runs import checkpoint as files
 from drit.runs.record import recorded_settings
+from drit.settings.common import TrainSettings
 from drit.sheets import save_sheet, sheet
 from drit.training import launch as loop
 
@@ -96,14 +97,20 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
             return True
         return loop.resume(run).finished
     a, b = (str(data / path.format(part="train")) for path in suite.data)
-    parser = Parser()
-    add_settings(parser)
     words = f"{suite.flags} {suite.members[member]} --seed {seed} --threads 1 --no-log.tensorboard".split()
-    config = settings(parser.parse_all([*words, "--data.a", a, "--data.b", b, "--steps", str(steps or 1000)]))
+    words += ["--data.a", a, "--data.b", b]
+    config = configured([*words, "--steps", str(steps or 1000)])
     if not steps:
         affordable = loop.affordable(config, seconds, time.process_time)
-        config = settings(parser.parse_all([*words, "--data.a", a, "--data.b", b, "--steps", str(affordable)]))
+        config = configured([*words, "--steps", str(affordable)])
     return loop.train(config, run).finished
+
+
+def configured(words: list[str]) -> TrainSettings:
+    """The settings that flags of `drit train` ask for."""
+    parser = Parser()
+    parser.take_settings()
+    return settings(parser.parse_all(words))
 
 
 def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:

@@ -73,6 +73,17 @@ def method_class(name: str) -> type[Method]:
     return entry_of(name).method_class()
 
 
+def method_for(settings: TrainSettings) -> type[Method]:
+    """The class of the method that settings are of. Raises UsageError where they are of another method's class."""
+    method, own = method_class(settings.method), settings_class(settings.method)
+    if not isinstance(settings, own):
+        raise UsageError(
+            f"These are {type(settings).__name__}, and '{settings.method}' has {own.__name__}: start from a preset of "
+            f"it, drit.methods.registry.preset(NAME, '{settings.method}')."
+        )
+    return method
+
+
 def preset(name: str, method: str = DEFAULT) -> TrainSettings:
     """The settings of a preset for a method. Raises UsageError, with the nearest name, for an unknown one."""
     return settings_class(method).from_preset(name)

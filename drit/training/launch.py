@@ -10,7 +10,7 @@ from typing import Any
 
 from drit.atomic import write_json
 from drit.errors import UsageError
-from drit.methods.registry import method_class
+from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
 from drit.runs.record import record, recorded_settings
 from drit.runtime import choose_device
@@ -29,7 +29,7 @@ def train(settings: TrainSettings, out: Path, stop_after: int | None = None) -> 
     Raises UsageError when `out` holds something already, DataError for unusable images, DivergedError for NaN.
     """
     _check_free(out)
-    method = method_class(settings.method)
+    method = method_for(settings)
     choose_device(settings.device)  # raises before the images are opened
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
@@ -68,7 +68,7 @@ def resume(
     settings = changes or recorded
     if not allow_changes:
         _check_unchanged(run, recorded, settings)
-    method = method_class(settings.method)
+    method = method_for(settings)
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
     prints = {d: s.fingerprint() for d, s in sets.items()}
@@ -103,7 +103,7 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
 
     Those at the start and at the end of a run are timed, since a method may train in stages.
     """
-    method = method_class(settings.method)
+    method = method_for(settings)
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
     with tempfile.TemporaryDirectory() as folder, Trainer(method, settings, sets, Path(folder)) as trainer:

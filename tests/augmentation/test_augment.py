@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +227,7 @@ def test_what_is_refused(translator: Translator, run: Path, array: str, folder: 
 def test_a_method_without_styles_gives_one_translation(folders: tuple[Path, Path], array: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = tiny(*folders, method="cyclegan", steps=1)
-    loop.train(replace(config, network=replace(config.network, style_dim=0)), run)
+    loop.train(config, run)
     translator = drit.load(run, device="cpu", precision="float32", threads=1)
     with pytest.raises(UsageError, match="it has no styles; .* have. Use --times 1"):
         work(translator, run, array, tmp_path / "out")

@@ -16,8 +16,8 @@ import torch
 
 from drit.cli import main as cli
 from drit.evaluation import protocol
-from drit.settings.common import NetworkSettings
-from drit.settings.schema import concerns
+from drit.methods.registry import settings_class
+from drit.settings.schema import settings_of
 from tests import recipe
 from tests.conftest import write_images
 
@@ -30,8 +30,9 @@ NARROW = {"width": 4, "attribute_width": 4, "discriminator_width": 4, "discrimin
 
 def small(method: str) -> list[str]:
     """Flags of a short training of narrow networks."""
-    sizes = {name: value for name, value in NARROW.items() if concerns(NetworkSettings, name, method)}
-    return SMALL + [word for name, value in sizes.items() for word in (f"--network.{name}", str(value))]
+    names = {s.name for s in settings_of(settings_class(method))}
+    sizes = {f"network.{name}": value for name, value in NARROW.items() if f"network.{name}" in names}
+    return SMALL + [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
 
 
 def commands(document: str) -> list[str]:

@@ -20,9 +20,9 @@ from drit.errors import CheckpointError, UsageError
 from drit.importing.official import import_checkpoint
 from drit.inference.translator import Translator
 from drit.methods.drit.official import official_names
+from drit.methods.drit.settings import DRITNetwork
 from drit.runs import checkpoint as files
 from drit.runs.record import recorded_settings
-from drit.settings.common import NetworkSettings
 from drit.training import launch as loop
 from tests import recipe
 from tests.conftest import trainer_of
@@ -34,10 +34,11 @@ def test_an_imported_run_translates_as_its_weights_say(form: str, zipped: bool, 
     content = recipe.published(form, channels=(1, 3), **recipe.SMALL)
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
     result = import_checkpoint(tmp_path / "x.pth", tmp_path / "run")
-    assert (result["generator"], result["channels"], result["style_dim"]) == (form, {"a": 1, "b": 3}, 8)
+    network, channels = result["network"], result["channels"]
+    assert (network["generator"], channels, network["style_dim"]) == (form, {"a": 1, "b": 3}, 8)
     translator = Translator.load(tmp_path / "run", precision="float32")
-    network = translator.method.network
-    assert isinstance(network, NetworkSettings)
+    network = translator.method.settings.network
+    assert isinstance(network, DRITNetwork)
     assert {name: getattr(network, name) for name in recipe.SMALL} == recipe.SMALL
     weights = translator.method.state_dict()
     for ours, (part, key) in official_names(network).items():

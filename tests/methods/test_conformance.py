@@ -184,7 +184,7 @@ def test_settings_that_a_method_accepts_are_looked_at(
 
     def noting(self: object, key: str) -> object:
         if not sys._getframe(1).f_code.co_filename.endswith(COPYING):
-            read.add((next(g for g in groups if isinstance(self, g)), key))
+            read.add((next(g for g in groups if issubclass(type(self), g)), key))
         return object.__getattribute__(self, key)
 
     config = case(name, images)

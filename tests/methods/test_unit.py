@@ -15,6 +15,7 @@ from drit.methods.base import Batch
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
 from drit.methods.unit.objective import UNIT
+from drit.settings.schema import changed
 from tests.conftest import tiny
 
 CHANNELS = {"a": 1, "b": 3}
@@ -64,7 +65,7 @@ def test_terms_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
     constant = {d: torch.full((2, c, 16, 16), 0.5) for d, c in CHANNELS.items()}
     code = torch.full((2, 16, 4, 4), 3.0, requires_grad=True)
-    monkeypatch.setattr(model, "network", dataclasses.replace(model.network, content_noise=0.0))
+    monkeypatch.setattr(model, "settings", changed(model.settings, {"network.content_noise": 0.0}))
     monkeypatch.setattr(model.encoder, "both", lambda images: dict.fromkeys(images, code))
     for d in CHANNELS:
         monkeypatch.setattr(

@@ -18,6 +18,7 @@ from drit.errors import CheckpointError, DritError
 from drit.reports import curves, samples
 from drit.reports import run as report
 from drit.reports.run import flat, write_report
+from drit.runs.record import record
 from drit.settings.schema import to_dict
 from drit.training import launch as loop
 from tests.conftest import tiny
@@ -195,9 +196,7 @@ def test_runs_of_other_versions(copy: Path) -> None:
     ],
 )
 def test_what_is_said_fits_the_method(copy: Path, method: str, advice: str, samples: str) -> None:
-    record = json.loads((copy / "config.json").read_text(encoding="utf-8"))
-    record["settings"]["method"] = method
-    (copy / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    (copy / "config.json").write_text(json.dumps(record(tiny("a", "b", method))), encoding="utf-8")
     write_report(copy)
     page = (copy / "report.html").read_text(encoding="utf-8")
     assert advice.format(copy) in page and samples in page

@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from drit.methods.drit.objective import DRIT
-from drit.methods.registry import preset
-from drit.settings.common import TrainSettings
+from drit.methods.drit.settings import DRITSettings
 from drit.training.memory import predict
 
 CHANNELS = {"a": 1, "b": 3}
 
 
-def config(**changes: object) -> TrainSettings:
-    base = preset("quick")
+def config(**changes: object) -> DRITSettings:
+    base = DRITSettings.from_preset("quick")
     data = replace(base.data, crop=64)
     network = replace(base.network, width=8, attribute_width=8, discriminator_width=8)
     return replace(base, batch=4, data=data, network=network, **changes)  # type: ignore[arg-type]
@@ -28,7 +27,7 @@ def test_weights_and_optimizers_are_counted_exactly() -> None:
     method = DRIT(config(), CHANNELS)
     weights = sum(p.numel() for p in method.parameters())
     averaged = sum(p.numel() for n in method.inference for p in getattr(method, n).parameters())
-    found = predict(config(), CHANNELS)
+    found = predict(DRIT, config(), CHANNELS)
     assert found.optimizers == 2 * 4 * weights
     assert found.weights == 4 * (weights + averaged)
     assert found.peak > found.weights + found.optimizers + 4 * averaged  # gradients of encoders and generators at least
@@ -36,7 +35,7 @@ def test_weights_and_optimizers_are_counted_exactly() -> None:
 
 def test_what_saves_memory() -> None:
     def work(dtype: torch.dtype = torch.float32, **changes: object) -> int:
-        found = predict(config(**changes), CHANNELS, dtype)
+        found = predict(DRIT, config(**changes), CHANNELS, dtype)
         return found.peak - found.weights - found.optimizers
 
     whole = work()
@@ -51,14 +50,15 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np
-from tests.train.test_memory import real
+from tests.training.test_memory import real
 from benchmarks.worker import peak_memory
 from drit.data.folders import ImageSet
-from drit.train.loop import Trainer
+from drit.methods.drit.objective import DRIT
+from drit.training.trainer import Trainer
 config = real(sys.argv[1] == "1")
 images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3)).astype(np.uint8)
 sets = {d: ImageSet(d, images, [(96, 96)] * 2, config.data, 3, 8, {}) for d in "ab"}
-with Trainer(config, Path("/nonexistent"), sets) as trainer:
+with Trainer(DRIT, config, sets) as trainer:
     trainer.start_stream()
     for _ in range(2):
         trainer.iterate()
@@ -66,8 +66,8 @@ with Trainer(config, Path("/nonexistent"), sets) as trainer:
 """
 
 
-def real(recompute: bool) -> TrainSettings:
-    base = preset("paper")
+def real(recompute: bool) -> DRITSettings:
+    base = DRITSettings.from_preset("paper")
     return replace(base, batch=2, threads=1, recompute=recompute, data=replace(base.data, resize=0, crop=96))
 
 
@@ -78,5 +78,5 @@ def test_the_prediction_is_near_a_real_process(recompute: bool) -> None:
     command = [sys.executable, "-c", MEASURE, str(int(recompute))]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     dtype, measured = getattr(torch, shown[0].removeprefix("torch.")), int(shown[1])
-    predicted = predict(real(recompute), {"a": 3, "b": 3}, dtype).resident
+    predicted = predict(DRIT, real(recompute), {"a": 3, "b": 3}, dtype).resident
     assert abs(predicted - measured) < 0.15 * measured, (predicted >> 20, measured >> 20)

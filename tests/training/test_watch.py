@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from drit.methods.base import Batch, Capabilities, Method, Prepared, Update
 from drit.methods.drit.objective import DRIT
+from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
-from drit.methods.registry import preset
+from drit.methods.registry import method_class, preset
 from drit.probes.linear import pooled, probe_accuracy
 from drit.runs import checkpoint as files
 from drit.runs.metrics import read_lines, read_metrics
 from drit.runs.warnings import active
 from drit.settings.common import TrainSettings
 from drit.training import launch as loop
-from drit.training import watch
+from drit.training.watch import findings, looks
+from drit.training.watch.watch import Watch
 from tests.conftest import tiny, trainer_of, write_images
 from tests.training.test_resume import same
 
@@ -33,11 +35,10 @@ class Painter(Method):
     """A method whose numbers are known: a style (N, 1) is added to the image, times `strength`."""
 
     inference = ("strength",)
-    stride, least = 1, 1
+    stride = min_side = 1
 
     def __init__(self, strength: float, style_dim: int = 1, directions: tuple[str, ...] = ("a", "b")) -> None:
-        super().__init__()
-        self.channels = {"a": 1, "b": 1}
+        super().__init__(TrainSettings(), {"a": 1, "b": 1})
         self.strength = nn.Linear(1, 1, bias=False)
         nn.init.constant_(self.strength.weight, strength)
         self.dropout = nn.Dropout(0.5)
@@ -47,8 +48,8 @@ class Painter(Method):
         )
 
     @classmethod
-    def build(cls, config: TrainSettings, channels: dict[str, int]) -> Painter:
-        return cls(1.0)
+    def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
+        return Capabilities(multimodal=True, exemplar=True, directions=domains, style_dim=1)
 
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
         raise NotImplementedError
@@ -74,8 +75,8 @@ IMAGES = {"a": flat([0.0, 0.2]), "b": flat([-0.5, 0.5])}
 
 
 def test_numbers_of_a_method_that_adds_its_style() -> None:
-    z = torch.randn(watch.STYLES, 1, generator=torch.Generator().manual_seed(3))  # of domain a, drawn first
-    found = watch.measure(Painter(2.0, directions=("a",)), IMAGES, seed=3)
+    z = torch.randn(looks.STYLES, 1, generator=torch.Generator().manual_seed(3))  # of domain a, drawn first
+    found = looks.measure(Painter(2.0, directions=("a",)), IMAGES, seed=3)
     pairs = [abs(float(z[i] - z[j])) for i in range(4) for j in range(i)]
     assert found["watch/diversity_a"] == pytest.approx(127.5 * 0.2 * sum(pairs) / 6, rel=1e-5)
     assert found["watch/diversity_share_a"] == pytest.approx(0.2 * sum(pairs) / 6 / 0.2, rel=1e-5)
@@ -86,13 +87,13 @@ def test_numbers_of_a_method_that_adds_its_style() -> None:
 
 
 def test_methods_without_styles_or_with_one_direction() -> None:
-    assert watch.measure(Painter(1.0, style_dim=0), IMAGES, seed=0) == {}
-    one = watch.measure(Painter(1.0, directions=("b",)), IMAGES, seed=0)
+    assert looks.measure(Painter(1.0, style_dim=0), IMAGES, seed=0) == {}
+    one = looks.measure(Painter(1.0, directions=("b",)), IMAGES, seed=0)
     assert {name[-2:] for name in one} == {"_b"}
-    assert watch.measure(Painter(1.0, directions=()), {"a": IMAGES["a"]}, seed=0) == {}  # draws, translates nothing
+    assert looks.measure(Painter(1.0, directions=()), {"a": IMAGES["a"]}, seed=0) == {}  # draws, translates nothing
     many = {d: torch.rand(8, 1, 4, 4) for d in "abc"}
     three = Painter(1.0, directions=("a", "b", "c"))
-    assert {"watch/diversity_c", "watch/content_probe"} <= set(watch.measure(three, many, seed=0))
+    assert {"watch/diversity_c", "watch/content_probe"} <= set(looks.measure(three, many, seed=0))
 
 
 def test_a_look_leaves_modes_statistics_and_random_numbers_alone() -> None:
@@ -102,11 +103,11 @@ def test_a_look_leaves_modes_statistics_and_random_numbers_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = watch.measure(method, IMAGES, seed=0)
+    first = looks.measure(method, IMAGES, seed=0)
     assert torch.equal(torch.rand(3), expected)
     assert method.training and method.dropout.training and not method.norm.training
     assert all(torch.equal(t, before[name]) for name, t in method.state_dict().items())
-    assert watch.measure(method, IMAGES, seed=0) == first
+    assert looks.measure(method, IMAGES, seed=0) == first
 
 
 def test_probe_reads_domains_that_differ_and_no_others() -> None:
@@ -154,13 +155,13 @@ def test_balance_of_guessing_discriminators_is_one() -> None:
             for update in method.updates(batches, 0, Noise(0, 0))
             for name, value in update.losses.items()
         }
-        found = watch.balance(losses, method.at_chance())
+        found = looks.balance(losses, method.at_chance())
         assert len(found) == 5 and all(v == pytest.approx(1.0, rel=1e-5) for v in found.values()), found
 
 
 # Warnings on made-up series
 
-CONFIG = preset("default")
+CONFIG = DRITSettings.from_preset("default")
 CONFIG = replace(CONFIG, steps=8000, loss=replace(CONFIG.loss, mode_seeking=0.3))
 
 
@@ -180,8 +181,14 @@ def series(count: int, **last: float) -> list[dict[str, float]]:
     return [{"step": 200 * (i + 1), **(healthy | changes)} for i in range(count)]
 
 
+def method_of(config: TrainSettings) -> Method:
+    """The method of a configuration, without weights."""
+    with torch.device("meta"):
+        return method_class(config.method)(config, {"a": 3, "b": 3})
+
+
 def told(seen: list[dict[str, float]], config: TrainSettings = CONFIG) -> dict[str, str]:
-    return dict(watch.warnings(seen, config))
+    return {warned.finding.name: warned.message for warned in findings.warnings(seen, method_of(config))}
 
 
 def test_healthy_training_is_not_warned_of() -> None:
@@ -192,15 +199,17 @@ def test_ignored_styles() -> None:
     bad = {"watch__diversity_share_b": 0.006, "watch__diversity_b": 0.4}
     assert told(series(5, **bad)) == {}  # 800 iterations: not yet
     (message,) = told(series(6, **bad)).values()
-    assert "styles are being ignored to b: difference between styles 0.4 of 255 for 1000 iterations" in message
+    assert "styles are being ignored to b: diversity 0.4 of 255 for 1000 iterations" in message
     assert "real images 67" in message and "--loss.mode-seeking 0.6, or --network.generator feature" in message
     assert told([*series(6, **bad), series(7)[-1]]) == {}  # recovered
     config = replace(CONFIG, network=replace(CONFIG.network, init="published", generator="feature"))
     config = replace(config, loss=replace(config.loss, mode_seeking=0.5))
     (message,) = told(series(6, **bad), config).values()
     assert message.endswith("try --network.init scaled (a new run), or --loss.mode-seeking 1")
-    (message,) = told(series(6, **bad), replace(CONFIG, method="other")).values()
-    assert "mode-seeking" not in message and message.endswith("--loss.latent-regression 20")
+    (message,) = told(series(6, **bad), replace(preset("default", "munit"), steps=8000)).values()
+    assert "mode-seeking" not in message and message.endswith("--loss.latent-regression 2")
+    (message,) = told(series(6, **bad), preset("default", "cyclegan-noise")).values()
+    assert message.endswith("try another method: nothing ties the outputs of this one to their codes")
 
 
 def test_content_that_tells_the_domains_apart() -> None:
@@ -208,11 +217,12 @@ def test_content_that_tells_the_domains_apart() -> None:
     assert told(series(9, **bad)) == {}  # the first quarter of 8000 iterations: every code does
     found = told(series(10, **bad))
     assert list(found) == ["content_tells_domain"]
-    assert "right for 100% of held-out images" in found["content_tells_domain"]
+    assert "domain probe accuracy 100% on held-out images" in found["content_tells_domain"]
     assert "--loss.content-adversarial 2" in found["content_tells_domain"]
     assert told(series(40, watch__content_probe=0.9)) == {}
-    other = told(series(10, watch__content_probe=1.0), replace(CONFIG, method="other"))["content_tells_domain"]
-    assert other.endswith("Try images of the domains that are closer in what they show")
+    other = replace(preset("default", "munit"), steps=8000)
+    message = told(series(10, watch__content_probe=1.0), other)["content_tells_domain"]
+    assert message.endswith("; try images of the domains that are closer in what they show")
 
 
 def test_discriminators_that_win() -> None:
@@ -263,8 +273,8 @@ def test_training_with_and_without_a_watch_gives_the_same_bits(many: tuple[Path,
     found = [files.find(tmp_path / name) for name in ("without", "with")]
     assert same(*(files.load_weights(path) for path in found))
     assert same(*(files.load_state(path) for path in found))
-    looks = [int(line["step"]) for line in read_metrics(tmp_path / "with") if watch.is_look(line)]
-    assert looks == [2, 4, 6] and not any(map(watch.is_look, read_metrics(tmp_path / "without")))
+    looks = [int(line["step"]) for line in read_metrics(tmp_path / "with") if findings.is_look(line)]
+    assert looks == [2, 4, 6] and not any(map(findings.is_look, read_metrics(tmp_path / "without")))
 
 
 def test_numbers_are_those_of_the_averaged_weights_and_go_into_tensorboard(
@@ -282,12 +292,12 @@ def test_numbers_are_those_of_the_averaged_weights_and_go_into_tensorboard(
     names = {"content_probe", *(f"{n}_{d}" for n in ("diversity", "style_share", "style_error") for d in "ab")}
     assert {f"watch/{name}" for name in names} <= set(line)
     with trainer_of(config, run) as trainer:
-        images = trainer.fixed_images(watch.PROBED)
+        images = trainer.fixed_images(looks.PROBED)
     method = Translator.load(run, precision="float32").method
-    again = watch.measure(method, images, config.seed, config.network.content_noise, config.batch)
+    again = looks.measure(method, images, config.seed, config.batch)
     assert {name: line[name] for name in again} == pytest.approx(again, rel=1e-4)
     raw = Translator.load(run, precision="float32", average=False).method
-    assert watch.measure(raw, images, config.seed)["watch/diversity_b"] != pytest.approx(line["watch/diversity_b"])
+    assert looks.measure(raw, images, config.seed)["watch/diversity_b"] != pytest.approx(line["watch/diversity_b"])
     events = EventAccumulator(str(run)).Reload()
     assert [e.value for e in events.Scalars("watch/diversity_b")] == pytest.approx([line["watch/diversity_b"]])
 
@@ -295,10 +305,10 @@ def test_numbers_are_those_of_the_averaged_weights_and_go_into_tensorboard(
 def test_warnings_are_kept_told_once_and_cut_back_at_a_resume(
     many: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 2)
-    monkeypatch.setattr(watch, "LOOKS", 3)
-    monkeypatch.setattr(watch, "EARLY", 0.0)
-    monkeypatch.setattr(watch, "IGNORED", 100.0)  # every style is
+    monkeypatch.setattr(findings, "PATIENCE", 2)
+    monkeypatch.setattr(findings, "LOOKS", 3)
+    monkeypatch.setattr(findings, "EARLY", 0.0)
+    monkeypatch.setattr(findings, "IGNORED", 100.0)  # every style is
 
     def causes(run: Path) -> list[Any]:
         events = read_lines(run / "warnings.jsonl")
@@ -320,12 +330,12 @@ def test_warnings_are_kept_told_once_and_cut_back_at_a_resume(
 def test_recovery_is_told_and_a_resumed_watch_remembers(tmp_path: Path) -> None:
     bad = series(6, watch__diversity_share_b=0.006, watch__diversity_b=0.4)
     steps: list[list[str]] = []
-    first = watch.Watch(tmp_path, CONFIG, {}, dict, 0)  # type: ignore[arg-type]
+    first = Watch(tmp_path, method_of(CONFIG), dict, 0)  # type: ignore[arg-type]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bad), encoding="utf-8")
     for line in bad:
         steps.append(first.judge(int(line["step"]), {k: v for k, v in line.items() if k != "step"}))
     assert [len(words) for words in steps] == [0, 0, 0, 0, 0, 1]
-    resumed = watch.Watch(tmp_path, CONFIG, {}, dict, 1200)  # type: ignore[arg-type]
+    resumed = Watch(tmp_path, method_of(CONFIG), dict, 1200)  # type: ignore[arg-type]
     assert resumed.judge(1400, {k: v for k, v in bad[0].items() if k != "step"}) == []  # told before
     (words,) = resumed.judge(1600, {k: v for k, v in series(1)[0].items() if k != "step"})
     assert words == "recovered at iteration 1600: styles are being ignored to b"
