@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios measured side by side in one run: `make bench`."""
+"""Measurements of speed and memory: `make bench`. docs/performance.md has the results."""

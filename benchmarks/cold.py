@@ -1,6 +1,8 @@
-"""From starting the program to the first translation, against importing torch and running one forward pass.
+"""Measure the time from the program's start to its first translation.
 
-python -m benchmarks.cold
+    python -m benchmarks.cold
+
+It is compared with importing torch and running one forward pass.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ SIZE, ROUNDS = 256, 5
 FORWARD = """
 import torch
 from benchmarks.worker import CHANNELS, paper
-from drit.methods.drit import DRIT
+from drit.methods.drit.objective import DRIT
 with torch.device("meta"):
     model = DRIT(paper(256, 1), CHANNELS)
 model = model.to_empty(device="cpu").requires_grad_(False).eval()
@@ -51,14 +53,16 @@ def main() -> None:
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for i in range(ROUNDS):
-            for name, words in commands.items():
+            for name, arguments in commands.items():
                 more = ["--out", str(Path(folder, f"out{i}"))] if name == "translate" else []
                 began = time.perf_counter()
-                subprocess.run([sys.executable, *words, *more], check=True, capture_output=True)
+                subprocess.run([sys.executable, *arguments, *more], check=True, capture_output=True)
                 times[name].append(time.perf_counter() - began)
-    found = {name: statistics.median(values) for name, values in times.items()}
+    seconds = {name: statistics.median(values) for name, values in times.items()}
     print(
-        json.dumps(found | {"ratio": found["translate"] / found["torch and one forward"], "torch": torch.__version__})
+        json.dumps(
+            seconds | {"ratio": seconds["translate"] / seconds["torch and one forward"], "torch": torch.__version__}
+        )
     )
 
 

@@ -1,6 +1,6 @@
-"""How time and memory grow with styles, image size, batch and width: `python -m benchmarks.curves`.
+"""Measure how time and memory grow with styles, image size, batch and width: `python -m benchmarks.curves`.
 
-Draws docs/images/cost.png and writes the points beside benchmarks.json.
+Draws docs/images/cost.png and writes the points to benchmarks-curves.json.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.run import machine, process
 from drit.reports.plots import Curves, save_curves_png
 
-# title, what grows, its values, and what is measured for each value: task, size, count, width
+# Title, what grows, its values, and what is measured at each value: task, size, count, width.
 CURVES: list[tuple[str, str, list[int], Any]] = [
     ("Translation, 256 px", "styles", [1, 2, 5, 10, 20, 50, 100], lambda n: ("translate", 256, n, 64)),
     ("Translation, one style", "image size", [64, 128, 256, 512, 1024], lambda n: ("translate", n, 1, 64)),
@@ -21,13 +21,17 @@ CURVES: list[tuple[str, str, list[int], Any]] = [
     ("Training step, 64 px", "batch", [1, 2, 4, 8], lambda n: ("train", 64, n, 64)),
     ("Training step, 128 px, batch 2", "width", [16, 32, 48, 64], lambda n: ("train", 128, 2, n)),
 ]
-MEASURES = (("seconds", "seconds"), ("work_mib", "memory of work, MiB"))  # name of the measurement, title of its axis
+MEASURES = (("seconds", "seconds"), ("work_mib", "working memory, MiB"))  # name of the measurement, title of its axis
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-curves.json"))
-    parser.add_argument("--png", type=Path, default=Path("docs/images/cost.png"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmarks-curves.json"), help="file of the points [%(default)s]"
+    )
+    parser.add_argument(
+        "--png", type=Path, default=Path("docs/images/cost.png"), help="file of the plots [%(default)s]"
+    )
     values = parser.parse_args()
     curves = []
     for title, what, xs, settings in CURVES:
@@ -43,7 +47,7 @@ def main() -> None:
 
 
 def draw(curves: list[dict[str, Any]], path: Path) -> None:
-    """One PNG: a column for each of the curves, a row for each measure."""
+    """Draw one PNG: a column for each curve, a row for each measure."""
     rows = [
         [
             Curves(

@@ -1,10 +1,11 @@
-"""What an evaluation costs beside the translations that it measures, in processor time.
+"""Measure the processor time of an evaluation, relative to the translations that it measures.
 
     python -m benchmarks.evaluation {domains,alexnet} SIZE [INPUTS]
 
-Published network sizes, ten styles of each input, everything that the protocol `standard` measures of outputs. What is
-done once for a domain (training a feature network, real images, resampling) is left out: it does not grow with the
-number of inputs. The feature networks have random weights, which cost the same.
+The networks have the published sizes. Each input has ten styles, and everything is measured that the protocol
+`standard` measures of outputs. Work done once for a domain is left out, since it does not grow with the number of
+inputs: training a feature network, real images, resampling. The feature networks have random weights, which cost the
+same.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ BODIES = {"domains": DomainNetwork, "alexnet": AlexNet}
 
 
 def measure(name: str, size: int, inputs: int) -> dict[str, float]:
-    """Processor seconds of one thread for each output: of translating alone, and of evaluating; their ratio."""
+    """Processor seconds of one thread for each output: translating alone, evaluating, and the ratio of the two."""
     torch.set_num_threads(1)
     config = paper(size, 1)
     translator = Translator(DRIT(config, CHANNELS), {})
-    protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as of 1000
+    protocol = replace(Protocol(), count=inputs, reconstructions=max(1, inputs // 10))  # a tenth, as in `standard`
     data = replace(config.data, resize=0, crop=size)
-    chosen = {d: Images(found, size, 0, 0) for d, found in random_sets(CHANNELS, size, inputs, data).items()}
+    chosen = {d: Images(domain, size, 0, 0) for d, domain in random_sets(CHANNELS, size, inputs, data).items()}
     with tempfile.TemporaryDirectory() as folder:
         shelf = Shelf(Path(folder), chosen, protocol, print)
         session = Session(translator, protocol, chosen, shelf, RealFeatures(), [])

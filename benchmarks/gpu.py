@@ -1,7 +1,10 @@
-"""Speed and memory on a GPU, against the reference formulation on the same one: `python -m benchmarks.gpu`.
+"""Measure speed and memory on a GPU, against the reference formulation on the same GPU.
 
-Training steps at 216 and 256 pixels in batches of 2 to 32, translation of one image in 1, 10 and 100 styles; for each
-the rate, the share of the bfloat16 peak measured on large convolutions, and the most memory. Without a GPU it says so.
+    python -m benchmarks.gpu
+
+The tasks are training steps at 216 and 256 pixels in batches of 2 to 32, and translation of one image in 1, 10 and
+100 styles. For each it prints the speed-up, the seconds, the share of the peak and the peak memory. The peak is that of
+large bfloat16 convolutions. Without a GPU it says what it would measure.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ ROUNDS = 5
 
 
 def timed(call: Callable[[], object]) -> dict[str, float]:
-    """Seconds (median, after two calls that are not counted), operations, and the most memory."""
+    """Median seconds, after two calls that are not counted; GFLOP; and peak memory in MiB."""
     call()
     with FlopCounterMode(display=False) as counter:
         call()
@@ -51,11 +54,11 @@ def timed(call: Callable[[], object]) -> dict[str, float]:
 
 
 def peak() -> float:
-    """GFLOP/s of a large bfloat16 convolution."""
+    """The rate of a large bfloat16 convolution, in GFLOP/s."""
     x = torch.randn(32, 256, 64, 64, dtype=torch.bfloat16, device="cuda").to(memory_format=torch.channels_last)
     weight = torch.randn(256, 256, 3, 3, dtype=torch.bfloat16, device="cuda").to(memory_format=torch.channels_last)
-    found = timed(lambda: F.conv2d(x, weight, padding=1))
-    return found["gflop"] / found["seconds"]
+    measured = timed(lambda: F.conv2d(x, weight, padding=1))
+    return measured["gflop"] / measured["seconds"]
 
 
 def training(size: int, batch: int) -> dict[str, dict[str, float]]:
@@ -63,30 +66,29 @@ def training(size: int, batch: int) -> dict[str, dict[str, float]]:
     sets = random_sets(CHANNELS, size, batch, config.data)
     with Trainer(DRIT, config, sets) as trainer:
         trainer.start_stream()
-        fast = timed(trainer.iterate)
+        own = timed(trainer.iterate)
     del trainer
     torch.cuda.empty_cache()
     model = DRIT(config, CHANNELS).cuda()
     optimizers: dict[str, torch.optim.Optimizer] = dict(make_optimizers(model))
     pair = {d: torch.rand(batch, 3, size, size, device="cuda") * 2 - 1 for d in "ab"}
-    plain = timed(lambda: reference.step(model, pair, Noise(0, 0), optimizers))
-    return {"drit": fast, "reference": plain}
+    return {"drit": own, "reference": timed(lambda: reference.step(model, pair, Noise(0, 0), optimizers))}
 
 
 def translation(styles: int) -> dict[str, dict[str, float]]:
     translator = Translator(DRIT(paper(256, 1), CHANNELS), {}, "cuda")
     image = images(256, 1, 0)[0]
-    fast = timed(lambda: [None for _ in translator.outputs(image, translator.sample(styles, "b"), "b")])
+    own = timed(lambda: [None for _ in translator.outputs(image, translator.sample(styles, "b"), "b")])
     model = DRIT(paper(256, 1), CHANNELS).cuda().requires_grad_(False)
     x = torch.rand(1, 3, 256, 256, device="cuda") * 2 - 1
     codes = torch.randn(styles, 1, 8, device="cuda")
 
     @torch.inference_mode()
-    def plain() -> None:
+    def render() -> None:
         for code in codes:
             reference.generate(model, reference.content(model, x, "a"), code, "b").cpu()
 
-    return {"drit": fast, "reference": timed(plain)}
+    return {"drit": own, "reference": timed(render)}
 
 
 def main() -> None:
@@ -97,10 +99,12 @@ def main() -> None:
             f"{', '.join(map(str, STYLES))} styles, against the reference formulation on the same GPU."
         )
         return
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # the baseline is float32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # the reference is float32
     roof = peak()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}; bfloat16 convolutions reach {roof:.0f} GFLOP/s")
-    print("| task | speed-up | reference | drit | share of peak | memory |\n|---|---|---|---|---|---|")
+    print(
+        "| task | speed-up | reference | drit | share of peak | memory, drit of reference |\n|---|---|---|---|---|---|"
+    )
     rows: list[dict[str, Any]] = []
     tasks: list[tuple[str, Callable[[], dict[str, dict[str, float]]]]] = [
         (f"training step, {size} px, batch {batch}", lambda size=size, batch=batch: training(size, batch))
@@ -108,15 +112,15 @@ def main() -> None:
     ]
     tasks += [(f"{n} styles, 256 px", lambda n=n: translation(n)) for n in STYLES]
     for name, task in tasks:
-        found = task()
-        fast, plain = found["drit"], found["reference"]
+        measured = task()
+        own, other = measured["drit"], measured["reference"]
         print(
-            f"| {name} | {plain['seconds'] / fast['seconds']:.1f} x | {plain['seconds']:.3g} s "
-            f"| {fast['seconds']:.3g} s | {100 * fast['gflop'] / fast['seconds'] / roof:.0f} % "
-            f"| {fast['peak_mib']:.0f} of {plain['peak_mib']:.0f} MiB |",
+            f"| {name} | {other['seconds'] / own['seconds']:.1f} x | {other['seconds']:.3g} s "
+            f"| {own['seconds']:.3g} s | {100 * own['gflop'] / own['seconds'] / roof:.0f} % "
+            f"| {own['peak_mib']:.0f} of {other['peak_mib']:.0f} MiB |",
             flush=True,
         )
-        rows.append({"task": name, **found})
+        rows.append({"task": name, **measured})
         torch.cuda.empty_cache()
     Path("benchmarks-gpu.json").write_text(json.dumps({"peak": roof, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""How many images a second the loader gives from JPEG files, without a cache.
+"""Measure how many images a second the loader gives from JPEG files, without a cache.
 
 python -m benchmarks.loader
 """
@@ -22,13 +22,13 @@ FILES, SIDE, CROP, BATCH, BATCHES = 32, 320, 256, 2, 60
 
 
 def measure() -> dict[str, float]:
-    """Images of both domains a second, resized and cropped to 256 pixels from 320 x 427 ones."""
+    """Images of both domains a second. Files of 320 x 427 pixels are resized and cropped to 256."""
     config = DataSettings(resize=288, crop=CROP, cache=False)
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         for d in "ab":
             Path(folder, d).mkdir()
-            for i in range(FILES):  # smooth, as photographs are: noise would be slow to decode
+            for i in range(FILES):  # smooth, as photographs are; noise would be slow to decode
                 coarse = rng.integers(0, 256, (SIDE // 16, SIDE // 12, 3))
                 encode(np.kron(coarse, np.ones((16, 16, 1))).astype(np.uint8), Path(folder, d, f"{i}.jpg"))
         sets = {d: open_domain(str(Path(folder, d)), replace(config), d) for d in ("a", "b")}

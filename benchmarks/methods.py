@@ -1,11 +1,13 @@
-"""Training steps of all methods: arithmetic, time, and the rate beside that of DRIT's step.
+"""Measure training steps of all methods: arithmetic, time, and their rate relative to DRIT's.
 
     python -m benchmarks.methods [PRESET] [METHOD ...]
 
-Each is a process of its own with the sizes of PRESET (quick) and colour images, which takes turns with one of DRIT:
-what else the machine does slows both. `of the prediction` is the time against what the arithmetic predicts at the rate
-that DRIT's iteration reaches, the median over turns. `optimizer`: time in Adam, which no count of arithmetic holds: it
-goes through all weights, however few places of an image each is used at.
+Each method has a process of its own, with the sizes of PRESET (quick) and colour images. It takes turns with a process
+of DRIT, so that other work on the machine slows both alike.
+
+`of the prediction` is the time relative to a prediction: the arithmetic at the rate that DRIT's iteration reaches. It
+is the median over turns. `in the optimizer` is the share of the time in Adam. The count of arithmetic leaves it out:
+Adam goes through all weights, however few places of an image use them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from benchmarks.worker import random_sets
 from drit.methods.registry import entries, method_class, preset
 from drit.training.launch import Trainer
 
-TURNS, EACH = 6, 1.5  # the first does not count; seconds of a turn
+TURNS, EACH = 6, 1.5  # the first turn is not counted; seconds of a turn
 
 
 class Optimizing:
@@ -47,9 +49,10 @@ class Optimizing:
 
 
 def serve(name: str, method: str) -> None:
-    """Iterate on one thread for EACH seconds, at least once, whenever a line comes; print a JSON line each time.
+    """Iterate on one thread for EACH seconds, at least once, for each line on standard input.
 
-    GFLOP of an iteration (once, at first); then processor seconds of one, and those in the optimizers.
+    The first JSON line printed is the GFLOP of an iteration. Then each turn prints the processor seconds of an
+    iteration, and those in the optimizers.
     """
     config = preset(name, method)
     config = replace(config, data=replace(config.data, resize=0))
@@ -90,32 +93,32 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit("The measured process ended; what it said stands above.")
+            raise SystemExit("The measured process ended. Its error message is above.")
         return json.loads(line)
 
     def turn(self) -> list[float]:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        found: list[float] = self._answer()
-        return found
+        seconds: list[float] = self._answer()
+        return seconds
 
 
 def main(name: str, methods: list[str]) -> None:
     print(f"| preset {name} | GFLOP | seconds | of the prediction | in the optimizer |\n|---|---|---|---|---|")
     with Worker(name, "drit") as drit:
-        found = [drit.turn()]
+        drit_turns = [drit.turn()]
         for method in methods:
             with Worker(name, method) as worker:
                 turns = [(drit.turn(), worker.turn()) for _ in range(TURNS)][1:]
-            found += [own for own, _ in turns]
-            ratio = statistics.median(its[0] / worker.gflop / (own[0] / drit.gflop) for own, its in turns)
-            print(row(method, worker.gflop, [its for _, its in turns], ratio), flush=True)
-        print(row("drit", drit.gflop, found[1:], 1.0))
+            drit_turns += [of_drit for of_drit, _ in turns]
+            ratio = statistics.median(own[0] / worker.gflop / (of_drit[0] / drit.gflop) for of_drit, own in turns)
+            print(row(method, worker.gflop, [own for _, own in turns], ratio), flush=True)
+        print(row("drit", drit.gflop, drit_turns[1:], 1.0))
 
 
 def row(method: str, gflop: float, turns: list[list[float]], ratio: float) -> str:
-    """A line of the table; turns: seconds of an iteration, and those in the optimizers."""
+    """A row of the table. turns: of each, seconds of an iteration and those in the optimizers."""
     seconds, optimizer = (statistics.median(column) for column in zip(*turns, strict=True))
     return f"| {method} | {gflop:.0f} | {seconds:.3g} | {ratio:.2f} x | {100 * optimizer / seconds:.0f} % |"
 

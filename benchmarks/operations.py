@@ -1,4 +1,4 @@
-"""Where the time of a task goes: seconds by kind of operation, and the rate that convolutions reach.
+"""Measure where the time of a task goes: seconds by kind of operation, and the rate of its convolutions.
 
 python -m benchmarks.operations {train,official,translate} SIZE COUNT
 """
@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.worker import TASKS
 from drit.runtime import cores
 
-# The first kind whose words a name holds.
+# Kinds of operations, and parts of their names. An operation is of the first kind that fits.
 KINDS = {
     "convolutions, backward": ("convolution_backward",),
     "convolutions, forward": ("convolution",),
@@ -30,7 +30,7 @@ REST = "sums, losses and the rest"
 
 
 def kind_of(name: str) -> str:
-    return next((kind for kind, words in KINDS.items() if any(word in name for word in words)), REST)
+    return next((kind for kind, parts in KINDS.items() if any(part in name for part in parts)), REST)
 
 
 def measure(task: str, size: int, count: int) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""What convolutions reach at best on this machine: the roof that shares are taken of.
+"""Measure the peak rate of convolutions on this machine. Shares of the peak refer to it.
 
     python -m benchmarks.peak
 
-A 3 x 3 convolution of 256 channels on two maps of 54 x 54 (the residual blocks of the published networks at 216
-pixels), forward and backward, channels_last, in float32 and bfloat16.
+It is that of a 3 x 3 convolution of 256 channels on two maps of 54 x 54: the residual blocks of the published networks
+at 216 pixels. Forward and backward, channels_last, in float32 and bfloat16.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GFLOP = 3 * 2 * IMAGES * CHANNELS**2 * 9 * SIDE**2 / 1e9  # forward, gradient of
 
 
 def measure(dtype: torch.dtype) -> float:
-    """GFLOP/s, the median of several rounds."""
+    """The rate in GFLOP/s: the median of several rounds."""
     x = torch.randn(IMAGES, CHANNELS, SIDE, SIDE, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.randn(CHANNELS, CHANNELS, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
     x.requires_grad_()

@@ -1,12 +1,16 @@
-"""One measurement in a process of its own: seconds and peak memory of one task in one formulation, as JSON.
+"""Measure one task in one formulation, in a process of its own: seconds and peak memory, as JSON.
 
     python -m benchmarks.worker {train,official,translate} {drit,reference} SIZE COUNT [SECONDS [WIDTH]]
 
-train: iterations at the published sizes with COUNT images of each domain, all losses of the paper. official: the
-official implementation's iteration (halves of a batch, three batches for the content discriminator, mode seeking),
-against the order and the work of that program. translate: one image of SIZE pixels in COUNT random styles. `drit` is
-this program as it would run here; `reference` the plain computation in float32 and contiguous layout
-(reference/formulation.py). The first call is not counted.
+Tasks, at the published network sizes:
+
+    train        an iteration with COUNT images of each domain and all losses of the paper
+    official     an iteration of the official implementation: halves of a batch, three batches for the content
+                 discriminator, mode seeking; `reference` also follows that program's order of work
+    translate    one image of SIZE pixels in COUNT random styles
+
+Formulations: `drit` is this program as it would run here. `reference` is the reference formulation in float32 and
+contiguous memory format (reference/formulation.py). The first call is not counted.
 """
 
 from __future__ import annotations
@@ -39,12 +43,12 @@ CHANNELS = {"a": 3, "b": 3}
 
 
 def official(size: int, count: int, width: int = 64) -> DRITSettings:
-    """The official iteration at a size."""
+    """The settings of the official implementation's iteration at a size."""
     return _sized(DRITSettings.from_preset("official"), size, count, width, {"precision": "auto"})
 
 
 def paper(size: int, count: int, width: int = 64) -> DRITSettings:
-    """The paper's iteration at a size, with one update of the content discriminator."""
+    """The settings of the paper's iteration at a size, with one update of the content discriminator."""
     return _sized(DRITSettings.from_preset("paper"), size, count, width, {"optim.content_discriminator_steps": 1})
 
 
@@ -54,6 +58,7 @@ def _sized(settings: DRITSettings, size: int, count: int, width: int, more: dict
 
 
 def images(size: int, count: int, seed: int) -> np.ndarray:
+    """Images of noise: (count, size, size, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
 
 
@@ -63,11 +68,11 @@ def random_sets(domains: Iterable[str], size: int, count: int, config: DataSetti
     return {d: ImageSet(d, images(size, count, i), sizes, config, 3, 8, {}) for i, d in enumerate(domains)}
 
 
-def train_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+def train_drit(size: int, count: int, width: int = 64) -> Callable[[], object]:
     return _trainer(paper(size, count, width))
 
 
-def official_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+def official_drit(size: int, count: int, width: int = 64) -> Callable[[], object]:
     return _trainer(official(size, count, width))
 
 
@@ -79,22 +84,22 @@ def _trainer(config: DRITSettings) -> Callable[[], object]:
     return trainer.iterate
 
 
-def train_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+def train_reference(size: int, count: int, width: int = 64) -> Callable[[], object]:
     config = paper(size, count, width)
-    model, optimizers = _plain(config)
+    model, optimizers = _reference_model(config)
     batch = {d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"}
-    numbers: Iterator[int] = iter(range(1 << 30))
-    return lambda: reference.step(model, batch, Noise(0, next(numbers)), optimizers)
+    steps: Iterator[int] = iter(range(1 << 30))
+    return lambda: reference.step(model, batch, Noise(0, next(steps)), optimizers)
 
 
-def official_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
-    model, optimizers = _plain(official(size, count, width))
+def official_reference(size: int, count: int, width: int = 64) -> Callable[[], object]:
+    model, optimizers = _reference_model(official(size, count, width))
     batches = [{d: torch.rand(count, 3, size, size) * 2 - 1 for d in "ab"} for _ in range(3)]
-    numbers: Iterator[int] = iter(range(1 << 30))
-    return lambda: reference.official_iteration(model, batches, Noise(0, next(numbers)), optimizers)
+    steps: Iterator[int] = iter(range(1 << 30))
+    return lambda: reference.official_iteration(model, batches, Noise(0, next(steps)), optimizers)
 
 
-def _plain(config: DRITSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
+def _reference_model(config: DRITSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]]:
     model = DRIT(config, CHANNELS)
     rates = model.learning_rates()
     o = config.optim
@@ -104,37 +109,37 @@ def _plain(config: DRITSettings) -> tuple[DRIT, dict[str, torch.optim.Optimizer]
     }
 
 
-def translate_fast(size: int, count: int, width: int = 64) -> Callable[[], object]:
+def translate_drit(size: int, count: int, width: int = 64) -> Callable[[], object]:
     translator = Translator(DRIT(paper(size, 1, width), CHANNELS), {})
     x = images(size, 1, 0)[0]
     return lambda: [None for _ in translator.outputs(x, translator.sample(count, "b"), "b")]
 
 
-def translate_plain(size: int, count: int, width: int = 64) -> Callable[[], object]:
+def translate_reference(size: int, count: int, width: int = 64) -> Callable[[], object]:
     model = DRIT(paper(size, 1, width), CHANNELS).requires_grad_(False)
     x = torch.from_numpy(images(size, 1, 0)).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
 
     @torch.inference_mode()
-    def run() -> None:
-        """As the official implementation does it: content and generator again for every style."""
+    def render() -> None:
+        """Encode and generate again for every style, as the official implementation does."""
         for style in torch.randn(count, 1, 8):
             reference.generate(model, reference.content(model, x, "a"), style, "b")
 
-    return run
+    return render
 
 
 TASKS = {
-    ("official", "drit"): official_fast,
-    ("official", "reference"): official_plain,
-    ("train", "drit"): train_fast,
-    ("train", "reference"): train_plain,
-    ("translate", "drit"): translate_fast,
-    ("translate", "reference"): translate_plain,
+    ("official", "drit"): official_drit,
+    ("official", "reference"): official_reference,
+    ("train", "drit"): train_drit,
+    ("train", "reference"): train_reference,
+    ("translate", "drit"): translate_drit,
+    ("translate", "reference"): translate_reference,
 }
 
 
 def peak_memory() -> int:
-    """Bytes that this process has had resident at most. (What getrusage says includes the process that started it.)"""
+    """Peak resident memory of this process, in bytes. (That of getrusage includes the process that started it.)"""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
@@ -143,7 +148,10 @@ def peak_memory() -> int:
 
 
 def measure(task: str, form: str, size: int, count: int, seconds: float, width: int = 64) -> dict[str, float]:
-    """Median of calls for about `seconds` (at least one), after one that is not counted; peak resident memory."""
+    """Call a task for about `seconds` (at least once), after one call that is not counted.
+
+    Returns the median time of a call, the peak resident memory, and the working memory: the growth up to that peak.
+    """
     torch.set_num_threads(cores())
     before = peak_memory()
     call = TASKS[task, form](size, count, width)
@@ -159,8 +167,8 @@ def measure(task: str, form: str, size: int, count: int, seconds: float, width: 
 
 
 if __name__ == "__main__":
-    task, form, *numbers = sys.argv[1:]
-    size, count, seconds, width = [*numbers, *("2", "64")[len(numbers) - 2 :]]
+    task, form, *rest = sys.argv[1:]
+    size, count, seconds, width = [*rest, *("2", "64")[len(rest) - 2 :]]
     print(json.dumps(measure(task, form, int(size), int(count), float(seconds), int(width))))
     sys.stdout.flush()
     os._exit(0)  # the trainer's loader thread need not be waited for

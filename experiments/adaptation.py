@@ -3,14 +3,17 @@
     make experiment NAME=adaptation
     python -m experiments.adaptation --run RUN --out DIR [--rows x1 x5] [--seeds 3]
 
-Rows: `source` (a classifier trained on the digits alone), `x1` ... `x10` (on so many translations of each), `target`
-(on MNIST-M with labels: what is possible). Each row's classifiers take equally many iterations: more translations mean
-other images, not more training. The rule for choosing weights uses no label of MNIST-M: of the translator the last
-checkpoint, of a classifier the epoch that reads most of a held-out share of its own training images. Both figures are
-given, without and with batch-normalisation statistics of MNIST-M training images (without labels).
+Rows: `source` is a classifier trained on the digits alone. `x1` ... `x10` are trained on that many translations of each
+digit. `target` is trained on MNIST-M with labels, and shows what is possible. A classifier of each row sees --passes
+times as many images as there are digits, but each of its training images at least once. So more translations mean
+other images, not more training.
 
-MNIST-M here is made by its recipe (`experiments/mnist_m.py`), with other crops than the file of the paper. Resumable:
-DIR/adaptation.json keeps each row's result; DIR/table.md is the table.
+The rule for choosing weights uses no label of MNIST-M. Of the translator it takes the last checkpoint. Of a classifier
+it takes the epoch with the highest accuracy on a held-out share of its own training images. Two accuracies are given:
+with the classifier's own batch-normalisation statistics, and with those of MNIST-M training images (without labels).
+
+MNIST-M here is made by its recipe (`experiments/mnist_m.py`), with other crops than the file of the paper. The same
+command goes on after a stop: DIR/adaptation.json keeps each row's result. DIR/table.md is the table.
 """
 
 from __future__ import annotations
@@ -45,12 +48,12 @@ from drit.training import launch as loop
 from experiments import mnist_m
 
 ROWS = ("source", "x1", "x3", "x5", "x10", "target")
-PASSES = 20  # over the digits of one row: so many images go through a classifier of each row
+PASSES = 20  # over the digits: a classifier of each row sees about this many times their number of images
 VALIDATION = 0.05
 
 
 def adapt(values: argparse.Namespace) -> dict[str, Any]:
-    """The rows asked for that are not there yet. Returns all of them: name to the result of `train_and_test`."""
+    """Measure the rows asked for that are missing. Returns all rows: name to the result of `train_and_test`."""
     out: Path = values.out
     out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -59,7 +62,7 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
     run = values.run or trained(values, digits, target)
     checkpoint = files.find(run)
     source = open_labelled(f"{digits}:train_images")
-    real = {part: open_labelled(f"{target}:{part}_images") for part in ("train", "test")}
+    target_sets = {part: open_labelled(f"{target}:{part}_images") for part in ("train", "test")}
     settings = {
         "checkpoint": str(checkpoint),
         "weights_sha256": files.weights_sha256(checkpoint),
@@ -72,33 +75,33 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
         "filter": values.filter,
     }
     path = out / "adaptation.json"
-    found = json.loads(path.read_text()) if path.is_file() else {"settings": settings, "rows": {}}
-    if found["settings"] != settings:
-        raise UsageError(f"{path} has rows with other settings: {found['settings']}. Choose another --out.")
+    stored = json.loads(path.read_text()) if path.is_file() else {"settings": settings, "rows": {}}
+    if stored["settings"] != settings:
+        raise UsageError(f"{path} has rows with other settings: {stored['settings']}. Choose another --out.")
     translations: LabelledSet | None = None
-    for row in [r for r in ROWS if r in values.rows and r not in found["rows"]]:
+    for row in [r for r in ROWS if r in values.rows and r not in stored["rows"]]:
         if row.startswith("x") and translations is None:
-            most = max(int(r[1:]) for r in values.rows if r.startswith("x"))
-            translations = translated(checkpoint, source, most, out / f"x{most}", values)
-        train = chosen(row, source, real["train"], translations)
+            times = max(int(r[1:]) for r in values.rows if r.startswith("x"))
+            translations = translated(checkpoint, source, times, out / f"x{times}", values)
+        train = chosen(row, source, target_sets["train"], translations)
         epochs = max(1, round(values.passes * len(source) / len(train.labels)))
         began = time.monotonic()
         result = train_and_test(
             train,
-            LabelledImages(pixels(real["test"]), real["test"].labels),
+            LabelledImages(pixels(target_sets["test"]), target_sets["test"].labels),
             source.classes,
             values.seeds,
             epochs,
             values.width,
             VALIDATION,
-            pixels(real["train"]),
+            pixels(target_sets["train"]),
         )
         result |= {"train": len(train.labels), "epochs": epochs, "seconds": round(time.monotonic() - began)}
-        found["rows"][row] = result
-        write_json(path, found)
-        write_atomically(out / "table.md", table(found["rows"]).encode())
+        stored["rows"][row] = result
+        write_json(path, stored)
+        write_atomically(out / "table.md", table(stored["rows"]).encode())
         print(table({row: result}).splitlines()[-1], file=sys.stderr, flush=True)
-    return found["rows"]
+    return stored["rows"]
 
 
 def data(values: argparse.Namespace) -> tuple[Path, Path]:
@@ -113,7 +116,7 @@ def data(values: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
-    """A run trained here with the preset `digits`; goes on with one that was interrupted."""
+    """A run trained here with the preset `digits`. One that was interrupted is resumed."""
     run: Path = values.out / "run"
     if files.checkpoints(run):
         done = files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps
@@ -138,8 +141,8 @@ def translated(checkpoint: Path, source: LabelledSet, times: int, out: Path, val
 def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: LabelledSet | None) -> LabelledImages:
     """The labelled training images of a row."""
     if row in ("source", "target"):
-        found = source if row == "source" else target
-        return LabelledImages(pixels(found), found.labels)
+        real = source if row == "source" else target
+        return LabelledImages(pixels(real), real.labels)
     assert translations is not None and translations.array is not None
     first = translations.beside["repetition"] <= int(row[1:])
     if first.all():
@@ -147,20 +150,24 @@ def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: Lab
     return LabelledImages(torch.from_numpy(translations.array[first]), translations.labels[first])
 
 
-def pixels(found: LabelledSet) -> Tensor:
-    assert found.array is not None
-    return torch.from_numpy(found.array)
+def pixels(images: LabelledSet) -> Tensor:
+    """The images of a set: (N, H, W, C) uint8 or uint16."""
+    assert images.array is not None
+    return torch.from_numpy(images.array)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Markdown: accuracy in per cent, mean and standard deviation of the seeds."""
-    lines = ["| trained on | images | epochs | without statistics | with statistics of b |", "|---|---|---|---|---|"]
+    """Markdown: accuracy in per cent, mean and standard deviation over the seeds."""
+    lines = [
+        "| trained on | images | epochs | accuracy, % | accuracy with statistics of b, % |",
+        "|---|---|---|---|---|",
+    ]
     for name in [r for r in ROWS if r in rows]:
         row = rows[name]
-        plain = row["accuracies_without_unlabelled"]
-        spread = np.std(plain, ddof=1) if len(plain) > 1 else 0.0
+        accuracies = row["accuracies_without_unlabelled"]
+        std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else 0.0
         lines.append(
-            f"| {name} | {row['train']} | {row['epochs']} | {100 * np.mean(plain):.2f} +- {100 * spread:.2f} | "
+            f"| {name} | {row['train']} | {row['epochs']} | {100 * np.mean(accuracies):.2f} +- {100 * std:.2f} | "
             f"{100 * row['accuracy']:.2f} +- {100 * row['std']:.2f} |"
         )
     return "\n".join(lines) + "\n"
@@ -171,20 +178,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="data folder of experiments/mnist_m.py"
     )
-    parser.add_argument("--mnist", type=Path, metavar="FILE", help="[DATA/mnist/mnist.npz]")
-    parser.add_argument("--mnist-m", type=Path, metavar="FILE", help="[made from DATA]")
-    parser.add_argument("--run", type=Path, help="a trained run; without, one is trained with the preset `digits`")
-    parser.add_argument("--steps", type=int, default=0, help="iterations of that training [the preset's]")
-    parser.add_argument("--out", type=Path, default=Path("runs/adaptation"), metavar="DIR")
+    parser.add_argument("--mnist", type=Path, metavar="FILE", help="digits [DATA/mnist/mnist.npz]")
+    parser.add_argument("--mnist-m", type=Path, metavar="FILE", help="MNIST-M [made from DATA]")
+    parser.add_argument("--run", type=Path, help="a trained run [one is trained with the preset `digits`]")
+    parser.add_argument("--steps", type=int, default=0, help="iterations of that training [those of the preset]")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/adaptation"), metavar="DIR", help="folder of the results [%(default)s]"
+    )
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=" ".join(ROWS))
     parser.add_argument(
-        "--passes", type=int, default=PASSES, help="passes over 1 x the digits in each row [%(default)s]"
+        "--passes", type=int, default=PASSES, help="images seen in each row, in passes over the digits [%(default)s]"
     )
     parser.add_argument("--seeds", type=int, default=3, help="classifiers of each row [3]")
     parser.add_argument("--width", type=int, default=32, help="width of the classifiers [32]")
     parser.add_argument("--seed", type=int, default=0, help="seed of the styles [0]")
-    parser.add_argument("--filter", action="store_true", help="drop translations that are not read as their label")
-    parser.add_argument("--threads", type=int, default=0, help="[all cores]")
+    parser.add_argument(
+        "--filter",
+        action="store_true",
+        help="drop translations that a classifier, trained on those of other images, gives another label",
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
     try:
         rows = adapt(parser.parse_args(arguments))
     except DritError as error:

@@ -1,4 +1,4 @@
-"""Loss curves of runs as one PNG: `python -m experiments.curves RUN... --out curves.png`."""
+"""Draw loss curves of runs into one PNG: `python -m experiments.curves RUN... --out curves.png`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from drit.reports.plots import Curves, save_curves_png
 from drit.runs.metrics import read_metrics
 
-PANELS = {  # title, and terms of the generators
+PANELS = {  # title, and loss terms of the generators
     "reconstruction": ("self_reconstruction_a", "self_reconstruction_b", "cross_cycle_a", "cross_cycle_b"),
     "latent regression": ("latent_regression_a", "latent_regression_b"),
     "adversarial, generators": ("domain_adversarial_a", "domain_adversarial_b", "content_adversarial_a"),
 }
-MAX_POINTS = 60  # lines of metrics are averaged down to so many
+MAX_POINTS = 60  # a curve has at most this many; each is the mean of several lines of metrics
 
 
 def main() -> int:

@@ -1,11 +1,13 @@
-"""Comparisons of docs/results.md: trains every member of a suite with equal compute, one after another, then compares.
+"""The comparisons of docs/results.md: train every member of a suite with equal compute, then compare them.
 
     python -m experiments.suite NAME --data DIR --out DIR [--seconds S | --steps N] [--seeds N] [--only MEMBER ...]
 
-Suites: `digits` and `photographs` (unpaired methods), `pairs` (methods that learn from pairs, and DRIT without using
-them), `ablation-digits` and `ablation-photographs` (DRIT without one of its parts). Equal compute is processor time of
-one thread (--seconds: a few timed iterations choose how many there are) or equal --steps. Goes on where it was
-stopped: a finished run is kept, an unfinished one resumed.
+Suites: `digits` and `photographs` compare unpaired methods. `pairs` compares methods that learn from pairs with DRIT,
+which does not use them. `ablation-digits` and `ablation-photographs` compare DRIT with DRIT without one of its parts.
+
+Equal compute means equal processor time of one thread (--seconds) or equal iterations (--steps). With --seconds, a few
+timed iterations decide how many a member gets. The same command goes on after a stop: finished runs are kept,
+unfinished ones resumed.
 
 DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roadscene/{train,test}{A,B}.
 """
@@ -38,10 +40,10 @@ DIGITS = ("mnist/mnist.npz:{part}_images", "mnist_m.npz:{part}_images")
 ROADS = ("roadscene/{part}A", "roadscene/{part}B")
 DIGIT_FLAGS = "--preset demo --data.resize 0 --data.crop 28"
 ROAD_FLAGS = "--preset quick --data.resize 112 --data.crop 96 --log.sample-every 100000"
-PLAIN = "--loss.mode-seeking 0"  # the paper's objective, whatever a preset adds to it
+PAPER = "--loss.mode-seeking 0"  # the objective of the paper, whatever a preset adds to it
 UNPAIRED = {
-    "drit": PLAIN,
-    "drit-no-dc": f"{PLAIN} --loss.content-adversarial 0",
+    "drit": PAPER,
+    "drit-no-dc": f"{PAPER} --loss.content-adversarial 0",
     "drit-ms": "--loss.mode-seeking 0.3",
     "drit-ms1": "--loss.mode-seeking 1",
     "munit": "--method munit",
@@ -52,13 +54,13 @@ UNPAIRED = {
     "drit++": "--method drit++",
 }
 ABLATION = {
-    "full": PLAIN,
-    "no-dc": f"{PLAIN} --loss.content-adversarial 0",
-    "no-regression": f"{PLAIN} --loss.latent-regression 0",
-    "no-kl": f"{PLAIN} --loss.kl 0",
-    "no-cross-cycle": f"{PLAIN} --loss.cross-cycle 0",
+    "full": PAPER,
+    "no-dc": f"{PAPER} --loss.content-adversarial 0",
+    "no-regression": f"{PAPER} --loss.latent-regression 0",
+    "no-kl": f"{PAPER} --loss.kl 0",
+    "no-cross-cycle": f"{PAPER} --loss.cross-cycle 0",
     "mode-seeking": "--loss.mode-seeking 0.3",
-    "feature": f"{PLAIN} --network.generator feature",
+    "feature": f"{PAPER} --network.generator feature",
 }
 
 
@@ -67,8 +69,11 @@ SHOWN = 4  # styles of an input on the sheet
 
 @dataclass(frozen=True)
 class Suite:
-    """What is trained on what. data: of a and b below the data folder, {part}: train or test. flags: of all members.
-    features: the network that `drit compare` looks with."""
+    """Members, and what they are trained on.
+
+    data: domains a and b, relative to the data folder; {part} is train or test. flags: of all members. features: the
+    feature network of `drit compare`.
+    """
 
     data: tuple[str, str]
     flags: str
@@ -79,10 +84,10 @@ class Suite:
 SUITES = {
     "digits": Suite(DIGITS, DIGIT_FLAGS, UNPAIRED, "classifier"),
     "photographs": Suite(ROADS, ROAD_FLAGS, UNPAIRED),
-    "pairs": Suite(  # aligned once they are of one size
+    "pairs": Suite(  # aligned once they have one size
         ROADS,
         f"{ROAD_FLAGS} --data.resize-mode square",
-        {"drit": PLAIN, "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"},
+        {"drit": PAPER, "pix2pix": "--method pix2pix", "bicyclegan": "--method bicyclegan"},
     ),
     "ablation-digits": Suite(DIGITS, DIGIT_FLAGS, ABLATION, "classifier"),
     "ablation-photographs": Suite(ROADS, ROAD_FLAGS, ABLATION),
@@ -90,7 +95,7 @@ SUITES = {
 
 
 def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: float, steps: int) -> bool:
-    """Train one member, or go on with it. Returns whether it is finished."""
+    """Train one member, or resume it. Returns whether it is finished."""
     run = out / f"{member}-{seed}"
     if files.checkpoints(run):
         if files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps:
@@ -114,7 +119,7 @@ def configured(words: list[str]) -> TrainSettings:
 
 
 def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
-    """Two test images of a in random styles of b, and two of b in styles of a: a row for each run."""
+    """A row for each run: two test images of a in random styles of b, and two of b in styles of a."""
     cells: list[list[np.ndarray | None]] = []
     for run in runs.values():
         translator = Translator.load(run, threads=1)
@@ -124,21 +129,21 @@ def contact_sheet(runs: dict[str, Path], test: list[str]) -> Image.Image:
             for i in (1, 8):
                 image = centre_crop(images.get(i % len(images)), data.crop)
                 styles = SHOWN if able.style_dim else 1
-                made = translator.translate(image, to, styles) if to in able.directions else []
-                row += [image, *made, *[None] * (SHOWN - len(made))]
+                outputs = translator.translate(image, to, styles) if to in able.directions else []
+                row += [image, *outputs, *[None] * (SHOWN - len(outputs))]
         cells.append(row)
     return sheet(cells, row_titles=list(runs))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", metavar="NAME")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("suite", metavar="NAME", help=", ".join(SUITES))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs")
     parser.add_argument("--seconds", type=float, default=300.0, help="processor time of each member [300]")
     parser.add_argument("--steps", type=int, default=0, help="equal iterations in place of equal time")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--only", nargs="+", default=[], metavar="MEMBER")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each member, with seeds 0, 1, ... [1]")
+    parser.add_argument("--only", nargs="+", default=[], metavar="MEMBER", help="these members [all]")
     values = parser.parse_args()
     try:
         if values.suite not in SUITES:

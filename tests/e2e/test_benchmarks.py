@@ -21,7 +21,7 @@ def run(*words: str) -> str:
 @pytest.mark.slow
 def test_quick_benchmark(tmp_path: Path) -> None:
     shown = run("benchmarks.run", "--quick", "--out", str(tmp_path / "x.json"))
-    assert "| published iteration, batch 2, 64 px |" in shown and "| 10 styles, 64 px |" in shown
+    assert "| official iteration, batch 2, 64 px |" in shown and "| 10 styles, 64 px |" in shown
     found = json.loads((tmp_path / "x.json").read_text())
     assert {"machine", "rows", "shares", "cold", "loader", "evaluation"} == set(found)
     assert all(row["drit"]["seconds"] > 0 and row["speedup"] > 0 for row in found["rows"])
