@@ -7,11 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-from drit.data.images import SUFFIXES, convert_channels, decode, from_unit, probe
+from drit.data.arrays import array_file, read_arrays
+from drit.data.images import SUFFIXES, convert_channels, decode, read_header
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
 from drit.runtime import free_memory
@@ -26,12 +27,12 @@ _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz 
 
 def list_images(folder: Path) -> list[Path]:
     """All images under a folder, sorted by path; hidden files and folders are left out."""
-    found = []
+    paths: list[Path] = []
     for directory, folders, names in os.walk(folder, followlinks=True):
         here = os.path.realpath(directory)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _holds(Path(directory, f), here))
-        found += [Path(directory, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
-    return sorted(found)
+        paths += [Path(directory, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
+    return sorted(paths)
 
 
 def _holds(folder: Path, inner: str) -> bool:
@@ -39,20 +40,10 @@ def _holds(folder: Path, inner: str) -> bool:
     return folder.is_symlink() and Path(inner).is_relative_to(os.path.realpath(folder))
 
 
-def array_file(path: str) -> tuple[Path, str] | None:
-    """The file and the key that `file.npz` or `file.npz:KEY` means; None for anything else, which is a folder."""
-    if Path(path).is_dir():
-        return None
-    if path.endswith(".npz"):
-        return Path(path), ""
-    file, dots, key = path.rpartition(".npz:")
-    return (Path(f"{file}.npz"), key) if dots else None
-
-
 def source_name(path: str) -> str:
     """What a domain is called by: the name of its folder, or of its array file without the suffix."""
-    named = array_file(path)
-    return named[0].stem if named else Path(path).name
+    file = array_file(path)
+    return file[0].stem if file else Path(path).name
 
 
 class ImageSet:
@@ -189,15 +180,15 @@ def open_domain(path: str, config: DataSettings, domain: str) -> ImageSet:
     Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
     everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
     """
-    named = array_file(path)
+    file = array_file(path)
     half = HALVES.get(domain, "") if path == config.pairs else ""
-    found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain, half)
-    if len(found) < MIN_IMAGES:
+    images = _open_array(*file, config, domain) if file else _open_folder(Path(path), config, domain, half)
+    if len(images) < MIN_IMAGES:
         raise DataError(
-            f"{path} has {len(found)} readable image{'s' if len(found) != 1 else ''}; "
+            f"{path} has {len(images)} readable image{'s' if len(images) != 1 else ''}; "
             f"domain {domain} needs at least {MIN_IMAGES} (hundreds, to learn from)."
         )
-    return found
+    return images
 
 
 def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) -> ImageSet:
@@ -219,7 +210,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     skipped: dict[str, str] = {}
     for path in paths:
         try:
-            headers.append(probe(path, config.alpha))
+            headers.append(read_header(path, config.alpha))
         except DataError as error:
             skipped[str(path)] = str(error)
             _check_skipped(skipped, config.max_unreadable)
@@ -241,108 +232,31 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
 def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> ImageSet:
     if not path.is_file():
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
-    found = read_arrays(path, key)
-    array, where = found.images, f"{path}:{found.key}"
+    arrays = read_arrays(path, key)
+    array, where = arrays.images, f"{path}:{arrays.key}"
     if len(array):
         _check_size(where, array.shape[1], array.shape[2], config)
     channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, where)
     digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     sizes = [array.shape[1:3]] * len(array)
-    return ImageSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, found.labels, digest)
-
-
-class Arrays(NamedTuple):
-    """Images of an .npz file and what lies beside them."""
-
-    key: str  # the array's name
-    images: np.ndarray  # (N, H, W, C) of uint8 or uint16
-    labels: np.ndarray | None  # (N,)
-    beside: dict[str, np.ndarray]  # other arrays with a row for each image
-
-
-def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
-    """Images (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
-
-    Labels of `images` are `labels`, those of `train_images` are `train_labels`. beside: also other arrays of as many
-    rows; of those named `train_...` for `train_images`. Raises DataError for anything else.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            shapes = _shapes(archive)
-            key = _image_key(key, shapes, path)
-            array = archive[key]
-            label_key = key.replace("images", "labels") if "images" in key else "labels"
-            labels = archive[label_key] if label_key in shapes else None
-            prefix = key.removesuffix("images") if key.endswith("images") else ""
-            others = [
-                name
-                for name, shape in shapes.items()
-                if beside and name not in (key, label_key) and name.startswith(prefix) and shape[:1] == array.shape[:1]
-            ]
-            rows = {name: archive[name] for name in others}
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, numpy and pickle each raise their own for a damaged file
-        raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
-    if array.ndim == 3:
-        array = array[..., None]
-    turned = array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]  # (N, C, H, W)
-    if array.ndim != 4 or turned or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
-        raise DataError(
-            f"{path}:{key} has shape {array.shape} and type {array.dtype}; images are (N, H, W) or (N, H, W, C), of "
-            "uint8, uint16 or float in [0, 1]."
-        )
-    if array.dtype.kind == "f":
-        try:
-            array = from_unit(array)
-        except ValueError as error:
-            raise DataError(f"{path}:{key} holds {error}. Scale them, or store uint8.") from error
-    if labels is not None and labels.shape != (len(array),):
-        raise DataError(
-            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. "
-            "Labels are one number for each image; mend them or take them out of the file."
-        )
-    return Arrays(key, array, labels, rows)
-
-
-def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of the arrays of an .npz file, from their headers."""
-    found = {}
-    for name in archive.files:
-        with archive.zip.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            found[name] = read(file)[0]
-    return found
-
-
-def _image_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> str:
-    """The array that holds images: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
-    images = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
-    if key:
-        if key not in shapes:
-            raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(shapes)}.")
-        return key
-    for usual in ("images", "train_images"):
-        if usual in images:
-            return usual
-    if len(images) != 1:
-        raise DataError(f"{path} has {len(images)} arrays of images ({', '.join(shapes)}). Name one: {path}:KEY")
-    return images[0]
+    return ImageSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, arrays.labels, digest)
 
 
 def _settle_channels(counts: Counter[int], config: DataSettings, domain: str, where: str) -> int:
-    wanted = config.channels(domain)
-    most = wanted or max(counts)
+    """The channels of a domain: as set, else the maximum of its images.
+
+    Raises DataError where images cannot be converted.
+    """
+    channels = config.channels(domain) or max(counts)
     for have in counts:
         try:
-            convert_channels(np.zeros((1, 1, have), np.uint8), most)
+            convert_channels(np.zeros((1, 1, have), np.uint8), channels)
         except DataError as error:
             raise DataError(
-                f"{where}: {counts[have]} images have {have} channels, domain {domain} takes {most}. "
+                f"{where}: {counts[have]} images have {have} channels, domain {domain} takes {channels}. "
                 f"Convert them, or set --data.channels-{domain if domain in 'ab' else 'a'}."
             ) from error
-    return most
+    return channels
 
 
 def _check_size(name: str, height: int, width: int, config: DataSettings) -> None:

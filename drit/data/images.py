@@ -27,7 +27,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 DEPTH_16 = (".png", ".tif", ".tiff")  # formats that hold 16 bits
 ALPHA = (".png", ".tif", ".tiff", ".webp")  # formats that hold transparency
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
-_ON_ITS_SIDE = (5, 6, 7, 8)  # orientations that swap height and width
+_SWAPPED = (5, 6, 7, 8)  # orientations that swap height and width
 Alpha = Literal["flatten", "keep"]
 
 
@@ -56,7 +56,7 @@ def decode(path: Path, alpha: Alpha = "flatten") -> tuple[np.ndarray, ImageForma
             whole.load()  # raises for damaged pixels, which OpenCV would leave black
             orientation = max(orientation, whole.getexif().get(_ORIENTATION, 1))
             array = _read_16(data, kind, whole.info.get("transparency")) if kind.depth == 16 else _read_8(whole, kind)
-        array = _turned(array, orientation)
+        array = _upright(array, orientation)
     if kind.transparent and alpha == "flatten":
         array = _on_white(array)
     return array, ImageFormat(array.shape[2], kind.depth, Path(path).suffix.lower())
@@ -83,7 +83,7 @@ def from_unit(array: np.ndarray) -> np.ndarray:
     return np.rint(array.astype(np.promote_types(array.dtype, np.float32)) * 65535).astype(np.uint16)
 
 
-def probe(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
+def read_header(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
     """Height, width (upright), channels and depth of an image from its header, pixels not read.
 
     Raises DataError as decode does, for what a header shows.
@@ -96,7 +96,7 @@ def probe(path: Path, alpha: Alpha = "flatten") -> tuple[int, int, int, int]:
             orientation = 1  # asked for EXIF data, Pillow would read all pixels of a PNG that has none ahead of them
         else:
             orientation = image.getexif().get(_ORIENTATION, 1)
-        if orientation in _ON_ITS_SIDE:
+        if orientation in _SWAPPED:
             width, height = height, width
         kind = _kind(image)
     return height, width, (1 if kind.grey else 3) + (kind.transparent and alpha == "keep"), kind.depth
@@ -189,10 +189,10 @@ def _without_orientation(data: bytes) -> tuple[bytes, int]:
     return data, 1
 
 
-def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
+def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation (1 to 8; others mean upright) to an array."""
-    turns = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}.get(orientation, 0)  # quarter turns against the clock
-    array = np.rot90(array, turns)
+    quarter_turns = {3: 2, 4: 2, 5: 3, 6: 3, 7: 1, 8: 1}.get(orientation, 0)  # counter-clockwise
+    array = np.rot90(array, quarter_turns)
     if orientation in (2, 4, 5, 7):
         array = array[:, ::-1]
     return np.ascontiguousarray(array)
@@ -200,14 +200,14 @@ def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
 
 def _on_white(array: np.ndarray) -> np.ndarray:
     """(H, W, C + 1) with straight alpha last, laid on white: (H, W, C)."""
-    top = np.iinfo(array.dtype).max
-    share = array[:, :, -1:].astype(np.float64) / top
-    mixed = array[:, :, :-1] * share + top * (1 - share)
+    max_value = np.iinfo(array.dtype).max
+    opacity = array[:, :, -1:].astype(np.float64) / max_value
+    mixed = array[:, :, :-1] * opacity + max_value * (1 - opacity)
     return np.rint(mixed).astype(array.dtype)
 
 
 def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
-    """(H, W, C) to another number of channels: grey repeated to colour, colour weighed to grey (ITU-R BT.601), full
+    """(H, W, C) to another number of channels: grey repeated to colour, colour weighted to grey (ITU-R BT.601), full
     alpha added, alpha laid on white. Raises DataError for what has no meaning (say, 3 to 5)."""
     have = array.shape[2]
     if have == channels:
@@ -270,22 +270,22 @@ def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     if channels == 2:  # OpenCV has no grey with alpha
         array = np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
     order = [2, 1, 0, 3][: array.shape[2]] if array.shape[2] > 1 else [0]
-    done, buffer = cv2.imencode(suffix, np.ascontiguousarray(array[:, :, order]))
-    if not done:
+    written, buffer = cv2.imencode(suffix, np.ascontiguousarray(array[:, :, order]))
+    if not written:
         raise DritError(f"A 16-bit image of {channels} channels could not be written as {suffix}.")
     return buffer.tobytes()
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
     """(..., H, W, C) of uint8 or uint16 to float32 (..., C, H, W) in [-1, 1]; a batch is in channels_last."""
-    top = np.iinfo(array.dtype).max
+    max_value = np.iinfo(array.dtype).max
     values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    return values.mul_(2 / top).sub_(1).movedim(-1, -3)
+    return values.mul_(2 / max_value).sub_(1).movedim(-1, -3)
 
 
 def from_tensor(tensor: Tensor, depth: int = 8) -> np.ndarray:
     """(..., C, H, W) in [-1, 1] (more is clipped) to (..., H, W, C) of uint8 (depth 8) or uint16 (16), rounded."""
-    top = (1 << depth) - 1
-    values = (tensor.detach().cpu().double() + 1) * (top / 2)
-    array = values.clamp_(0, top).round_().movedim(-3, -1).numpy()
+    max_value = (1 << depth) - 1
+    values = (tensor.detach().cpu().double() + 1) * (max_value / 2)
+    array = values.clamp_(0, max_value).round_().movedim(-3, -1).numpy()
     return np.ascontiguousarray(array.astype(np.uint8 if depth == 8 else np.uint16))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from drit.data.folders import array_file, list_images, open_domain
 from drit.data.images import encode, to_tensor
 from drit.data.stream import BatchStream, Order, choose_workers
 from drit.data.transforms import random_crop_flip, resize, resized_shape
-from drit.errors import DataError, UsageError
+from drit.errors import DataError, DritError, UsageError
 from drit.settings.common import DataSettings
 from tests.conftest import write_images
 
@@ -266,6 +269,35 @@ def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path
         (folder / "002.png").write_bytes(b"gone")
         with pytest.raises(DataError, match="3 images cannot be read, more than --data.max-unreadable 2"):
             for _ in range(20):
+                next(stream)
+    finally:
+        stream.close()
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_no_process_is_left(read: int, folders: tuple[Path, Path]) -> None:
+    sets = {d: open_domain(str(folder), CONFIG, d) for d, folder in zip("ab", folders, strict=True)}
+    before = set(multiprocessing.active_children())
+    stream = BatchStream(sets, CONFIG, 2, 0, 0, workers=2)
+    for _ in range(read):
+        next(stream)
+    processes = set(multiprocessing.active_children()) - before
+    assert len(processes) == 2
+    stream.close()
+    assert not any(p.is_alive() for p in processes)
+
+
+def test_a_killed_loader_process_is_an_error_in_words(folders: tuple[Path, Path]) -> None:
+    """As the system does when memory runs out."""
+    sets = {d: open_domain(str(folder), CONFIG, d) for d, folder in zip("ab", folders, strict=True)}
+    before = set(multiprocessing.active_children())
+    stream = BatchStream(sets, CONFIG, 2, 0, 0, workers=1)
+    next(stream)
+    (process,) = set(multiprocessing.active_children()) - before
+    os.kill(process.pid or 0, signal.SIGKILL)
+    try:
+        with pytest.raises(DritError, match=r"A loader process ended by itself.*--data.workers"):
+            for _ in range(50):
                 next(stream)
     finally:
         stream.close()
