@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from drit.data.images import from_unit
+from drit.data.pixels import from_unit
 from drit.errors import DataError
 
 

@@ -182,7 +182,7 @@ class BatchStream:
         try:
             loaded: _Loaded = next(self._loader)
             return loaded
-        except RuntimeError as error:  # "DataLoader worker (pid(s) ...) exited unexpectedly"
+        except (RuntimeError, OSError, EOFError) as error:  # "DataLoader worker (pid(s) ...) exited", or its pipe broke
             ended = DritError(
                 f"A loader process ended by itself: {error} Memory may have run out: set --data.workers to a smaller "
                 "number, or 0."
