@@ -86,8 +86,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("it is a folder, pipe, socket or device, not a regular file")
         # The check above spares devices; opening without waiting and the check below spare one put there since.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError("it is not a regular file")
             content = content_of(file.read(SNIFFED))

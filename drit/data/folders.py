@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from drit.data.arrays import array_file, read_arrays
-from drit.data.images import SUFFIXES, convert_channels, decode, read_header
+from drit.data.images import SUFFIXES, Header, convert_channels, decode, read_header
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
 from drit.runtime import free_memory
@@ -206,7 +206,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         raise DataError(f"No images in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
     digest = hashlib.sha256(half.encode())
     readable: list[Path] = []
-    headers: list[tuple[int, int, int, int]] = []
+    headers: list[Header] = []
     skipped: dict[str, str] = {}
     for path in paths:
         try:
@@ -219,11 +219,11 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
     if not readable:
         raise DataError(f"None of the {len(paths)} images of {folder} can be read: {next(iter(skipped.values()))}")
-    channels = _settle_channels(Counter(h[2] for h in headers), config, domain, str(folder))
-    shapes = [(height, width // 2 if half else width) for height, width, _, _ in headers]
+    channels = _settle_channels(Counter(h.channels for h in headers), config, domain, str(folder))
+    shapes = [(h.height, h.width // 2 if half else h.width) for h in headers]
     for path, (height, width) in zip(readable, shapes, strict=True):
         _check_size(str(path), height, width, config)
-    depth = max(h[3] for h in headers)
+    depth = max(h.depth for h in headers)
     return ImageSet(
         str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest(), half=half
     )

@@ -11,11 +11,22 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 from drit.atomic import write_atomically
-from drit.data.decoders import Alpha, ImageFormat, decode, from_image, read_header
-from drit.data.pixels import convert_channels, from_tensor, from_unit, to_tensor
+from drit.data.decoders import (
+    DEPTH_16,
+    WRITTEN,
+    Alpha,
+    Header,
+    ImageFormat,
+    decode,
+    from_image,
+    read_header,
+    read_values,
+)
+from drit.data.pixels import convert_channels, from_tensor, from_unit, from_units, to_tensor, to_units
 from drit.errors import DritError, UsageError
 
 __all__ = [
@@ -23,6 +34,7 @@ __all__ = [
     "DEPTH_16",
     "SUFFIXES",
     "Alpha",
+    "Header",
     "ImageFormat",
     "convert_channels",
     "decode",
@@ -30,12 +42,14 @@ __all__ = [
     "from_image",
     "from_tensor",
     "from_unit",
+    "from_units",
     "read_header",
+    "read_values",
     "to_tensor",
+    "to_units",
 ]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-DEPTH_16 = (".png", ".tif", ".tiff")  # formats that hold 16 bits
+SUFFIXES = WRITTEN
 ALPHA = (".png", ".tif", ".tiff", ".webp")  # formats that hold transparency
 
 
@@ -75,6 +89,12 @@ def encode(array: np.ndarray, path: Path) -> None:
 
 def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     channels = array.shape[2]
+    if suffix != ".png" and channels in (2, 4):  # OpenCV would not say that the last one is alpha
+        stream = io.BytesIO()
+        photometric = "rgb" if channels == 4 else "minisblack"
+        options: dict[str, Any] = {"planarconfig": "contig", "extrasamples": ["unassalpha"], "compression": "deflate"}
+        tifffile.imwrite(stream, array, photometric=photometric, metadata=None, software="", **options)
+        return stream.getvalue()
     if channels == 2:  # OpenCV has no grey with alpha
         array = np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
     order = [2, 1, 0, 3][: array.shape[2]] if array.shape[2] > 1 else [0]

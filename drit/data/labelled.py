@@ -121,12 +121,12 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
     shapes, channels, broken = [], 0, []
     for p in paths:
         try:
-            height, width, have, _ = read_header(p)
+            header = read_header(p)
         except DataError as error:
             broken.append(str(error))
             continue
-        shapes.append((height, width))
-        channels = max(channels, have)
+        shapes.append((header.height, header.width))
+        channels = max(channels, header.channels)
     if broken:
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()

@@ -37,6 +37,41 @@ def on_white(array: np.ndarray) -> np.ndarray:
     return np.rint(mixed).astype(array.dtype)
 
 
+def straight(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours (H, W, C) that are multiplied by their alpha (H, W, 1), without it; Pillow's rounding, downwards.
+
+    Where alpha is 0, grey stays as it is and colour becomes 0, as Pillow has it.
+    """
+    max_value = np.iinfo(colours.dtype).max
+    quotient = colours.astype(np.uint64) * max_value // np.maximum(alpha, 1).astype(np.uint64)
+    hidden = colours if colours.shape[2] == 1 else 0
+    return np.where(alpha == 0, hidden, np.minimum(quotient, max_value)).astype(colours.dtype)
+
+
+def from_units(array: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
+    """Numbers of any type (H, W, C), in a file's own units, as uint16: LOW..HIGH of the range to 0..65535, linearly.
+
+    Values outside are clipped; NaN becomes 0, which is LOW.
+    """
+    low, high = value_range
+    share = (array.astype(np.float64) - low) / (high - low)
+    return np.rint(np.clip(np.nan_to_num(share, nan=0.0), 0, 1) * 65535).astype(np.uint16)
+
+
+def to_units(tensor: Tensor, value_range: tuple[float, float], dtype: str = "float32") -> np.ndarray:
+    """The inverse of `from_units` for outputs: (..., C, H, W) in [-1, 1] to (..., H, W, C) in LOW..HIGH, of `dtype`.
+
+    More than [-1, 1] is clipped; whole numbers are rounded, and clipped to what their type holds.
+    """
+    low, high = value_range
+    share = (tensor.detach().cpu().double().clamp(-1, 1) + 1) / 2
+    values = (low + share * (high - low)).movedim(-3, -1).numpy()
+    if np.dtype(dtype).kind in "ui":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return np.ascontiguousarray(values.astype(dtype))
+
+
 def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
     """(H, W, C) to another number of channels: grey repeated to colour, colour weighted to grey (ITU-R BT.601), full
     alpha added, alpha laid on white. Raises DataError for what has no meaning (say, 3 to 5)."""

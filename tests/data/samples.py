@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -62,5 +63,44 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff jpeg": lambda: by_pillow(COLOUR, "TIFF", compression="jpeg"),
     "tiff 16": lambda: tiff(DEEP, photometric="rgb", compression="deflate", predictor=True),
     "tiff 16 tiled": lambda: tiff(DEEP, photometric="rgb", tile=(16, 16)),
+    "tiff 16 planar": lambda: tiff(np.moveaxis(DEEP, 2, 0), photometric="rgb", planarconfig="separate"),
+    "tiff 16 big": lambda: tiff(DEEP, photometric="rgb", bigtiff=True, byteorder=">"),
     "tiff 16 lzw": lambda: by_opencv(DEEP, ".tif"),
 }
+
+
+def packed(array: np.ndarray, compression: str, **options: Any) -> bytes:
+    """A TIFF of one strip (for each plane, with planarconfig="separate") that Pillow's LZW or PackBits packs.
+
+    tifffile packs neither by itself, but writes what is packed.
+    """
+    planes = array if options.get("planarconfig") == "separate" else array[None]
+    if options.get("predictor"):
+        planes = np.diff(planes, axis=2, prepend=planes[:, :, :1] * 0)
+    order = options.get("byteorder", "<")
+    strips = []
+    for plane in planes:
+        stored = plane.astype(plane.dtype.newbyteorder(order))
+        rows = np.frombuffer(stored.tobytes(), np.uint8).reshape(len(plane), -1)
+        content = by_pillow(rows[:, :, None], "TIFF", compression=compression, tiffinfo={278: len(rows)})
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            offsets, counts = file.pages.first.dataoffsets, file.pages.first.databytecounts
+        assert len(offsets) == 1
+        strips.append(content[offsets[0] : offsets[0] + counts[0]])
+    buffer = io.BytesIO()
+    rows = planes.shape[1]
+    tifffile.imwrite(
+        buffer,
+        iter(strips),
+        shape=array.shape,
+        dtype=array.dtype,
+        compression="deflate",  # the tag is changed below
+        rowsperstrip=rows,
+        metadata=None,
+        **options,
+    )
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        place = file.pages.first.tags[259].valueoffset
+    content = bytearray(buffer.getvalue())
+    struct.pack_into(f"{order}H", content, place, {"tiff_lzw": 5, "packbits": 32773}[compression])
+    return bytes(content)
