@@ -21,6 +21,9 @@ def array_file(path: str) -> tuple[Path, str] | None:
     return (Path(f"{file}.npz"), key) if dots else None
 
 
+MAX_BANDS = 16  # an axis of so many, before longer ones, holds bands: they belong at the end
+
+
 class Arrays(NamedTuple):
     """Images of an .npz file and what lies beside them."""
 
@@ -30,12 +33,13 @@ class Arrays(NamedTuple):
     beside: dict[str, np.ndarray]  # other arrays with a row for each image
 
 
-def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
+def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = False) -> Arrays:
     """Images (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
 
     path: the file. key: the array's name; empty: the usual name, or the only array of images. beside: also other
     arrays of as many rows; of those named `train_...` for `train_images`. Labels of `images` are `labels`, those of
-    `train_images` are `train_labels`. Floats become uint16. Raises DataError for anything else.
+    `train_images` are `train_labels`. Floats become uint16. raw: numbers of any real type, as they are. Raises
+    DataError for anything else.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -57,17 +61,27 @@ def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
         raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
     if array.ndim == 3:
         array = array[..., None]
-    turned = array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]  # (N, C, H, W)
-    if array.ndim != 4 or turned or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
+    turned = array.ndim == 4 and array.shape[1] <= MAX_BANDS < array.shape[3]  # (N, C, H, W)
+    usable = array.dtype in (np.uint8, np.uint16) or array.dtype.kind == "f" or (raw and array.dtype.kind in "ui")
+    if array.ndim != 4 or turned or not usable:
+        integers = array.dtype.kind in "ui" and not turned and array.ndim == 4
         raise DataError(
             f"{path}:{key} has shape {array.shape} and type {array.dtype}; images are (N, H, W) or (N, H, W, C), of "
             "uint8, uint16 or float in [0, 1]."
+            + (
+                " For others say which values become black and white: --data.range LOW HIGH, or auto."
+                if integers
+                else ""
+            )
         )
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and not raw:
         try:
             array = from_unit(array)
         except ValueError as error:
-            raise DataError(f"{path}:{key} holds {error}. Scale them, or store uint8.") from error
+            raise DataError(
+                f"{path}:{key} holds {error}. Scale them, or say which values become black and white: --data.range LOW "
+                "HIGH, or auto."
+            ) from error
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
             f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. "

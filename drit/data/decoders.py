@@ -54,6 +54,7 @@ class Header:
     further: bool = False  # pages or frames follow the one that is read
     profile: bool = False  # it has a colour profile other than sRGB
     content: str = ""  # the format: TIFF, PNG ...
+    transparent: bool = False  # it has transparency, kept or not
 
 
 class _Layout(NamedTuple):
@@ -96,7 +97,7 @@ def decode(
     return np.ascontiguousarray(samples), ImageFormat(
         samples.shape[2],
         8 * samples.dtype.itemsize,
-        _suffix(path, 8 * samples.dtype.itemsize),
+        _suffix(path, 8 * samples.dtype.itemsize, bool(layout.extra) if not bands else len(bands) not in (1, 3)),
         transparency is not None and alpha == "keep",
         0 if bands else layout.extra,
         layout.dtype.name,
@@ -136,6 +137,7 @@ def read_header(
             layout.further,
             layout.profile,
             content,
+            layout.alpha and not bands,
         )
 
 
@@ -159,9 +161,12 @@ def _check_numbers(dtype: np.dtype[Any], value_range: Range | None) -> None:
         )
 
 
-def _suffix(path: Path, depth: int) -> str:
-    """The ending of an output like the file: its own where it can be written so, else .jpg for JPEG and .png."""
+def _suffix(path: Path, depth: int, bands: bool) -> str:
+    """The ending of an output like the file: its own where it can be written so, else .jpg for JPEG, .tif for bands,
+    .png for others."""
     suffix = Path(path).suffix.lower()
+    if bands:
+        return suffix if suffix in (".tif", ".tiff") else ".tif"
     if depth == 16:
         return suffix if suffix in DEPTH_16 else ".png"
     if suffix in (".jfif", ".jpe"):

@@ -26,7 +26,7 @@ from drit.data.decoders import (
     read_header,
     read_values,
 )
-from drit.data.pixels import convert_channels, from_tensor, from_unit, from_units, to_tensor, to_units
+from drit.data.pixels import convert_channels, fit_channels, from_tensor, from_unit, from_units, to_tensor, to_units
 from drit.errors import DritError, UsageError
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "convert_channels",
     "decode",
     "encode",
+    "fit_channels",
     "from_image",
     "from_tensor",
     "from_unit",
@@ -50,51 +51,62 @@ __all__ = [
 ]
 
 SUFFIXES = WRITTEN
+_TIFF = (".tif", ".tiff")
 ALPHA = (".png", ".tif", ".tiff", ".webp")  # formats that hold transparency
 
 
-def encode(array: np.ndarray, path: Path) -> None:
-    """Write (H, W, C) of uint8 (8 bits) or uint16 (16 bits) in the format of the path's suffix: whole, or not at all.
+def encode(array: np.ndarray, path: Path, alpha: bool = True) -> None:
+    """Write (H, W, C) in the format of the path's suffix: whole, or not at all.
 
-    JPEG is written at quality 95 without colour subsampling, WebP without loss. Raises UsageError where the format
-    cannot hold the channels or depth, DritError when the disk refuses.
+    uint8 and uint16 are written with their 8 or 16 bits; TIFF also takes other numbers (float32, int16: what `to_units`
+    gives) and any number of channels. alpha: the last of 2 or 4 channels is transparency; else they are bands, which
+    TIFF alone holds. JPEG is written at quality 95 without colour subsampling, WebP without loss. Raises UsageError
+    where the format cannot hold the channels or numbers, DritError when the disk refuses.
     """
     suffix = path.suffix.lower()
-    channels, depth = array.shape[2], 8 * array.dtype.itemsize
+    channels, pixels = array.shape[2], array.dtype in (np.uint8, np.uint16)
     if suffix not in SUFFIXES:
         raise UsageError(f"{path.name}: images are written as {', '.join(SUFFIXES)}.")
-    if depth == 16 and suffix not in DEPTH_16:
-        raise UsageError(f"{path.name}: {suffix} holds 8 bits; write 16-bit images as {', '.join(DEPTH_16)}.")
-    if channels not in (1, 2, 3, 4) or (channels in (2, 4) and suffix not in ALPHA):
-        raise UsageError(f"{path.name}: {suffix} cannot hold {channels} channels.")
-    if depth == 16:
-        content = _encoded_16(array, suffix)
+    if suffix in _TIFF and not (pixels and channels in ((1, 2, 3, 4) if alpha else (1, 3))):
+        content = _encoded_bands(array, alpha)
     else:
-        image = Image.fromarray(array[:, :, 0] if channels == 1 else array)
-        formats: dict[str, dict[str, Any]] = {
-            ".jpg": {"quality": 95, "subsampling": 0},
-            ".jpeg": {"quality": 95, "subsampling": 0},
-            ".webp": {"lossless": True},
-            ".tif": {"compression": "tiff_deflate"},
-            ".tiff": {"compression": "tiff_deflate"},
-        }
-        buffer = io.BytesIO()
-        image.save(buffer, Image.registered_extensions()[suffix], **formats.get(suffix, {}))
-        content = buffer.getvalue()
+        _check_format(path.name, suffix, array, alpha)
+        content = _encoded_16(array, suffix) if array.dtype == np.uint16 else _encoded_8(array, suffix)
     try:
         write_atomically(path, content)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Nothing of it was left half-written.") from error
 
 
+def _check_format(name: str, suffix: str, array: np.ndarray, alpha: bool) -> None:
+    """Raises UsageError where a format cannot hold an array."""
+    channels = array.shape[2]
+    if array.dtype not in (np.uint8, np.uint16):
+        raise UsageError(f"{name}: {suffix} holds no {array.dtype}; write such images as {', '.join(_TIFF)}.")
+    if array.dtype == np.uint16 and suffix not in DEPTH_16:
+        raise UsageError(f"{name}: {suffix} holds 8 bits; write 16-bit images as {', '.join(DEPTH_16)}.")
+    if channels not in (1, 2, 3, 4) or (channels in (2, 4) and not (alpha and suffix in ALPHA)):
+        raise UsageError(f"{name}: {suffix} cannot hold {channels} channels.")
+
+
+def _encoded_8(array: np.ndarray, suffix: str) -> bytes:
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    formats: dict[str, dict[str, Any]] = {
+        ".jpg": {"quality": 95, "subsampling": 0},
+        ".jpeg": {"quality": 95, "subsampling": 0},
+        ".webp": {"lossless": True},
+        ".tif": {"compression": "tiff_deflate"},
+        ".tiff": {"compression": "tiff_deflate"},
+    }
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[suffix], **formats.get(suffix, {}))
+    return buffer.getvalue()
+
+
 def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     channels = array.shape[2]
-    if suffix != ".png" and channels in (2, 4):  # OpenCV would not say that the last one is alpha
-        stream = io.BytesIO()
-        photometric = "rgb" if channels == 4 else "minisblack"
-        options: dict[str, Any] = {"planarconfig": "contig", "extrasamples": ["unassalpha"], "compression": "deflate"}
-        tifffile.imwrite(stream, array, photometric=photometric, metadata=None, software="", **options)
-        return stream.getvalue()
+    if suffix in _TIFF and channels in (2, 4):  # OpenCV would not say that the last one is alpha
+        return _encoded_bands(array, alpha=True)
     if channels == 2:  # OpenCV has no grey with alpha
         array = np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
     order = [2, 1, 0, 3][: array.shape[2]] if array.shape[2] > 1 else [0]
@@ -102,3 +114,24 @@ def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     if not written:
         raise DritError(f"A 16-bit image of {channels} channels could not be written as {suffix}.")
     return buffer.tobytes()
+
+
+def _encoded_bands(array: np.ndarray, alpha: bool) -> bytes:
+    """A TIFF of any numbers and channels, deflated: what the last of 2 or 4 means is said in it."""
+    channels = array.shape[2]
+    with_alpha = alpha and channels in (2, 4)
+    colour = channels == 3 or (with_alpha and channels == 4)
+    extra = channels - (3 if colour else 1)
+    options: dict[str, Any] = {"extrasamples": ["unassalpha" if with_alpha else "unspecified"] * extra} if extra else {}
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        array if channels > 1 else array[:, :, 0],
+        photometric="rgb" if colour else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        compression="deflate",
+        metadata=None,
+        software="",
+        **options,
+    )
+    return buffer.getvalue()

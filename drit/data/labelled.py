@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from drit.data.arrays import array_file, read_arrays
-from drit.data.folders import list_images
-from drit.data.images import SUFFIXES, convert_channels, decode, read_header
+from drit.data.folders import READ_SUFFIXES, list_images
+from drit.data.images import convert_channels, decode, fit_channels, read_header
 from drit.errors import LISTED, DataError, some
 
 MASKS = "masks"  # the folder of masks within a set
@@ -55,13 +55,19 @@ class LabelledSet:
         return str(i) if self.array is not None else self.paths[i].relative_to(self.root).as_posix()
 
     def get(self, i: int) -> np.ndarray:
-        """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged."""
-        return self.array[i] if self.array is not None else decode(self.paths[i])[0]
+        """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged.
+
+        RGB with one band more is RGB: elsewhere four channels mean transparency.
+        """
+        if self.array is not None:
+            return self.array[i]
+        array, image_format = decode(self.paths[i])
+        return fit_channels(array, 3, image_format.extra) if array.shape[2] == 4 and image_format.extra else array
 
     def mask(self, i: int) -> Path | None:
         """The mask of image i, with its own suffix or another one."""
         place = self.root / MASKS / self.paths[i].relative_to(self.root)
-        suffixes = dict.fromkeys((place.suffix, *SUFFIXES))
+        suffixes = dict.fromkeys((place.suffix, *READ_SUFFIXES))
         return next((p for p in map(place.with_suffix, suffixes) if p.is_file()), None)
 
     def notes(self, i: int) -> list[Path]:

@@ -97,6 +97,27 @@ def convert_channels(array: np.ndarray, channels: int) -> np.ndarray:
     return np.concatenate([colour, alpha], axis=2)
 
 
+def fit_channels(array: np.ndarray, channels: int, extra: int = 0, alpha: bool = False) -> np.ndarray:
+    """(H, W, C) of a file to the channels that a model takes; what else is asked of `convert_channels`.
+
+    extra, alpha: of the file's format (`ImageFormat`): how many channels have no meaning in it, and whether the last is
+    transparency. Of RGB and such bands, RGB is taken where no more is wanted. Raises DataError for what would be a
+    guess.
+    """
+    have = array.shape[2]
+    if have == channels:
+        return array
+    if extra:
+        colours = have - extra - alpha
+        if colours != 3 or channels > 3 + alpha:
+            raise DataError(
+                f"An image of {have} channels, of which {extra} have no meaning in its file, cannot become one of "
+                f"{channels}. Choose {channels} of its bands with --data.bands, counted from 1."
+            )
+        array = np.concatenate([array[:, :, :colours], array[:, :, have - alpha :]], axis=2)
+    return convert_channels(array, channels)
+
+
 def to_tensor(array: np.ndarray) -> Tensor:
     """(..., H, W, C) of uint8 or uint16 to float32 (..., C, H, W) in [-1, 1]; a batch is in channels_last."""
     max_value = np.iinfo(array.dtype).max

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from drit.data.folders import ImageSet, open_domain, source_name
 from drit.data.pairs import align
+from drit.data.ranges import with_ranges
 from drit.errors import UsageError
 from drit.methods.registry import method_class, without_pairs
 from drit.settings.common import NetworkSettings, TrainSettings
@@ -74,7 +75,7 @@ def _check_names(config: TrainSettings, sources: dict[str, str]) -> None:
 
 
 def settled(config: TrainSettings, sets: dict[str, ImageSet]) -> TrainSettings:
-    """The configuration with what was left to be found out: channels as the files have them; checked values."""
+    """The configuration with what was left to be found out: channels as the files have them, ranges; checked values."""
     network = config.network
     if not network.style_dim and concerns(NetworkSettings, "style_dim", config.method):
         raise UsageError(f"--network.style-dim 0: {config.method} has styles, of at least 1 number.")
@@ -103,4 +104,5 @@ def settled(config: TrainSettings, sets: dict[str, ImageSet]) -> TrainSettings:
         )
     method_class(config.method).check(config)
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
-    return replace(config, data=replace(config.data, channels_a=channels_a, channels_b=channels_b))
+    data = replace(config.data, channels_a=channels_a, channels_b=channels_b)
+    return replace(config, data=with_ranges(data, {d: s.reading.value_range for d, s in sets.items()}))
