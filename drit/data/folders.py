@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from drit.data.arrays import array_file, read_arrays
+from drit.data.fingerprints import folder_digest, folder_digest_v1
 from drit.data.images import Header, fit_channels, read_header, read_values
 from drit.data.imageset import Half, ImageSet, check_skipped
 from drit.data.ranges import (
@@ -101,7 +102,6 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         )
     bands, wanted = chosen_bands(config, domain), chosen_range(config, domain)
     numbers = (0.0, 1.0) if isinstance(wanted, str) else wanted  # any range, until auto has found one
-    digest = hashlib.sha256(half.encode())
     headers: dict[Path, Header] = {}
     skipped: dict[str, str] = {}
     for path in paths:
@@ -113,7 +113,6 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
             check_skipped(skipped, config.max_unreadable)
             continue
         headers[path] = header
-        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
     if not headers:
         raise DataError(f"None of the {len(paths)} images of {folder} can be read: {next(iter(skipped.values()))}")
     channels = _settle_channels(list(headers.values()), config, domain, str(folder))
@@ -134,7 +133,8 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         channels,
         depth,
         skipped,
-        digest=digest.hexdigest(),
+        digest=folder_digest(folder, headers, half),
+        digest_v1=folder_digest_v1(folder, headers, half),
         half=half,
         reading=Reading(config.alpha, bands, value_range),
         notes=[f"{folder}: {note}." for note in notes],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from drit.data.fingerprints import HASH, part_digest
 from drit.data.images import convert_channels, decode, fit_channels, from_units
 from drit.data.ranges import Reading
 from drit.data.transforms import resize, resized_shape
@@ -38,6 +38,7 @@ class ImageSet:
         skipped: dict[str, str],
         labels: np.ndarray | None = None,
         digest: str = "",
+        digest_v1: str = "",
         half: Half = "",
         reading: Reading | None = None,
         notes: Sequence[str] = (),
@@ -51,6 +52,7 @@ class ImageSet:
         self._shapes = shapes
         self._config = config
         self._digest = digest
+        self._digest_v1 = digest_v1 or digest
         self._half = half
         self.reading = reading or Reading(config.alpha)
         self.notes = list(notes)
@@ -136,17 +138,22 @@ class ImageSet:
             self.depth,
             dict(self.skipped),
             None if self.labels is None else self.labels[list(indices)],
-            hashlib.sha256(f"{self._digest} {list(indices)}".encode()).hexdigest(),
+            part_digest(self._digest, list(indices)),
+            part_digest(self._digest_v1, list(indices)),
             self._half,
             self.reading,
             self.notes,
         )
 
-    def fingerprint(self) -> dict[str, Any]:
-        """What identifies the images, for data.json: count, channels, sizes, and a hash of names and file sizes (of
-        the values, for arrays)."""
+    def fingerprint(self, like: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What identifies the images, for data.json: count, channels, sizes, and a hash of names and contents (of the
+        values, for arrays).
+
+        like: a recorded fingerprint to compare with; the answer is of its kind, for runs of before `HASH` too.
+        """
         heights, widths = zip(*self._shapes, strict=True)
-        return {
+        old = like is not None and bool(like) and "hash" not in like
+        prints = {
             "source": Path(self.source).name,
             "kind": "array" if isinstance(self._images, np.ndarray) else "folder",
             "count": len(self),
@@ -154,8 +161,9 @@ class ImageSet:
             "depth": self.depth,
             "smallest": [min(heights), min(widths)],
             "largest": [max(heights), max(widths)],
-            "sha256": self._digest,
+            "sha256": self._digest_v1 if old else self._digest,
         }
+        return prints if old else prints | {"hash": HASH}
 
 
 def check_skipped(skipped: dict[str, str], limit: int) -> None:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from drit.data.arrays import array_file, read_arrays
+from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
 from drit.data.images import convert_channels, decode, fit_channels, read_header
 from drit.errors import LISTED, DataError, some
@@ -41,7 +42,7 @@ class LabelledSet:
     labels: np.ndarray  # (N,) int64: places in `classes`
     shapes: list[tuple[int, int]]  # height and width of each image
     channels: int  # the maximum of the images
-    digest: str  # sha256 of names, sizes or values, and labels
+    digest: str  # sha256 of names and contents or values, and labels
     array: np.ndarray | None = None  # (N, H, W, C) of uint8 or uint16
     root: Path = Path()
     paths: list[Path] = field(default_factory=list)
@@ -137,7 +138,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
     for p, value in zip(paths, values, strict=True):
-        digest.update(f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\0{value}\n".encode())
+        digest.update(f"{p.relative_to(root).as_posix()}\0{value}\0".encode() + file_digest(p))
     classes, places = _classes(values)
     return LabelledSet(
         path, values, classes, places, shapes, channels, digest.hexdigest(), root=root, paths=paths, beside=beside

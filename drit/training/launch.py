@@ -74,7 +74,7 @@ def resume(
     config = settled(config, sets)
     told = {d: s.fingerprint() for d, s in sets.items()}
     before = files.read_json(run / "data.json")
-    moved = _moved(before, told)
+    moved = _moved(before, {d: s.fingerprint(before.get(d)) for d, s in sets.items()})  # of the kind that it recorded
     if moved and not allow_changes:
         raise UsageError(
             f"The images differ from those that {run} was trained on ({moved}). Add --allow-changes to go on."

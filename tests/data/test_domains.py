@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from drit.data import fingerprints
 from drit.data.demo import make_demo
 from drit.data.folders import array_file, list_images, open_domain
 from drit.data.images import encode, to_tensor
@@ -171,9 +173,55 @@ def test_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
     one = write_images(tmp_path / "one", 3, 3)
     before = open_domain(str(one), CONFIG, "a").fingerprint()
     assert before == open_domain(str(one), CONFIG, "a").fingerprint()
+    assert before["hash"] == "sampled-v2"
     assert (before["count"], before["smallest"], before["channels"]) == (3, [24, 30], 3)
     (one / "002.png").rename(one / "003.png")
     assert open_domain(str(one), CONFIG, "a").fingerprint()["sha256"] != before["sha256"]
+
+
+def test_contents_tell_files_of_one_name_and_size_apart(tmp_path: Path) -> None:
+    """As two cameras write them: uncompressed, numbered, of one size."""
+    prints = []
+    for value in (10, 200):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        for i in range(3):
+            encode(np.full((300, 300, 3), value + i, np.uint8), folder / f"{i}.bmp")
+        prints.append(open_domain(str(folder), CONFIG, "a").fingerprint())
+    assert prints[0]["sha256"] != prints[1]["sha256"]
+    open_sets = [open_domain(str(tmp_path / v), CONFIG, "a") for v in ("10", "200")]
+    sizes = [s.fingerprint({"sha256": "of an older run"}) for s in open_sets]
+    assert sizes[0]["sha256"] == sizes[1]["sha256"] and "hash" not in sizes[0]  # the fault, kept for old records alone
+    path = tmp_path / "10" / "1.bmp"
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1  # at the end, beyond the first block
+    path.write_bytes(content)
+    assert open_domain(str(tmp_path / "10"), CONFIG, "a").fingerprint()["sha256"] != prints[0]["sha256"]
+
+
+def test_older_fingerprints_are_computed_as_they_were(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "x", 3, 3)
+    old = hashlib.sha256(b"")
+    for path in sorted(folder.iterdir()):
+        old.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+    images = open_domain(str(folder), CONFIG, "a")
+    prints = images.fingerprint({"sha256": ""})
+    assert prints["sha256"] == old.hexdigest()
+    assert list(prints) == ["source", "kind", "count", "channels", "depth", "smallest", "largest", "sha256"]
+    part = images.select([2, 0]).fingerprint({"sha256": ""})["sha256"]
+    assert part == hashlib.sha256(f"{old.hexdigest()} [2, 0]".encode()).hexdigest()
+    assert images.fingerprint({}) == images.fingerprint() == images.fingerprint({"hash": "sampled-v2"})
+
+
+def test_contents_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_images(tmp_path / "x", 1, 3) / "000.png"
+    first = fingerprints.file_digest(path)
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert fingerprints.file_digest(path) == first  # same path, size and time
+    os.utime(path)
+    assert fingerprints.file_digest(path) != first
 
 
 def test_resizing() -> None:
