@@ -21,7 +21,7 @@ from drit.errors import DataError
 READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")  # Pillow's names of what is read
 SNIFFED = 144  # bytes at the start that tell a format
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MAGIC: tuple[tuple[int, bytes, str], ...] = (  # place, bytes, format
+MAGIC: tuple[tuple[int, bytes, str], ...] = (  # place, bytes, format
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (0, b"GIF87a", "GIF"),
@@ -72,7 +72,7 @@ def content_of(head: bytes) -> str:
         return "HEIF" if any(brand in _HEIF_BRANDS for brand in brands) else "a video (ISO media)"
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3].isspace():
         return "Netpbm"
-    return next((name for place, magic, name in _MAGIC if head[place : place + len(magic)] == magic), "")
+    return next((name for place, magic, name in MAGIC if head[place : place + len(magic)] == magic), "")
 
 
 @contextmanager

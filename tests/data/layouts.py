@@ -122,6 +122,10 @@ def separate(stored: np.ndarray, **options: Any) -> bytes:
     return tiff(planes(stored), planarconfig="separate", **options)
 
 
+def bilevel(stored: np.ndarray, photometric: str = "minisblack") -> bytes:
+    return tiff(stored[:, :, 0] > 127, photometric=photometric)
+
+
 LAYOUTS = [
     Layout("PNG, grey", 1, png),
     Layout("PNG, grey and alpha", 2, png),
@@ -182,6 +186,11 @@ LAYOUTS = [
         Layout(f"TIFF, {n} bands{where}", n, lambda s, n=n, w=write: w(s, extrasamples=[UNSPECIFIED] * (n - 1), **GREY))
         for n in (2, 5, 8, 13)
         for where, write in (("", chunky), (" in planes", separate))
+    ),
+    Layout("TIFF, bilevel", 1, bilevel, lambda s: (s > 127).astype(np.uint8) * 255, EIGHT, "converted: 8 bits"),
+    Layout(
+        "TIFF, bilevel, 0 is white", 1, lambda s: bilevel(s, "miniswhite"),
+        lambda s: (s <= 127).astype(np.uint8) * 255, EIGHT, "converted: 8 bits, 0 is black",
     ),
     Layout("TIFF, palette", 3, lambda s: _palette_tiff(), from_palette, EIGHT, "converted: RGB"),
     Layout(
