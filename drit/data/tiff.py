@@ -8,9 +8,12 @@ bits and needs its tables (palettes, CMYK, YCbCr, JPEG, bilevel), and its LZW an
 from __future__ import annotations
 
 import io
+import itertools
 import logging
+import lzma
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -22,12 +25,13 @@ from drit.data.containers import check_size
 
 ORIENTATION = 0x0112  # a tag; its EXIF number too
 ICC_PROFILE = 34675  # a tag
+RUN = 32 << 20  # bytes of strips that are unpacked together
 MAX_SEGMENTS = 1 << 20  # strips or tiles; more are an attack, or tiles of a few pixels
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations
 _BY_PILLOW = {3: "palette", 5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _RAW, _LZW, _PACKBITS = 1, 5, 32773  # compressions
 _DEFLATE = (8, 32946)
-_BY_TIFFFILE = (34925, 50000)  # LZMA, Zstandard: where the Python or imagecodecs that is there has them
+_LZMA = 34925
 _STRAIGHT, _PREMULTIPLIED = (2, 999), 1  # extra samples that are alpha; 999: Corel's
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # sample formats
 _DTYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")
@@ -95,7 +99,7 @@ def read_tiff_header(file: BinaryIO, raw: bool = False) -> TiffHeader:
         raise ValueError("it does not say whether 0 is black or white (no PhotometricInterpretation)")
     photometric, compression, planar = number(262, 1), number(259, 1), number(284, 1) == 2 and samples > 1
     dtype, by_pillow = _dtype(bits.pop(), int(kinds.pop())), False
-    decodable = compression in (_RAW, _LZW, _PACKBITS, *_DEFLATE, *_BY_TIFFFILE)
+    decodable = compression in (_RAW, _LZW, _PACKBITS, _LZMA, *_DEFLATE)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) and not (
         raw and decodable and photometric not in (3, 6)
     ):
@@ -206,75 +210,104 @@ def read_tiff_samples(data: bytes, header: TiffHeader) -> np.ndarray:
     depth = 1 if header.planar else header.samples
     check_size(high, wide, depth * header.dtype.itemsize)
     array = np.empty((header.height, header.width, header.samples), header.dtype)
-    for i in range(total):
-        plane, place = divmod(i, rows * columns)
-        top, left = place // columns * high, place % columns * wide
-        shape = (high if header.tiled else min(high, header.height - top), wide, depth)
-        offset, count = header.offsets[i], header.counts[i]
-        if offset <= 0 or count <= 0 or offset + count > len(data):
-            raise ValueError("parts of its pixels are missing")
-        block = _segment(data[offset : offset + count], shape, header)
-        part = array[top : top + high, left : left + wide, plane : plane + depth]
-        part[...] = block[: part.shape[0], : part.shape[1]]
+
+    def height_of(i: int) -> int:
+        return high if header.tiled else min(high, header.height - i % rows * high)
+
+    for height, alike in itertools.groupby(range(total), height_of):
+        shape = (height, wide, depth)
+        size = height * wide * depth * header.dtype.itemsize
+        for run in _batched(alike, size):
+            for i, unpacked in zip(run, _unpacked(_packed(data, header, run), size, header, height), strict=True):
+                plane, place = divmod(i, rows * columns)
+                top, left = place // columns * high, place % columns * wide
+                part = array[top : top + high, left : left + wide, plane : plane + depth]
+                part[...] = _samples(unpacked, shape, header)[: part.shape[0], : part.shape[1]]
     return array
 
 
-def _segment(data: bytes, shape: tuple[int, int, int], header: TiffHeader) -> np.ndarray:
+def _batched(places: Iterable[int], size: int) -> Iterator[list[int]]:
+    """Places of segments that are unpacked together, of `size` bytes each."""
+    remaining = iter(places)
+    while run := list(itertools.islice(remaining, max(1, RUN // size))):
+        yield run
+
+
+def _packed(data: bytes, header: TiffHeader, places: Iterable[int]) -> list[bytes]:
+    """The bytes of strips or tiles as the file has them."""
+    parts = []
+    for i in places:
+        offset, count = header.offsets[i], header.counts[i]
+        if offset <= 0 or count <= 0 or offset + count > len(data):
+            raise ValueError("parts of its pixels are missing")
+        part = data[offset : offset + count]
+        if header.fill_order == 2:  # the lowest bit of a byte comes first
+            part = np.packbits(np.unpackbits(np.frombuffer(part, np.uint8), bitorder="little")).tobytes()
+        parts.append(part)
+    return parts
+
+
+def _unpacked(parts: list[bytes], size: int, header: TiffHeader, rows: int) -> Iterator[bytes]:
+    """Decompressed bytes of strips or tiles of `rows` rows and `size` bytes each: hardly more, whatever they hold."""
+    if header.compression in (_LZW, _PACKBITS):
+        whole = _by_libtiff(parts, size // rows, rows, header.compression)
+        yield from (whole[i * size : (i + 1) * size] for i in range(len(parts)))
+        return
+    for part in parts:
+        if header.compression == _RAW:
+            yield part
+        elif header.compression in _DEFLATE:
+            yield zlib.decompressobj().decompress(part, size + 1)  # one more: the checksum at the end is looked at
+        else:
+            yield lzma.LZMADecompressor().decompress(part, size)
+
+
+def _samples(unpacked: bytes, shape: tuple[int, int, int], header: TiffHeader) -> np.ndarray:
     """The samples (h, w, s) of one strip or tile, in the native byte order."""
-    size = shape[0] * shape[1] * shape[2] * header.dtype.itemsize
-    if header.fill_order == 2:  # the lowest bit of a byte comes first
-        data = np.packbits(np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")).tobytes()
-    unpacked = _unpacked(data, size, header.compression, shape[0])
-    if len(unpacked) < size:
+    count = shape[0] * shape[1] * shape[2]
+    if len(unpacked) < count * header.dtype.itemsize:
         raise ValueError("its pixels are truncated")
     if header.predictor == 3:
-        return _from_float_differences(np.frombuffer(unpacked, np.uint8, size), shape, header.dtype)
-    samples = np.frombuffer(unpacked, header.dtype.newbyteorder(header.byteorder), size // header.dtype.itemsize)
+        differences = np.frombuffer(unpacked, np.uint8, count * header.dtype.itemsize)
+        return _from_float_differences(differences, shape, header.dtype)
+    samples = np.frombuffer(unpacked, header.dtype.newbyteorder(header.byteorder), count)
     samples = samples.astype(header.dtype).reshape(shape)
     if header.predictor == 2:
-        whole = samples.view(f"u{header.dtype.itemsize}")  # differences are of the bits, whatever they mean
-        return np.cumsum(whole, axis=1, dtype=whole.dtype).view(header.dtype)
+        bits = samples.view(f"u{header.dtype.itemsize}")  # differences are of the bits, whatever they mean
+        return np.cumsum(bits, axis=1, dtype=bits.dtype).view(header.dtype)
     if header.predictor != 1:
         raise ValueError(f"its pixels are packed with predictor {header.predictor}, which is not read")
     return samples
 
 
-def _unpacked(data: bytes, size: int, compression: int, rows: int) -> bytes:
-    """Decompressed bytes: not many more than `size`, whatever the data hold."""
-    if compression == _RAW:
-        return data
-    if compression in _DEFLATE:
-        return zlib.decompressobj().decompress(data, size + 1)  # one more: the checksum at the end is looked at
-    if compression in (_LZW, _PACKBITS):
-        return _by_libtiff(data, size, compression, rows)
-    try:
-        return bytes(tifffile.TIFF.DECOMPRESSORS[compression](data))
-    except (KeyError, ImportError) as error:
-        raise ValueError(
-            f"its compression {_name('COMPRESSION', compression)} is not read here: save it with deflate or LZW"
-        ) from error
-
-
-def _by_libtiff(data: bytes, size: int, compression: int, rows: int) -> bytes:
-    """LZW and PackBits by the library within Pillow, which gets the strip as an image of bytes (rows, size / rows).
+def _by_libtiff(strips: list[bytes], row: int, rows: int, compression: int) -> bytes:
+    """LZW and PackBits by the library within Pillow, which gets the strips as those of an image of bytes, `row` wide.
 
     PackBits packs each row apart, so that rows must be what they were.
     """
+    count, length = len(strips), sum(map(len, strips))
+    starts = [8 + start for start in itertools.accumulate(map(len, strips), initial=0)][:-1]
+    tables = 8 + length  # of places and lengths; a single one of them stands in the directory itself
     entries = [
-        (256, 4, size // rows),
-        (257, 4, rows),
-        (258, 3, 8),
-        (259, 3, compression),
-        (262, 3, _BLACK_IS_ZERO),
-        (273, 4, 8),
-        (277, 3, 1),
-        (278, 4, rows),
-        (279, 4, len(data)),
+        (256, 1, row),
+        (257, 1, rows * count),
+        (258, 1, 8),
+        (259, 1, compression),
+        (262, 1, _BLACK_IS_ZERO),
+        (273, count, starts[0] if count == 1 else tables),
+        (277, 1, 1),
+        (278, 1, rows),
+        (279, count, length if count == 1 else tables + 4 * count),
     ]
-    directory = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
-    padded = data + bytes(len(data) % 2)
-    content = b"II*\0" + struct.pack("<I", 8 + len(padded)) + padded + struct.pack("<H", len(entries)) + directory
-    with TiffImagePlugin.TiffImageFile(io.BytesIO(content + bytes(4))) as image:
+    file = io.BytesIO()
+    file.write(b"II*\0" + struct.pack("<I", tables + 8 * count))
+    file.writelines(strips)
+    file.write(struct.pack(f"<{2 * count}I", *starts, *map(len, strips)))
+    file.write(struct.pack("<H", len(entries)))
+    file.writelines(struct.pack("<HHII", tag, 4, number, value) for tag, number, value in entries)
+    file.write(bytes(4))
+    file.seek(0)
+    with TiffImagePlugin.TiffImageFile(file) as image:
         return image.tobytes()
 
 

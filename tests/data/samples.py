@@ -47,6 +47,7 @@ def palette() -> bytes:
 
 
 GREY, COLOUR, DEEP = pixels(1), pixels(3), pixels(3, np.uint16)
+RGB = {"photometric": "rgb"}
 FILES: dict[str, Callable[[], bytes]] = {
     "png": lambda: by_pillow(COLOUR, "PNG"),
     "png grey": lambda: by_pillow(GREY, "PNG"),
@@ -63,6 +64,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff jpeg": lambda: by_pillow(COLOUR, "TIFF", compression="jpeg"),
     "tiff 16": lambda: tiff(DEEP, photometric="rgb", compression="deflate", predictor=True),
     "tiff 16 tiled": lambda: tiff(DEEP, photometric="rgb", tile=(16, 16)),
+    "tiff 16 lzw planar": lambda: packed(np.moveaxis(DEEP, 2, 0), "tiff_lzw", planarconfig="separate", **RGB),
+    "tiff 16 packbits": lambda: packed(DEEP, "packbits", predictor=True, **RGB),
     "tiff 16 planar": lambda: tiff(np.moveaxis(DEEP, 2, 0), photometric="rgb", planarconfig="separate"),
     "tiff 16 big": lambda: tiff(DEEP, photometric="rgb", bigtiff=True, byteorder=">"),
     "tiff 16 lzw": lambda: by_opencv(DEEP, ".tif"),

@@ -124,6 +124,11 @@ def mutant(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def bands(path: Path) -> None:
+    """Another way through the decoder."""
+    decode(path, "keep", (3, 1), (-1.0, 70000.0))
+
+
 def attack(count: int, seed: int, folder: Path) -> None:
     rng = np.random.default_rng(seed)
     whole = {kind: content() for kind, content in FILES.items()}
@@ -132,7 +137,7 @@ def attack(count: int, seed: int, folder: Path) -> None:
         damaged = mutant(whole[kind], rng)
         path = folder / f"x{('.png', '.jpg', '.tif')[i % 3]}"
         path.write_bytes(damaged)
-        for read in (read_header, decode):
+        for read in (read_header, decode, bands):
             began = time.monotonic()
             try:
                 read(path)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
-from drit.data.images import decode, encode, read_header
+from drit.data.images import decode, encode, read_header, read_values
 from drit.data.pixels import on_white
 from drit.errors import DataError
 from tests.data.layouts import LAYOUTS, Layout, chunky, png, stored_files
@@ -100,7 +104,7 @@ def test_what_is_not_read_is_refused_by_name(change: dict[int, int], words: str,
 
 def test_colour_polarity_is_never_guessed(tmp_path: Path) -> None:
     content = tiff(pixels(1)[:, :, 0], photometric="minisblack")
-    with _written(tmp_path / "x.tif", content) as file:
+    with tifffile.TiffFile(_written(tmp_path / "x.tif", content)) as file:
         place = file.pages.first.tags[262].offset
     changed = bytearray(content)
     changed[place : place + 2] = (261).to_bytes(2, "little")  # another tag in its place
@@ -109,9 +113,9 @@ def test_colour_polarity_is_never_guessed(tmp_path: Path) -> None:
         decode(tmp_path / "x.tif")
 
 
-def _written(path: Path, content: bytes) -> tifffile.TiffFile:
+def _written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
-    return tifffile.TiffFile(path)
+    return path
 
 
 def test_missing_parts_are_damage(tmp_path: Path) -> None:
@@ -123,14 +127,36 @@ def test_missing_parts_are_damage(tmp_path: Path) -> None:
             decode(tmp_path / "x.tif")
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """A strip that unpacks to a gigabyte, for an image of 600 pixels: no more than the image needs is unpacked."""
-    import zlib
+@pytest.mark.parametrize("pack", [zlib.compress, lzma.compress])
+def test_a_bomb_is_not_unpacked(pack: Any, tmp_path: Path) -> None:
+    """A strip of 256 MiB for an image of 600 pixels: no more than the image needs is unpacked."""
+    packed = pack(bytes(1 << 28))
+    content = tiff(
+        pixels(1)[:, :, 0], photometric="minisblack", compression="deflate" if pack is zlib.compress else "lzma"
+    )
+    with tifffile.TiffFile(_written(tmp_path / "x.tif", content)) as file:
+        page = file.pages.first
+        places = page.tags[273].valueoffset, page.tags[279].valueoffset
+    content = bytearray(content) + packed
+    for place, value in zip(places, (len(content) - len(packed), len(packed)), strict=True):
+        struct.pack_into("<I", content, place, value)
+    (tmp_path / "x.tif").write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert not decode(tmp_path / "x.tif")[0].any()
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20  # LZMA has a dictionary of 8 MiB
+    finally:
+        tracemalloc.stop()
 
-    from drit.data import tiff as room
 
-    bomb = zlib.compress(bytes(1 << 26))
-    assert len(room._unpacked(bomb, 600, 8, 1)) <= 601
+def test_floats_with_their_own_predictor(tmp_path: Path) -> None:
+    """As libtiff writes them."""
+    array = np.linspace(-5, 900, 600, dtype=np.float32).reshape(20, 30)
+    options: dict[str, Any] = {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 3}}
+    Image.fromarray(array).save(tmp_path / "x.tif", **options)
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        assert file.pages.first.predictor == 3
+    np.testing.assert_array_equal(read_values(tmp_path / "x.tif")[:, :, 0], array)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
