@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from drit.data.pixels import from_unit
 from drit.errors import DataError
+from drit.runtime import free_memory
 
 
 def array_file(path: str) -> tuple[Path, str] | None:
@@ -45,6 +47,7 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
         with np.load(path, allow_pickle=False) as archive:
             shapes = _shapes(archive)
             key = _image_key(key, shapes, path)
+            _check_memory(archive, key, path)
             array = archive[key]
             label_key = key.replace("images", "labels") if "images" in key else "labels"
             labels = archive[label_key] if label_key in shapes else None
@@ -90,14 +93,33 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
     return Arrays(key, array, labels, rows)
 
 
+def _check_memory(archive: Any, key: str, path: Path) -> None:
+    """Raises DataError for an array that does not fit into the free memory: a few kilobytes may unpack to any size."""
+    needed = archive.zip.getinfo(f"{key}.npy").file_size
+    with archive.zip.open(f"{key}.npy") as file:
+        shape, dtype = _header(file)
+    needed = max(needed, math.prod(shape) * dtype.itemsize)
+    if needed > free_memory():
+        raise DataError(
+            f"{path}:{key} of shape {shape} needs {needed / 2**30:.1f} GiB, more than the memory that is free. "
+            "Store its images as files."
+        )
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an .npy file, from its header."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return shape, dtype
+
+
 def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays of an .npz file, from their headers."""
     shapes = {}
     for name in archive.files:
         with archive.zip.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shapes[name] = read(file)[0]
+            shapes[name] = _header(file)[0]
     return shapes
 
 

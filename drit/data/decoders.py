@@ -52,6 +52,7 @@ class Header:
     extra: int = 0
     dtype: str = "uint8"
     further: bool = False  # pages or frames follow the one that is read
+    deeper: bool = False  # it has more bits than are read
     profile: bool = False  # it has a colour profile other than sRGB
     content: str = ""  # the format: TIFF, PNG ...
     transparent: bool = False  # it has transparency, kept or not
@@ -68,6 +69,7 @@ class _Layout(NamedTuple):
     dtype: np.dtype[Any]
     further: bool = False
     profile: bool = False
+    deeper: bool = False  # it has more bits than are read
 
 
 def decode(
@@ -135,6 +137,7 @@ def read_header(
             0 if bands else layout.extra,
             layout.dtype.name,
             layout.further,
+            layout.deeper,
             layout.profile,
             content,
             layout.alpha and not bands,
@@ -188,7 +191,8 @@ def _layout(file: Any, content: str, raw: bool) -> _Layout:
     with by_pillow(file, content) as image:
         height, width = _turned(image.height, image.width, _orientation(image, content))
         profile = _foreign_profile(image.info.get("icc_profile"))
-        return _kind_layout(_kind(image), height, width, _further(image), profile)
+        layout = _kind_layout(_kind(image), height, width, _further(image), profile)
+    return layout._replace(deeper=content in ("AVIF", "HEIF") and _isobmff_bits(file) > 8)
 
 
 def _tiff_layout(tiff: TiffHeader) -> _Layout:
@@ -218,6 +222,14 @@ def _further(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # a damaged second frame: the first is what counts
         return True
+
+
+def _isobmff_bits(file: Any) -> int:
+    """Bits of a channel that an AVIF or HEIC file has, by its box `pixi`; Pillow reads 8 of them. 8 without the box."""
+    file.seek(0)
+    head = file.read(1 << 14)
+    place = head.find(b"pixi")
+    return head[place + 9] if 0 < place < len(head) - 9 else 8
 
 
 def _foreign_profile(profile: bytes | None) -> bool:

@@ -269,6 +269,7 @@ def _folder_notes(headers: dict[Path, Header], others: Counter[str], channels: i
 
     tell([p for p, h in headers.items() if odd(p, h.content)], "another format than the ending says: content counts")
     tell([p for p, h in headers.items() if h.further], "further pages or frames: the first of each is read")
+    tell([p for p, h in headers.items() if h.deeper], "10 or 12 bits, of which 8 are read: convert them to 16-bit PNG")
     tell(
         [p for p, h in headers.items() if h.profile],
         "a colour profile other than sRGB: pixels are taken as they are; convert them to sRGB if colours matter",

@@ -196,6 +196,8 @@ def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
 
 def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels and other columns of a CSV file, in the order of the images. Raises DataError that lists misfits."""
+    if not file.is_file():
+        raise DataError(f"There is no label file {file}.")
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
             reader = csv.DictReader(opened)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import multiprocessing
 import os
 import signal
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +160,17 @@ def test_array_files(tmp_path: Path) -> None:
         open_domain(str(tmp_path / "broken.npz"), CONFIG, "a")
     with pytest.raises(DataError, match="There is no file"):
         open_domain(str(tmp_path / "none.npz"), CONFIG, "a")
+
+
+def test_arrays_larger_than_the_memory(tmp_path: Path) -> None:
+    """A file of a few bytes may say that it holds terabytes."""
+    header = io.BytesIO()
+    shape = (1 << 24, 1 << 10, 1 << 10)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"x.npz:images of shape .* needs 16384.0 GiB, more than the memory"):
+        open_domain(str(tmp_path / "x.npz"), CONFIG, "a")
 
 
 def test_a_folder_may_be_called_like_an_array_file(tmp_path: Path) -> None:

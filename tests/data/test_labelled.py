@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,13 @@ def test_a_label_file_that_does_not_match(tmp_path: Path, text: str, message: st
     write_images(tmp_path / "set", 3, 1)
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=message):
+        open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
+
+
+def test_a_label_file_that_never_ends(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", 3, 1)
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(DataError, match="There is no label file"):
         open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
 
 

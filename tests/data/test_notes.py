@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
+from drit.data import decoders
 from drit.data.folders import open_domain
 from drit.data.images import encode
 from drit.errors import DataError
@@ -86,6 +88,21 @@ def test_colour_profiles(tmp_path: Path) -> None:
     (note,) = notes(tmp_path)
     assert note.startswith("3 files with a colour profile other than sRGB: pixels are taken as they are")
     assert "(lab.jpg, lab.png, lab.tif)" in note
+
+
+def test_avif_of_more_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow reads 8 of 10 bits; what the file says is looked up in its box pixi."""
+    write_images(tmp_path, 3, 3)
+    content = FILES["avif"]()
+    place = content.index(b"pixi") + 8
+    assert content[place : place + 4] == bytes([3, 8, 8, 8])
+    changed = content[: place + 1] + bytes([10, 10, 10]) + content[place + 4 :]
+    (tmp_path / "x.avif").write_bytes(content)
+    assert not notes(tmp_path)
+    bits = decoders._isobmff_bits
+    assert (bits(io.BytesIO(content)), bits(io.BytesIO(changed)), bits(io.BytesIO(b""))) == (8, 10, 8)
+    monkeypatch.setattr(decoders, "_isobmff_bits", lambda _: bits(io.BytesIO(changed)))  # nothing here writes 10 bits
+    assert "1 file with 10 or 12 bits, of which 8 are read" in notes(tmp_path)[0]
 
 
 def test_transparency_depths_and_contents(tmp_path: Path) -> None:
