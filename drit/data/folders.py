@@ -22,6 +22,7 @@ from drit.data.ranges import (
     chosen_bands,
     chosen_range,
     range_notes,
+    select_bands,
     survey,
 )
 from drit.data.transforms import resized_shape
@@ -33,7 +34,7 @@ READ_SUFFIXES = (
 )
 HALVES: dict[str, Half] = {"a": "left", "b": "right"}
 MIN_IMAGES = 2
-_LOOKED_AT = {8: 4, 16: 16}  # images of a set whose values are looked at, by their depth, where no range is asked for
+_LOOKED_AT = {8: 4, 16: 8}  # images of a set whose values are looked at, by their depth, where no range is asked for
 _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
 _ENDINGS = {  # of formats, for those that say another one
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -147,10 +148,7 @@ def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> Imag
     bands, wanted = chosen_bands(config, domain), chosen_range(config, domain)
     arrays = read_arrays(path, key, raw=wanted is not None)
     array, where = arrays.images, f"{path}:{arrays.key}"
-    if bands:
-        if max(bands) > array.shape[3]:
-            raise DataError(f"{where} has {array.shape[3]} bands, and --data.bands names band {max(bands)}.")
-        array = np.ascontiguousarray(array[..., [band - 1 for band in bands]])
+    array = select_bands(array, where, bands)
     if len(array):
         _check_size(where, array.shape[1], array.shape[2], config)
         _check_memory(path, array.shape[1], array.shape[2], config)

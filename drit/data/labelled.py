@@ -26,8 +26,10 @@ from drit.data.arrays import array_file, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
 from drit.data.images import convert_channels, decode, fit_channels, read_header
+from drit.data.ranges import Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
+AS_STORED = Reading()
 MASKS = "masks"  # the folder of masks within a set
 BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
@@ -47,6 +49,7 @@ class LabelledSet:
     root: Path = Path()
     paths: list[Path] = field(default_factory=list)
     beside: dict[str, np.ndarray] = field(default_factory=dict)  # arrays or columns carried along: (N, ...)
+    reading: Reading = AS_STORED  # how the files are read
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,7 +65,7 @@ class LabelledSet:
         """
         if self.array is not None:
             return self.array[i]
-        array, image_format = decode(self.paths[i])
+        array, image_format = decode(self.paths[i], *self.reading)
         return fit_channels(array, 3, image_format.extra) if array.shape[2] == 4 and image_format.extra else array
 
     def mask(self, i: int) -> Path | None:
@@ -97,16 +100,17 @@ def shown(image: np.ndarray, side: int, channels: int) -> np.ndarray:
     return convert_channels(image if image.ndim == 3 else image[:, :, None], channels)
 
 
-def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledSet:
+def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Reading = AS_STORED) -> LabelledSet:
     """Open a labelled set (see the module). labels: a CSV file for a folder without class folders.
 
-    wanted: labels are needed; else images without any are of class "". Raises DataError that names what does not fit.
+    wanted: labels are needed; else images without any are of class "". reading: bands, range and transparency, as a run
+    reads its images (`ranges.reading_of`). Raises DataError that names what does not fit.
     """
     file = array_file(path)
     if file:
         if labels:
             raise DataError(f"--labels {labels} is for a folder of images; {path} has its labels within.")
-        return _open_array(path, *file, wanted)
+        return _open_array(path, *file, wanted, reading)
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"There is no folder {root}. Give a folder with a folder for each class, or an .npz file.")
@@ -128,7 +132,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
     shapes, channels, broken = [], 0, []
     for p in paths:
         try:
-            header = read_header(p)
+            header = read_header(p, *reading)
         except DataError as error:
             broken.append(str(error))
             continue
@@ -141,7 +145,17 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
         digest.update(f"{p.relative_to(root).as_posix()}\0{value}\0".encode() + file_digest(p))
     classes, places = _classes(values)
     return LabelledSet(
-        path, values, classes, places, shapes, channels, digest.hexdigest(), root=root, paths=paths, beside=beside
+        path,
+        values,
+        classes,
+        places,
+        shapes,
+        channels,
+        digest.hexdigest(),
+        root=root,
+        paths=paths,
+        beside=beside,
+        reading=reading,
     )
 
 
@@ -172,10 +186,10 @@ def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[
     return torch.from_numpy(pixels[0] if len(sets) == 1 else np.concatenate(pixels)), np.concatenate(labels)
 
 
-def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
+def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading) -> LabelledSet:
     if not file.is_file():
         raise DataError(f"There is no file {file}. Give an .npz file of images and labels, or a folder.")
-    arrays = read_arrays(file, key, beside=True)
+    arrays = read_arrays(file, key, beside=True, raw=reading.value_range is not None)
     if arrays.labels is None and wanted:
         raise DataError(
             f"{file} has no labels for '{arrays.key}'. Store them as "
@@ -187,10 +201,20 @@ def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
     digest = hashlib.sha256(np.ascontiguousarray(arrays.images).data)
     digest.update("\n".join(map(str, values.tolist())).encode())
     classes, places = _classes(values)
-    _, height, width, channels = arrays.images.shape
+    images = read_array_images(arrays.images, f"{file}:{arrays.key}", reading)
+    _, height, width, channels = images.shape
     shapes = [(height, width)] * len(values)
     return LabelledSet(
-        path, values, classes, places, shapes, channels, digest.hexdigest(), array=arrays.images, beside=arrays.beside
+        path,
+        values,
+        classes,
+        places,
+        shapes,
+        channels,
+        digest.hexdigest(),
+        array=images,
+        beside=arrays.beside,
+        reading=reading,
     )
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from drit.data.decoders import Alpha, Range
-from drit.errors import UsageError
+from drit.data.pixels import from_units
+from drit.errors import DataError, UsageError
 from drit.settings.common import DataSettings
 
 AUTO, FULL, ALL = "auto", "full", "all"  # words in place of numbers
@@ -88,6 +89,21 @@ def with_ranges(config: DataSettings, found: Mapping[str, Range | None]) -> Data
         return config
     words = {d: (FULL,) if r is None else (repr(r[0]), repr(r[1])) for d, r in found.items()}
     return replace(config, range=words.get("a", config.range), range_b=words.get("b", config.range_b))
+
+
+def select_bands(array: np.ndarray, where: str, bands: tuple[int, ...]) -> np.ndarray:
+    """The bands of images (N, H, W, C), counted from 1; empty: all. Raises DataError for one that is not there."""
+    if not bands:
+        return array
+    if max(bands) > array.shape[3]:
+        raise DataError(f"{where} has {array.shape[3]} bands, and --data.bands names band {max(bands)}.")
+    return np.ascontiguousarray(array[..., [band - 1 for band in bands]])
+
+
+def read_array_images(array: np.ndarray, where: str, reading: Reading) -> np.ndarray:
+    """Images (N, H, W, C) of an array file as `reading` says: bands, and uint16 with a range."""
+    array = select_bands(array, where, reading.bands)
+    return array if reading.value_range is None else from_units(array, reading.value_range)
 
 
 class Survey(NamedTuple):
