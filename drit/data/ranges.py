@@ -80,14 +80,14 @@ def reading_of(config: DataSettings, domain: str) -> Reading:
     return Reading(config.alpha, chosen_bands(config, domain), value_range)
 
 
-def with_ranges(config: DataSettings, found: Mapping[str, Range | None]) -> DataSettings:
+def with_ranges(config: DataSettings, ranges: Mapping[str, Range | None]) -> DataSettings:
     """The settings with the numbers that `auto` found in place of it, for the record of a run.
 
-    found: the range of each domain's set. Unchanged where no range is set.
+    ranges: the range of each domain's set. Unchanged where no range is set.
     """
     if config.domains or not (config.range or config.range_b):
         return config
-    words = {d: (FULL,) if r is None else (repr(r[0]), repr(r[1])) for d, r in found.items()}
+    words = {d: (FULL,) if r is None else (repr(r[0]), repr(r[1])) for d, r in ranges.items()}
     return replace(config, range=words.get("a", config.range), range_b=words.get("b", config.range_b))
 
 
