@@ -146,7 +146,7 @@ def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
         if s.type is bool:
             target.add_argument(*names, action=_Switch, **options)
         elif typing.get_origin(s.type) is tuple:
-            target.add_argument(*names, nargs="+", metavar="DIR", **options)
+            target.add_argument(*names, nargs="+", metavar=s.name.rpartition(".")[2].upper(), **options)
         elif typing.get_origin(s.type) is Literal:
             target.add_argument(*names, choices=typing.get_args(s.type), **options)
         else:

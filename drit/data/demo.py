@@ -72,8 +72,8 @@ def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     from drit.data.images import decode
 
     digits, labels = mnist_data()
-    wanted = {p.stem: p for p in list_images(Path(skimage.__file__).parent / "data")}
-    files = [wanted[name] for name in PHOTOGRAPHS if name in wanted]
+    available = {p.stem: p for p in list_images(Path(skimage.__file__).parent / "data")}
+    files = [available[name] for name in PHOTOGRAPHS if name in available]
     files += list_images(Path(sklearn.__file__).parent / "datasets" / "images")
     photographs = [decode(p)[0] for p in files]
     photographs = [p for p in photographs if p.shape[2] == 3]
@@ -81,13 +81,16 @@ def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
 
 
 def _blended(digits: np.ndarray, photographs: list[np.ndarray], rng: np.random.Generator, test: bool) -> np.ndarray:
-    """|digit - photograph crop| for each digit: (N, 32, 32) to (N, 32, 32, 3)."""
-    made = np.empty((*digits.shape, 3), np.uint8)
+    """|digit - photograph crop| for each digit: (N, 32, 32) to (N, 32, 32, 3), of uint8.
+
+    photographs: (H, W, 3) of uint8 each. test: crops of the parts that training never shows.
+    """
+    blended = np.empty((*digits.shape, 3), np.uint8)
     for i, digit in enumerate(digits):
         photograph = photographs[rng.integers(len(photographs))]
         edge = int(photograph.shape[1] * TRAINING_SHARE)
         part = photograph[:, edge:] if test else photograph[:, :edge]
         y, x = rng.integers(part.shape[0] - SIDE + 1), rng.integers(part.shape[1] - SIDE + 1)
         crop = part[y : y + SIDE, x : x + SIDE].astype(np.int16)
-        made[i] = np.abs(crop - digit[:, :, None].astype(np.int16))
-    return made
+        blended[i] = np.abs(crop - digit[:, :, None].astype(np.int16))
+    return blended

@@ -1,37 +1,59 @@
-"""A domain: the images of a folder or of an array file, checked when opened, resized when read."""
+"""Opening a domain: a folder of images or an array file, checked, with what a person should know of it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from drit.data.images import SUFFIXES, convert_channels, decode, from_unit, probe
-from drit.data.transforms import resize, resized_shape
-from drit.errors import DataError
-from drit.runtime import free_memory
+from drit.data.arrays import array_file, read_arrays
+from drit.data.fingerprints import folder_digest, folder_digest_v1
+from drit.data.images import Header, fit_channels, read_header, read_values
+from drit.data.imageset import Half, ImageSet, check_skipped
+from drit.data.ranges import (
+    SURVEYED,
+    Reading,
+    auto_range,
+    chosen_bands,
+    chosen_range,
+    range_notes,
+    select_bands,
+    survey,
+)
+from drit.data.transforms import resized_shape
+from drit.errors import DataError, some
 from drit.settings.common import MIN_CROP, DataSettings
 
-Half = Literal["", "left", "right"]  # of an image that shows both domains side by side
+READ_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"),
+)
 HALVES: dict[str, Half] = {"a": "left", "b": "right"}
 MIN_IMAGES = 2
-MEMORY_SHARE = 4  # cached images may fill a fourth of the memory that is free
+_LOOKED_AT = {8: 4, 16: 8}  # images of a set whose values are looked at, by their depth, where no range is asked for
 _ADVICE = "Give a folder with .jpg, .png, .webp, .tif or .bmp files, or an .npz file."
+_ENDINGS = {  # of formats, for those that say another one
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "TIFF": (".tif", ".tiff"),
+    "HEIF": (".heic", ".heif"),
+}
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images under a folder, sorted by path; hidden files and folders are left out."""
-    found = []
+    """All images under a folder, by their ending, sorted by path; hidden files and folders are left out."""
+    return sorted(p for p in _files(folder) if p.suffix.lower() in READ_SUFFIXES)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files under a folder that are not hidden."""
     for directory, folders, names in os.walk(folder, followlinks=True):
         here = os.path.realpath(directory)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _holds(Path(directory, f), here))
-        found += [Path(directory, n) for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES]
-    return sorted(found)
+        yield from (Path(directory, n) for n in names if not n.startswith("."))
 
 
 def _holds(folder: Path, inner: str) -> bool:
@@ -39,165 +61,29 @@ def _holds(folder: Path, inner: str) -> bool:
     return folder.is_symlink() and Path(inner).is_relative_to(os.path.realpath(folder))
 
 
-def array_file(path: str) -> tuple[Path, str] | None:
-    """The file and the key that `file.npz` or `file.npz:KEY` means; None for anything else, which is a folder."""
-    if Path(path).is_dir():
-        return None
-    if path.endswith(".npz"):
-        return Path(path), ""
-    file, dots, key = path.rpartition(".npz:")
-    return (Path(f"{file}.npz"), key) if dots else None
-
-
 def source_name(path: str) -> str:
     """What a domain is called by: the name of its folder, or of its array file without the suffix."""
-    named = array_file(path)
-    return named[0].stem if named else Path(path).name
-
-
-class ImageSet:
-    """The images of one domain, by index. `get` gives them resized and with the domain's channels.
-
-    skipped: unreadable files and why. labels: (N,) or None. depth: 8 or 16 bits.
-    """
-
-    def __init__(
-        self,
-        source: str,
-        images: Sequence[Path] | np.ndarray,
-        shapes: list[tuple[int, int]],
-        config: DataSettings,
-        channels: int,
-        depth: int,
-        skipped: dict[str, str],
-        labels: np.ndarray | None = None,
-        digest: str = "",
-        half: Half = "",
-    ) -> None:
-        self.source = source
-        self.channels = channels
-        self.depth = depth
-        self.skipped = skipped
-        self.labels = labels
-        self._images = images
-        self._shapes = shapes
-        self._config = config
-        self._digest = digest
-        self._half = half
-        pixels = sum(h * w for h, w in (resized_shape(s[0], s[1], config.resize, config.resize_mode) for s in shapes))
-        self.cached = config.cache and pixels * channels * depth // 8 < free_memory() // MEMORY_SHARE
-        self._cache: dict[int, np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def name(self, index: int) -> str:
-        """The file of an image, or its place in the array."""
-        image = self._images[index]
-        return str(image) if isinstance(image, Path) else f"{self.source}[{index}]"
-
-    def skip(self, unreadable: dict[str, str]) -> None:
-        """Note unreadable images and why. Raises DataError, which lists them, beyond `max_unreadable`."""
-        self.skipped |= unreadable
-        _check_skipped(self.skipped, self._config.max_unreadable)
-
-    def get(self, index: int) -> np.ndarray:
-        """Image `index` as (H, W, C) of uint8 or uint16, resized as the settings say.
-
-        One that turns out unreadable is noted in `skipped` and the next readable one given instead; beyond
-        `max_unreadable` a DataError lists them.
-        """
-        return self._readable(index)[1]
-
-    def readable(self, index: int) -> int:
-        """The first place from `index` on (round the end) whose image can be read. Raises as `get` does."""
-        return self._readable(index)[0]
-
-    def _readable(self, index: int) -> tuple[int, np.ndarray]:
-        for offset in range(len(self)):
-            i = (index + offset) % len(self)
-            if i in self._cache:
-                return i, self._cache[i]
-            try:
-                array = self._read(i)
-            except DataError as error:
-                self.skip({self.name(i): str(error)})
-                continue
-            if self.cached:
-                self._cache[i] = array
-            return i, array
-        raise DataError(f"None of the images of {self.source} can be read.")
-
-    def _read(self, i: int) -> np.ndarray:
-        image = self._images[i]
-        array = decode(image, self._config.alpha)[0] if isinstance(image, Path) else image
-        if self._half:
-            middle = array.shape[1] // 2
-            array = array[:, :middle] if self._half == "left" else array[:, middle : 2 * middle]
-        array = convert_channels(array, self.channels)
-        if self.depth == 16 and array.dtype == np.uint8:
-            array = array.astype(np.uint16) * 257  # 255 becomes 65535
-        height, width = array.shape[:2]
-        return resize(array, *resized_shape(height, width, self._config.resize, self._config.resize_mode))
-
-    def key(self, index: int) -> str:
-        """What pairs an image with one of another domain: its path below the folder without suffix; its place."""
-        image = self._images[index]
-        return str(image.relative_to(self.source).with_suffix("")) if isinstance(image, Path) else str(index)
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Height and width of image `index` as `get` gives it."""
-        height, width = self._shapes[index]
-        return resized_shape(height, width, self._config.resize, self._config.resize_mode)
-
-    def select(self, indices: Sequence[int]) -> ImageSet:
-        """The images at these places, in this order, as a set of its own."""
-        images = self._images
-        return ImageSet(
-            self.source,
-            images[list(indices)] if isinstance(images, np.ndarray) else [images[i] for i in indices],
-            [self._shapes[i] for i in indices],
-            self._config,
-            self.channels,
-            self.depth,
-            dict(self.skipped),
-            None if self.labels is None else self.labels[list(indices)],
-            hashlib.sha256(f"{self._digest} {list(indices)}".encode()).hexdigest(),
-            self._half,
-        )
-
-    def fingerprint(self) -> dict[str, Any]:
-        """What identifies the images, for data.json: count, channels, sizes, and a hash of names and file sizes (of
-        the values, for arrays)."""
-        heights, widths = zip(*self._shapes, strict=True)
-        return {
-            "source": Path(self.source).name,
-            "kind": "array" if isinstance(self._images, np.ndarray) else "folder",
-            "count": len(self),
-            "channels": self.channels,
-            "depth": self.depth,
-            "smallest": [min(heights), min(widths)],
-            "largest": [max(heights), max(widths)],
-            "sha256": self._digest,
-        }
+    file = array_file(path)
+    return file[0].stem if file else Path(path).name
 
 
 def open_domain(path: str, config: DataSettings, domain: str) -> ImageSet:
     """Open a folder, `file.npz` or `file.npz:KEY` as a domain and check it. Of `data.pairs`, domain a is the left
     half of each image, b the right one.
 
-    Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]. Raises DataError, saying what to do, for
-    everything that training would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
+    Arrays are (N, H, W) or (N, H, W, C) of uint8, uint16 or float in [0, 1]; of any numbers with `data.range`. The
+    set's `notes` say what was left out or converted. Raises DataError, saying what to do, for everything that training
+    would stumble over: missing, empty, too few, too small, unreadable, mixed channels.
     """
-    named = array_file(path)
+    file = array_file(path)
     half = HALVES.get(domain, "") if path == config.pairs else ""
-    found = _open_array(*named, config, domain) if named else _open_folder(Path(path), config, domain, half)
-    if len(found) < MIN_IMAGES:
+    images = _open_array(*file, config, domain) if file else _open_folder(Path(path), config, domain, half)
+    if len(images) < MIN_IMAGES:
         raise DataError(
-            f"{path} has {len(found)} readable image{'s' if len(found) != 1 else ''}; "
+            f"{path} has {len(images)} readable image{'s' if len(images) != 1 else ''}; "
             f"domain {domain} needs at least {MIN_IMAGES} (hundreds, to learn from)."
         )
-    return found
+    return images
 
 
 def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) -> ImageSet:
@@ -205,144 +91,142 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
     if not folder.is_dir():
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
-    paths = list_images(folder)
+    files = sorted(_files(folder))
+    paths = [p for p in files if p.suffix.lower() in READ_SUFFIXES]
+    others = Counter(p.suffix.lower() or "without suffix" for p in files if p.suffix.lower() not in READ_SUFFIXES)
     if not paths:
-        others = Counter(p.suffix.lower() or "without suffix" for p in folder.rglob("*") if p.is_file())
         if not others:
             raise DataError(f"The folder {folder} (domain {domain}) is empty. {_ADVICE}")
-        kinds = ", ".join(sorted(others))
         count = sum(others.values())
-        raise DataError(f"No images in {folder} ({count} file{'s' if count > 1 else ''}: {kinds}). {_ADVICE}")
-    digest = hashlib.sha256(half.encode())
-    readable: list[Path] = []
-    headers: list[tuple[int, int, int, int]] = []
+        raise DataError(
+            f"No images in {folder} ({count} file{'s' if count > 1 else ''}: {', '.join(sorted(others))}). {_ADVICE}"
+        )
+    bands, wanted = chosen_bands(config, domain), chosen_range(config, domain)
+    numbers = (0.0, 1.0) if isinstance(wanted, str) else wanted  # any range, until auto has found one
+    headers: dict[Path, Header] = {}
     skipped: dict[str, str] = {}
     for path in paths:
         try:
-            headers.append(probe(path, config.alpha))
+            header = read_header(path, config.alpha, bands, numbers)
+            _check_memory(path, header.height, header.width, config)
         except DataError as error:
             skipped[str(path)] = str(error)
-            _check_skipped(skipped, config.max_unreadable)
+            check_skipped(skipped, config.max_unreadable)
             continue
-        readable.append(path)
-        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
-    if not readable:
+        headers[path] = header
+    if not headers:
         raise DataError(f"None of the {len(paths)} images of {folder} can be read: {next(iter(skipped.values()))}")
-    channels = _settle_channels(Counter(h[2] for h in headers), config, domain, str(folder))
-    shapes = [(height, width // 2 if half else width) for height, width, _, _ in headers]
-    for path, (height, width) in zip(readable, shapes, strict=True):
+    channels = _settle_channels(list(headers.values()), config, domain, str(folder))
+    shapes = [(h.height, h.width // 2 if half else h.width) for h in headers.values()]
+    for path, (height, width) in zip(headers, shapes, strict=True):
         _check_size(str(path), height, width, config)
-    depth = max(h[3] for h in headers)
+    depth = max(h.depth for h in headers.values())
+    _check_shared_range(str(folder), {h.dtype for h in headers.values()}, config, domain)
+    looked_at = _spread(list(headers), SURVEYED if isinstance(wanted, str) else _LOOKED_AT[depth])
+    seen = survey(_values(looked_at, bands))
+    value_range = auto_range(seen, str(folder), _flag(config, domain)) if isinstance(wanted, str) else wanted
+    notes = _folder_notes(headers, others, channels, config) + range_notes(seen, value_range, _flag(config, domain))
     return ImageSet(
-        str(folder), readable, shapes, config, channels, depth, skipped, digest=digest.hexdigest(), half=half
+        str(folder),
+        list(headers),
+        shapes,
+        config,
+        channels,
+        depth,
+        skipped,
+        digest=folder_digest(folder, headers, half),
+        digest_v1=folder_digest_v1(folder, headers, half),
+        half=half,
+        reading=Reading(config.alpha, bands, value_range),
+        notes=[f"{folder}: {note}." for note in notes],
     )
 
 
 def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> ImageSet:
     if not path.is_file():
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
-    found = read_arrays(path, key)
-    array, where = found.images, f"{path}:{found.key}"
+    bands, wanted = chosen_bands(config, domain), chosen_range(config, domain)
+    arrays = read_arrays(path, key, raw=wanted is not None)
+    array, where = arrays.images, f"{path}:{arrays.key}"
+    array = select_bands(array, where, bands)
     if len(array):
         _check_size(where, array.shape[1], array.shape[2], config)
-    channels = _settle_channels(Counter({array.shape[3]: len(array)}), config, domain, where)
-    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-    sizes = [array.shape[1:3]] * len(array)
-    return ImageSet(where, array, sizes, config, channels, 8 * array.dtype.itemsize, {}, found.labels, digest)
+        _check_memory(path, array.shape[1], array.shape[2], config)
+    _, height, width, own = array.shape
+    header = Header(height, width, own, 8 if array.dtype == np.uint8 and wanted is None else 16, dtype=array.dtype.name)
+    channels = _settle_channels([header] * len(array), config, domain, where)
+    _check_shared_range(where, {header.dtype}, config, domain)
+    count = SURVEYED if isinstance(wanted, str) else _LOOKED_AT[header.depth]
+    seen = survey(array[i] for i in _spread(range(len(array)), count))
+    value_range = auto_range(seen, where, _flag(config, domain)) if isinstance(wanted, str) else wanted
+    digest = hashlib.sha256(np.ascontiguousarray(arrays.images).data).hexdigest()
+    return ImageSet(
+        where,
+        array,
+        [array.shape[1:3]] * len(array),
+        config,
+        channels,
+        header.depth,
+        {},
+        arrays.labels,
+        digest,
+        reading=Reading(config.alpha, bands, value_range),
+        notes=[f"{where}: {note}." for note in range_notes(seen, value_range, _flag(config, domain))],
+    )
 
 
-class Arrays(NamedTuple):
-    """Images of an .npz file and what lies beside them."""
-
-    key: str  # the array's name
-    images: np.ndarray  # (N, H, W, C) of uint8 or uint16
-    labels: np.ndarray | None  # (N,)
-    beside: dict[str, np.ndarray]  # other arrays with a row for each image
+def _spread(items: Sequence, count: int) -> list:
+    """At most `count` of them, evenly."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).astype(int))]
 
 
-def read_arrays(path: Path, key: str = "", beside: bool = False) -> Arrays:
-    """Images (N, H, W[, C]) of uint8, uint16 or float in [0, 1] and their labels from an .npz file.
+def _values(paths: Sequence[Path], bands: Sequence[int]) -> Iterator[np.ndarray]:
+    """The numbers of images as their files hold them; damaged ones, named when they are read, are left out."""
+    for path in paths:
+        try:
+            yield read_values(path, bands)
+        except DataError:
+            continue
 
-    Labels of `images` are `labels`, those of `train_images` are `train_labels`. beside: also other arrays of as many
-    rows; of those named `train_...` for `train_images`. Raises DataError for anything else.
+
+def _flag(config: DataSettings, domain: str) -> str:
+    return "--data.range-b" if domain == "b" and not config.domains else "--data.range"
+
+
+def _check_shared_range(where: str, dtypes: set[str], config: DataSettings, domain: str) -> None:
+    """Raises DataError where a range that was given for the other domain would darken 8-bit images."""
+    if domain == "b" and not config.domains and config.range and not config.range_b and dtypes == {"uint8"}:
+        raise DataError(
+            f"{where} (domain b) holds 8-bit images: is --data.range {' '.join(config.range)} meant for them too? Say "
+            "--data.range-b full to keep them as they are, or --data.range-b LOW HIGH."
+        )
+
+
+def _settle_channels(headers: Sequence[Header], config: DataSettings, domain: str, where: str) -> int:
+    """The channels of a domain: as set, else the maximum of its images.
+
+    Raises DataError where images cannot be converted.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            shapes = _shapes(archive)
-            key = _image_key(key, shapes, path)
-            array = archive[key]
-            label_key = key.replace("images", "labels") if "images" in key else "labels"
-            labels = archive[label_key] if label_key in shapes else None
-            prefix = key.removesuffix("images") if key.endswith("images") else ""
-            others = [
-                name
-                for name, shape in shapes.items()
-                if beside and name not in (key, label_key) and name.startswith(prefix) and shape[:1] == array.shape[:1]
-            ]
-            rows = {name: archive[name] for name in others}
-    except DataError:
-        raise
-    except Exception as error:  # zipfile, numpy and pickle each raise their own for a damaged file
-        raise DataError(f"{path} cannot be read as an .npz file of arrays: {error}") from error
-    if array.ndim == 3:
-        array = array[..., None]
-    turned = array.ndim == 4 and array.shape[1] <= 4 < array.shape[3]  # (N, C, H, W)
-    if array.ndim != 4 or turned or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
-        raise DataError(
-            f"{path}:{key} has shape {array.shape} and type {array.dtype}; images are (N, H, W) or (N, H, W, C), of "
-            "uint8, uint16 or float in [0, 1]."
-        )
-    if array.dtype.kind == "f":
-        try:
-            array = from_unit(array)
-        except ValueError as error:
-            raise DataError(f"{path}:{key} holds {error}. Scale them, or store uint8.") from error
-    if labels is not None and labels.shape != (len(array),):
-        raise DataError(
-            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. "
-            "Labels are one number for each image; mend them or take them out of the file."
-        )
-    return Arrays(key, array, labels, rows)
-
-
-def _shapes(archive: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of the arrays of an .npz file, from their headers."""
-    found = {}
-    for name in archive.files:
-        with archive.zip.open(f"{name}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            found[name] = read(file)[0]
-    return found
-
-
-def _image_key(key: str, shapes: dict[str, tuple[int, ...]], path: Path) -> str:
-    """The array that holds images: the one asked for, a usual name, or the only one with 3 or 4 dimensions."""
-    images = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
-    if key:
-        if key not in shapes:
-            raise DataError(f"{path} has no array '{key}'. Its arrays: {', '.join(shapes)}.")
-        return key
-    for usual in ("images", "train_images"):
-        if usual in images:
-            return usual
-    if len(images) != 1:
-        raise DataError(f"{path} has {len(images)} arrays of images ({', '.join(shapes)}). Name one: {path}:KEY")
-    return images[0]
-
-
-def _settle_channels(counts: Counter[int], config: DataSettings, domain: str, where: str) -> int:
+    kinds = Counter((h.channels, h.extra, h.alpha) for h in headers)
     wanted = config.channels(domain)
-    most = wanted or max(counts)
-    for have in counts:
+    channels = wanted or max(kinds)[0]
+    extra = any(extra for have, extra, _ in kinds if have == channels)
+    for (have, own, alpha), count in kinds.items():
         try:
-            convert_channels(np.zeros((1, 1, have), np.uint8), most)
+            fit_channels(np.zeros((1, 1, have), np.uint8), channels, own, alpha)
+            if extra and have != channels:  # what would it have in these bands?
+                raise DataError("mixed bands")
         except DataError as error:
+            flags = f"--data.channels-{domain if domain in 'ab' else 'a'}"
             raise DataError(
-                f"{where}: {counts[have]} images have {have} channels, domain {domain} takes {most}. "
-                f"Convert them, or set --data.channels-{domain if domain in 'ab' else 'a'}."
+                f"{where}: {count} images have {have} channels, domain {domain} takes {channels}. "
+                + (
+                    f"Choose bands with --data.bands, or set {flags}."
+                    if own or extra
+                    else f"Convert them, or set {flags}."
+                )
             ) from error
-    return most
+    return channels
 
 
 def _check_size(name: str, height: int, width: int, config: DataSettings) -> None:
@@ -356,10 +240,56 @@ def _check_size(name: str, height: int, width: int, config: DataSettings) -> Non
         )
 
 
-def _check_skipped(skipped: dict[str, str], limit: int) -> None:
-    if len(skipped) > limit:
-        listed = "; ".join(list(skipped.values())[:20])
+def _check_memory(path: Path, height: int, width: int, config: DataSettings) -> None:
+    """Raises DataError for a long strip whose short side would be enlarged: 1 x 20000 pixels to 256 x 5120000."""
+    h, w = resized_shape(height, width, config.resize, config.resize_mode)
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and h * w > max(limit, height * width):
         raise DataError(
-            f"{len(skipped)} images cannot be read, more than --data.max-unreadable {limit}: {listed} "
-            "Mend or remove them, or raise the limit."
+            f"{path} is {width} x {height} pixels, and {w} x {h} after --data.resize {config.resize}: more than "
+            f"{limit} in all. Cut it, or set --data.resize-mode square."
         )
+
+
+def _folder_notes(headers: dict[Path, Header], others: Counter[str], channels: int, config: DataSettings) -> list[str]:
+    """What was left out or converted, counted, each in a sentence without its full stop."""
+    notes = []
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
+        notes.append(f"{_files_with(sum(others.values()), 'other endings')}, left out: {kinds}")
+
+    def tell(chosen: list[Path], text: str) -> None:
+        if chosen:
+            notes.append(f"{_files_with(len(chosen), text)} ({some([p.name for p in chosen])})")
+
+    def odd(path: Path, content: str) -> bool:
+        return path.suffix.lower() not in _ENDINGS.get(content, (f".{content.lower()}",))
+
+    tell([p for p, h in headers.items() if odd(p, h.content)], "another format than the ending says: content counts")
+    tell([p for p, h in headers.items() if h.further], "further pages or frames: the first of each is read")
+    tell([p for p, h in headers.items() if h.deeper], "10 or 12 bits, of which 8 are read: convert them to 16-bit PNG")
+    tell(
+        [p for p, h in headers.items() if h.profile],
+        "a colour profile other than sRGB: pixels are taken as they are; convert them to sRGB if colours matter",
+    )
+    extra = [p for p, h in headers.items() if h.extra]
+    fewer = any(headers[p].channels > channels for p in extra)
+    tell(
+        extra,
+        "bands that the file gives no meaning: "
+        + ("they are left out" if fewer else "they are taken as channels")
+        + "; choose with --data.bands, counted from 1",
+    )
+    if config.alpha == "flatten":
+        tell(
+            [p for p, h in headers.items() if h.transparent],
+            "transparency: laid on white; --data.alpha keep keeps it",
+        )
+    depths = Counter(h.depth for h in headers.values())
+    if len(depths) > 1:
+        notes.append(f"{depths[8]} of {len(headers)} files have 8 bits: their values are spread to 16")
+    return notes
+
+
+def _files_with(count: int, what: str) -> str:
+    return f"{count} file{'s' if count > 1 else ''} with {what}"

@@ -22,10 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit.data.folders import array_file, list_images, read_arrays
-from drit.data.images import SUFFIXES, convert_channels, decode, probe
+from drit.data.arrays import array_file, read_arrays
+from drit.data.fingerprints import file_digest
+from drit.data.folders import READ_SUFFIXES, list_images
+from drit.data.images import convert_channels, decode, fit_channels, read_header
+from drit.data.ranges import Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
+AS_STORED = Reading()
 MASKS = "masks"  # the folder of masks within a set
 BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
@@ -35,16 +39,17 @@ class LabelledSet:
     """Images with labels. Image i is row i of `array`, or the file `paths[i]`."""
 
     source: str
-    values: np.ndarray  # (N,) labels as they were given: numbers or words
-    classes: list[str]  # their words, in order
+    values: np.ndarray  # (N,) labels as they were given: numbers or strings
+    classes: list[str]  # their names, in order
     labels: np.ndarray  # (N,) int64: places in `classes`
     shapes: list[tuple[int, int]]  # height and width of each image
-    channels: int  # the most that an image has
-    digest: str  # sha256 of names, sizes or values, and labels
+    channels: int  # the maximum of the images
+    digest: str  # sha256 of names and contents or values, and labels
     array: np.ndarray | None = None  # (N, H, W, C) of uint8 or uint16
     root: Path = Path()
     paths: list[Path] = field(default_factory=list)
     beside: dict[str, np.ndarray] = field(default_factory=dict)  # arrays or columns carried along: (N, ...)
+    reading: Reading = AS_STORED  # how the files are read
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,13 +59,19 @@ class LabelledSet:
         return str(i) if self.array is not None else self.paths[i].relative_to(self.root).as_posix()
 
     def get(self, i: int) -> np.ndarray:
-        """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged."""
-        return self.array[i] if self.array is not None else decode(self.paths[i])[0]
+        """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged.
+
+        RGB with one band more is RGB: elsewhere four channels mean transparency.
+        """
+        if self.array is not None:
+            return self.array[i]
+        array, image_format = decode(self.paths[i], *self.reading)
+        return fit_channels(array, 3, image_format.extra) if array.shape[2] == 4 and image_format.extra else array
 
     def mask(self, i: int) -> Path | None:
         """The mask of image i, with its own suffix or another one."""
         place = self.root / MASKS / self.paths[i].relative_to(self.root)
-        suffixes = dict.fromkeys((place.suffix, *SUFFIXES))
+        suffixes = dict.fromkeys((place.suffix, *READ_SUFFIXES))
         return next((p for p in map(place.with_suffix, suffixes) if p.is_file()), None)
 
     def notes(self, i: int) -> list[Path]:
@@ -72,14 +83,15 @@ class LabelledSet:
         channels = channels or (3 if self.channels > 2 else 1)
         if self.array is not None and self.array.dtype == np.uint8 and self.array.shape[1:] == (side, side, channels):
             return self.array
-        made = np.empty((len(self), side, side, channels), np.uint8)
+        images = np.empty((len(self), side, side, channels), np.uint8)
         for i in range(len(self)):
-            made[i] = shown(self.get(i), side, channels)
-        return made
+            images[i] = shown(self.get(i), side, channels)
+        return images
 
 
 def shown(image: np.ndarray, side: int, channels: int) -> np.ndarray:
-    """An image (H, W, C) as a classifier sees it: 8 bits, side x side, grey repeated for colour."""
+    """An image (H, W, C) of uint8 or uint16 as a classifier sees it: (side, side, channels) of uint8, grey repeated for
+    colour. Raises DataError where the channels cannot be converted."""
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if image.shape[:2] != (side, side):
@@ -88,16 +100,17 @@ def shown(image: np.ndarray, side: int, channels: int) -> np.ndarray:
     return convert_channels(image if image.ndim == 3 else image[:, :, None], channels)
 
 
-def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledSet:
+def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Reading = AS_STORED) -> LabelledSet:
     """Open a labelled set (see the module). labels: a CSV file for a folder without class folders.
 
-    wanted: labels are needed; else images without any are of class "". Raises DataError that names what does not fit.
+    wanted: labels are needed; else images without any are of class "". reading: bands, range and transparency, as a run
+    reads its images (`ranges.reading_of`). Raises DataError that names what does not fit.
     """
-    named = array_file(path)
-    if named:
+    file = array_file(path)
+    if file:
         if labels:
             raise DataError(f"--labels {labels} is for a folder of images; {path} has its labels within.")
-        return _open_array(path, *named, wanted)
+        return _open_array(path, *file, wanted, reading)
     root = Path(path)
     if not root.is_dir():
         raise DataError(f"There is no folder {root}. Give a folder with a folder for each class, or an .npz file.")
@@ -119,20 +132,30 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True) -> LabelledS
     shapes, channels, broken = [], 0, []
     for p in paths:
         try:
-            height, width, have, _ = probe(p)
+            header = read_header(p, *reading)
         except DataError as error:
             broken.append(str(error))
             continue
-        shapes.append((height, width))
-        channels = max(channels, have)
+        shapes.append((header.height, header.width))
+        channels = max(channels, header.channels)
     if broken:
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
     for p, value in zip(paths, values, strict=True):
-        digest.update(f"{p.relative_to(root).as_posix()}\0{p.stat().st_size}\0{value}\n".encode())
+        digest.update(f"{p.relative_to(root).as_posix()}\0{value}\0".encode() + file_digest(p))
     classes, places = _classes(values)
     return LabelledSet(
-        path, values, classes, places, shapes, channels, digest.hexdigest(), root=root, paths=paths, beside=beside
+        path,
+        values,
+        classes,
+        places,
+        shapes,
+        channels,
+        digest.hexdigest(),
+        root=root,
+        paths=paths,
+        beside=beside,
+        reading=reading,
     )
 
 
@@ -141,52 +164,64 @@ def check_classes(train: Sequence[LabelledSet], test: LabelledSet) -> list[str]:
 
     Raises DataError that names a class that one set lacks.
     """
-    every = list(dict.fromkeys(c for s in (*train, test) for c in s.classes))
+    names = list(dict.fromkeys(c for s in (*train, test) for c in s.classes))
     for one in (*train, test):
-        missing = [c for c in every if c not in one.classes]
+        missing = [c for c in names if c not in one.classes]
         if missing:
             other = next(s for s in (*train, test) if missing[0] in s.classes)
             raise DataError(
                 f"{one.source} has no images of class {', '.join(missing[:LISTED])}, {other.source} has: classes are "
                 "compared by name. Add images, or leave the class out of both."
             )
-    if len(every) < 2:
-        raise DataError(f"{test.source} has one class alone ({every[0]}); a classifier needs at least two.")
-    return _ordered(every)
+    if len(names) < 2:
+        raise DataError(f"{test.source} has one class alone ({names[0]}); a classifier needs at least two.")
+    return _ordered(names)
 
 
 def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[Tensor, np.ndarray]:
-    """Several sets as one: images (N, side, side, 1 or 3) of uint8, and their places in `classes` (N,)."""
+    """Several sets as one: images (N, side, side, 1 or 3) of uint8, and their places in `classes` (N,) of int64."""
     channels = 3 if max(s.channels for s in sets) > 2 else 1
     pixels = [s.pixels(side, channels) for s in sets]
     labels = [np.array([classes.index(name) for name in s.classes])[s.labels] for s in sets]
     return torch.from_numpy(pixels[0] if len(sets) == 1 else np.concatenate(pixels)), np.concatenate(labels)
 
 
-def _open_array(path: str, file: Path, key: str, wanted: bool) -> LabelledSet:
+def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading) -> LabelledSet:
     if not file.is_file():
         raise DataError(f"There is no file {file}. Give an .npz file of images and labels, or a folder.")
-    found = read_arrays(file, key, beside=True)
-    if found.labels is None and wanted:
+    arrays = read_arrays(file, key, beside=True, raw=reading.value_range is not None)
+    if arrays.labels is None and wanted:
         raise DataError(
-            f"{file} has no labels for '{found.key}'. Store them as "
-            f"'{found.key.replace('images', 'labels') if 'images' in found.key else 'labels'}', one for each image."
+            f"{file} has no labels for '{arrays.key}'. Store them as "
+            f"'{arrays.key.replace('images', 'labels') if 'images' in arrays.key else 'labels'}', one for each image."
         )
-    if not len(found.images):
-        raise DataError(f"{file}:{found.key} holds no images.")
-    values = np.zeros(len(found.images), "U1") if found.labels is None else found.labels
-    digest = hashlib.sha256(np.ascontiguousarray(found.images).data)
+    if not len(arrays.images):
+        raise DataError(f"{file}:{arrays.key} holds no images.")
+    values = np.zeros(len(arrays.images), "U1") if arrays.labels is None else arrays.labels
+    digest = hashlib.sha256(np.ascontiguousarray(arrays.images).data)
     digest.update("\n".join(map(str, values.tolist())).encode())
     classes, places = _classes(values)
-    _, height, width, channels = found.images.shape
+    images = read_array_images(arrays.images, f"{file}:{arrays.key}", reading)
+    _, height, width, channels = images.shape
     shapes = [(height, width)] * len(values)
     return LabelledSet(
-        path, values, classes, places, shapes, channels, digest.hexdigest(), array=found.images, beside=found.beside
+        path,
+        values,
+        classes,
+        places,
+        shapes,
+        channels,
+        digest.hexdigest(),
+        array=images,
+        beside=arrays.beside,
+        reading=reading,
     )
 
 
 def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels and other columns of a CSV file, in the order of the images. Raises DataError that lists misfits."""
+    if not file.is_file():
+        raise DataError(f"There is no label file {file}.")
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
             reader = csv.DictReader(opened)
@@ -206,9 +241,9 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
         "are named twice": [n for n, count in counts.items() if count > 1],
         "have no row in it": [n for n in names if n not in counts],
     }
-    for what, found in problems.items():
-        if found:
-            raise DataError(f"The label file {file} does not match: {len(found)} files {what}: {some(found)}.")
+    for problem, files in problems.items():
+        if files:
+            raise DataError(f"The label file {file} does not match: {len(files)} files {problem}: {some(files)}.")
     by_name = {Path(r["file"]).as_posix(): r for r in rows}
     values = np.array([by_name[n]["label"] for n in names])
     others = [c for c in columns if c not in ("file", "label")]
@@ -217,12 +252,12 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
 
 def _classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Names of the classes, in order, and each label's place among them."""
-    words = [str(v) for v in values.tolist()]
-    classes = _ordered(set(words))
+    names = [str(v) for v in values.tolist()]
+    classes = _ordered(set(names))
     places = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([places[w] for w in words], np.int64)
+    return classes, np.array([places[n] for n in names], np.int64)
 
 
-def _ordered(words: Sequence[str] | set[str]) -> list[str]:
-    """Words in order; 2 before 10 where all are whole numbers."""
-    return sorted(words, key=int) if all(w.lstrip("-").isdecimal() for w in words) else sorted(words)
+def _ordered(names: Sequence[str] | set[str]) -> list[str]:
+    """Class names in order; 2 before 10 where all are whole numbers."""
+    return sorted(names, key=int) if all(n.lstrip("-").isdecimal() for n in names) else sorted(names)

@@ -39,8 +39,8 @@ def align(sets: dict[str, ImageSet], method: str, advice: str = "") -> dict[str,
             "make them the same, or set --data.resize-mode square."
         )
     pairs = {d: s.select([places[d][name] for name in common]) for d, s in sets.items()}
-    one, other = (s.labels for s in pairs.values())
-    if one is not None and other is not None and (share := (one != other).mean()) > 0.5:
+    labels, other = (s.labels for s in pairs.values())
+    if labels is not None and other is not None and (share := (labels != other).mean()) > 0.5:
         raise DataError(
             f"{method} learns from pairs, and in {share:.0%} of the places the two domains have images of different "
             f"labels: they are no pairs. {advice}"

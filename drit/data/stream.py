@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
 from drit.data.transforms import random_crop_flip
-from drit.errors import DataError
+from drit.errors import DataError, DritError
 from drit.runtime import cores
 from drit.settings.common import DataSettings
 
-AHEAD = 3  # batches made before they are asked for (of each process)
+AHEAD = 3  # batches loaded before they are asked for (of each process)
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
@@ -35,8 +35,8 @@ class Crops(NamedTuple):
     places: dict[str, Tensor]
 
 
-class _Made(NamedTuple):
-    """What a loader hands over: a batch, or the error that kept it from being made; what it skipped of each domain."""
+class _Loaded(NamedTuple):
+    """What a loader hands over: a batch, or the error in its place; the images it skipped of each domain, and why."""
 
     batch: Crops | None
     error: Exception | None
@@ -59,7 +59,7 @@ class Order:
         return int(self._permutation[place])
 
 
-class _Batches(Dataset[_Made]):
+class _Batches(Dataset[_Loaded]):
     """Batch k for k = 0, 1, ... Its errors are values: raised in a loader process they would carry its traceback."""
 
     def __init__(
@@ -68,13 +68,13 @@ class _Batches(Dataset[_Made]):
         self._sets, self._config, self._batch, self._seed, self._paired = sets, config, batch, seed, paired
         self._orders = [Order(len(s), seed, 0 if paired else d) for d, s in enumerate(sets.values())]
 
-    def __getitem__(self, k: int) -> _Made:
+    def __getitem__(self, k: int) -> _Loaded:
         batch, error = None, None
         try:
             batch = self._make(k)
         except Exception as raised:
             error = raised
-        return _Made(batch, error, {d: dict(s.skipped) for d, s in self._sets.items()})
+        return _Loaded(batch, error, {d: dict(s.skipped) for d, s in self._sets.items()})
 
     def _make(self, k: int) -> Crops:
         numbers = range(k * self._batch, (k + 1) * self._batch)
@@ -84,11 +84,11 @@ class _Batches(Dataset[_Made]):
 
     def _apart(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
         """Image n of every domain's own stream, as a crop of its own, and its place in the set."""
-        found = {}
+        crops = {}
         for d, (name, images) in enumerate(self._sets.items()):
             index = self._orders[d](n)
-            found[name] = self._crop(images.get(index), d, n), index
-        return found
+            crops[name] = self._crop(images.get(index), d, n), index
+        return crops
 
     def _pair(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
         """Images of one place in every domain, cut and mirrored alike; unreadable ones are passed over together."""
@@ -137,17 +137,18 @@ class BatchStream:
         self._loader: Any = None
         self._thread: _Ahead | None = None
         if workers:
-            loader = DataLoader(
-                batches,
-                batch_size=None,
-                sampler=_From(start),
-                num_workers=workers,
-                prefetch_factor=AHEAD,
-                worker_init_fn=_quiet_worker,
-                persistent_workers=True,
-                generator=torch.Generator().manual_seed(seed),  # else it draws on the global one
+            # Without persistent workers the iterator alone holds the processes (see `close`).
+            self._loader = iter(
+                DataLoader(
+                    batches,
+                    batch_size=None,
+                    sampler=_From(start),
+                    num_workers=workers,
+                    prefetch_factor=AHEAD,
+                    worker_init_fn=_quiet_worker,
+                    generator=torch.Generator().manual_seed(seed),  # else it draws on the global one
+                )
             )
-            self._loader = iter(loader)
         else:
             self._thread = _Ahead(batches, start)
 
@@ -155,54 +156,69 @@ class BatchStream:
         return self
 
     def __next__(self) -> Crops:
-        """The next batch. What its loader skipped is noted in the sets. Raises what kept the batch from being made, and
-        DataError when too many images are unreadable; then again at every call."""
+        """The next batch. What its loader skipped is noted in the sets.
+
+        Raises the loader's error, DritError when a loader process ended by itself, and DataError when too many images
+        are unreadable; then again at every call.
+        """
         if self._error is None:
-            made: _Made = next(self._loader) if self._thread is None else self._thread.next()
-            self._error = made.error
+            loaded = self._load()
+            self._error = loaded.error
             try:  # loader processes count apart, on sets of their own
-                for d, skipped in made.skipped.items():
+                for d, skipped in loaded.skipped.items():
                     self._sets[d].skip(skipped)
             except DataError as error:
                 self._error = error
-            if made.batch is not None and self._error is None:
+            if loaded.batch is not None and self._error is None:
                 self.position += 1
-                return made.batch
+                return loaded.batch
         assert self._error is not None
         raise self._error
 
+    def _load(self) -> _Loaded:
+        """What the loader hands over next. A process that ended by itself is an error like others."""
+        if self._thread is not None:
+            return self._thread.next()
+        try:
+            loaded: _Loaded = next(self._loader)
+            return loaded
+        except (RuntimeError, OSError, EOFError) as error:  # "DataLoader worker (pid(s) ...) exited", or its pipe broke
+            ended = DritError(
+                f"A loader process ended by itself: {error} Memory may have run out: set --data.workers to a smaller "
+                "number, or 0."
+            )
+            return _Loaded(None, ended, {})
+
     def close(self) -> None:
-        """Stop the thread or the processes. The stream cannot be used afterwards."""
+        """Stop the thread or the processes, and wait for their end. The stream cannot be used afterwards."""
         if self._thread is not None:
             self._thread.stop()
-        elif self._loader is not None:
-            self._loader._shutdown_workers()
-            self._loader = None
+        self._loader = None  # PyTorch: "workers are shut down ... when the iterator becomes garbage collected"
 
 
 class _Ahead:
-    """One thread that makes batches ahead of the reader; it ends at the first that cannot be made."""
+    """One thread that loads batches ahead of the reader; it ends at the first that cannot be loaded."""
 
     def __init__(self, batches: _Batches, start: int) -> None:
-        self._queue: queue.Queue[_Made] = queue.Queue(AHEAD)
+        self._queue: queue.Queue[_Loaded] = queue.Queue(AHEAD)
         self._stopped = threading.Event()
         self._worker = threading.Thread(target=self._work, args=(batches, start), daemon=True)
         self._worker.start()
 
     def _work(self, batches: _Batches, k: int) -> None:
         while not self._stopped.is_set():
-            made = batches[k]
+            loaded = batches[k]
             while not self._stopped.is_set():
                 try:
-                    self._queue.put(made, timeout=0.1)
+                    self._queue.put(loaded, timeout=0.1)
                     break
                 except queue.Full:
                     continue
-            if made.error is not None:
+            if loaded.error is not None:
                 return
             k += 1
 
-    def next(self) -> _Made:
+    def next(self) -> _Loaded:
         return self._queue.get()
 
     def stop(self) -> None:

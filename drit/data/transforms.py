@@ -7,7 +7,10 @@ import numpy as np
 
 
 def resize(array: np.ndarray, height: int, width: int) -> np.ndarray:
-    """To height x width: by area when shrinking, bicubic when growing; values stay within the type's range."""
+    """(H, W, C) of uint8 or uint16 to (height, width, C): by area when shrinking, bicubic when growing.
+
+    Values stay within the type's range.
+    """
     if array.shape[:2] == (height, width):
         return array
     shrinking = height * width < array.shape[0] * array.shape[1]
@@ -28,7 +31,10 @@ def resized_shape(height: int, width: int, size: int, mode: str) -> tuple[int, i
 
 
 def random_crop_flip(array: np.ndarray, crop: int, flip: bool, rng: np.random.Generator) -> np.ndarray:
-    """A random crop x crop square, mirrored left to right half of the time if `flip`."""
+    """A random square (crop, crop, C) of (H, W, C), mirrored left to right half of the time if `flip`.
+
+    H and W are at least `crop`.
+    """
     top = int(rng.integers(array.shape[0] - crop + 1))
     left = int(rng.integers(array.shape[1] - crop + 1))
     part = array[top : top + crop, left : left + crop]
@@ -36,7 +42,7 @@ def random_crop_flip(array: np.ndarray, crop: int, flip: bool, rng: np.random.Ge
 
 
 def mirrored(array: np.ndarray) -> np.ndarray:
-    """(H, W, C) with left and right changed over."""
+    """(H, W, C) with left and right swapped."""
     if array.shape[2] > 4:
         return array[:, ::-1]
     return cv2.flip(array, 1).reshape(array.shape)  # for few channels twenty times as fast as numpy's copy

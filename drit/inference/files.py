@@ -17,7 +17,7 @@ from torch import Tensor
 
 from drit.atomic import write_json
 from drit.data.folders import list_images
-from drit.data.images import convert_channels, decode, encode, from_tensor
+from drit.data.images import decode, encode, fit_channels, from_tensor
 from drit.errors import DataError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
@@ -94,7 +94,8 @@ def chosen_styles(
     styles = []
     for word in exemplars:
         for path, place in find_inputs([word], Path("/nonexistent")):
-            array, _ = decode(path)
+            array, kind = decode(path)
+            array = fit_channels(array, translator.method.channels[translator.domain(to)], kind.extra, kind.alpha)
             styles.append(Style(f"as_{place.name}", translator.style(array, to)[0], array))
     for word in saved:
         styles += read_styles(Path(word), translator)
@@ -159,7 +160,7 @@ def translate_files(
         for path, place in progress.track(list(inputs)):
             try:
                 array, kind = decode(path)
-                array = convert_channels(array, translator.method.channels[source])
+                array = fit_channels(array, translator.method.channels[source], kind.extra, kind.alpha)
             except DataError as error:
                 skipped[str(path)] = str(error)
                 continue

@@ -50,6 +50,18 @@ class DataSettings:
         0, "channels of domain a, or of all of data.domains (1 grey, 3 colour, ...); 0: as the files are"
     )
     channels_b: NonNegative = setting(0, "channels of domain b; 0: as the files are")
+    bands: str = setting(
+        "",
+        "bands to take of images that have several, in this order, counted from 1 as remote sensing does: 4,3,2; "
+        "empty or all: all of them",
+    )
+    bands_b: str = setting("", "bands of domain b where they differ: 3,2,1, or all")
+    range: tuple[str, ...] = setting(
+        (),
+        "values that become black and white: LOW HIGH in the files' own units; auto: the 0.5 and 99.5 percentiles of "
+        "the set; full: the whole range of their type. Floating-point and int16 images need LOW HIGH or auto",
+    )
+    range_b: tuple[str, ...] = setting((), "range of domain b where it differs: LOW HIGH, auto or full")
     alpha: Literal["flatten", "keep"] = setting(
         "flatten", "transparent images: laid on white, or alpha kept as a channel"
     )

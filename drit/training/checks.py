@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from drit.data.folders import ImageSet, open_domain, source_name
 from drit.data.pairs import align
+from drit.data.ranges import with_ranges
 from drit.errors import UsageError
 from drit.methods.base import Method
 from drit.methods.registry import able
@@ -86,6 +87,7 @@ def _check_different(sets: Mapping[str, ImageSet], data: DataSettings) -> None:
 
 
 def settled(settings: S, sets: Mapping[str, ImageSet]) -> S:
-    """The settings with what was left to be found out: channels as the files have them."""
+    """The settings with what was left to be found out: channels and ranges as the files have them."""
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
-    return replace(settings, data=replace(settings.data, channels_a=channels_a, channels_b=channels_b))
+    data = replace(settings.data, channels_a=channels_a, channels_b=channels_b)
+    return replace(settings, data=with_ranges(data, {d: s.reading.value_range for d, s in sets.items()}))

@@ -72,7 +72,8 @@ def resume(
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
     prints = {d: s.fingerprint() for d, s in sets.items()}
-    moved = _moved(files.read_json(run / "data.json"), prints)
+    before = files.read_json(run / "data.json")
+    moved = _moved(before, {d: s.fingerprint(before.get(d)) for d, s in sets.items()})  # of the kind that it recorded
     if moved and not allow_changes:
         raise UsageError(
             f"The images differ from those that {run} was trained on ({moved}). Add --allow-changes to go on."

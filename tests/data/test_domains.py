@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
+import multiprocessing
+import os
+import signal
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +16,13 @@ import numpy as np
 import pytest
 import torch
 
+from drit.data import fingerprints
 from drit.data.demo import make_demo
 from drit.data.folders import array_file, list_images, open_domain
 from drit.data.images import encode, to_tensor
 from drit.data.stream import BatchStream, Order, choose_workers
 from drit.data.transforms import random_crop_flip, resize, resized_shape
-from drit.errors import DataError, UsageError
+from drit.errors import DataError, DritError, UsageError
 from drit.settings.common import DataSettings
 from tests.conftest import write_images
 
@@ -155,6 +162,17 @@ def test_array_files(tmp_path: Path) -> None:
         open_domain(str(tmp_path / "none.npz"), CONFIG, "a")
 
 
+def test_arrays_larger_than_the_memory(tmp_path: Path) -> None:
+    """A file of a few bytes may say that it holds terabytes."""
+    header = io.BytesIO()
+    shape = (1 << 24, 1 << 10, 1 << 10)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"x.npz:images of shape .* needs 16384.0 GiB, more than the memory"):
+        open_domain(str(tmp_path / "x.npz"), CONFIG, "a")
+
+
 def test_a_folder_may_be_called_like_an_array_file(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "set.npz", 3, 3)
     assert len(open_domain(str(folder), CONFIG, "a")) == 3
@@ -168,9 +186,55 @@ def test_fingerprint_tells_sets_apart(tmp_path: Path) -> None:
     one = write_images(tmp_path / "one", 3, 3)
     before = open_domain(str(one), CONFIG, "a").fingerprint()
     assert before == open_domain(str(one), CONFIG, "a").fingerprint()
+    assert before["hash"] == "sampled-v2"
     assert (before["count"], before["smallest"], before["channels"]) == (3, [24, 30], 3)
     (one / "002.png").rename(one / "003.png")
     assert open_domain(str(one), CONFIG, "a").fingerprint()["sha256"] != before["sha256"]
+
+
+def test_contents_tell_files_of_one_name_and_size_apart(tmp_path: Path) -> None:
+    """As two cameras write them: uncompressed, numbered, of one size."""
+    prints = []
+    for value in (10, 200):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        for i in range(3):
+            encode(np.full((300, 300, 3), value + i, np.uint8), folder / f"{i}.bmp")
+        prints.append(open_domain(str(folder), CONFIG, "a").fingerprint())
+    assert prints[0]["sha256"] != prints[1]["sha256"]
+    open_sets = [open_domain(str(tmp_path / v), CONFIG, "a") for v in ("10", "200")]
+    sizes = [s.fingerprint({"sha256": "of an older run"}) for s in open_sets]
+    assert sizes[0]["sha256"] == sizes[1]["sha256"] and "hash" not in sizes[0]  # the fault, kept for old records alone
+    path = tmp_path / "10" / "1.bmp"
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1  # at the end, beyond the first block
+    path.write_bytes(content)
+    assert open_domain(str(tmp_path / "10"), CONFIG, "a").fingerprint()["sha256"] != prints[0]["sha256"]
+
+
+def test_older_fingerprints_are_computed_as_they_were(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "x", 3, 3)
+    old = hashlib.sha256(b"")
+    for path in sorted(folder.iterdir()):
+        old.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+    images = open_domain(str(folder), CONFIG, "a")
+    prints = images.fingerprint({"sha256": ""})
+    assert prints["sha256"] == old.hexdigest()
+    assert list(prints) == ["source", "kind", "count", "channels", "depth", "smallest", "largest", "sha256"]
+    part = images.select([2, 0]).fingerprint({"sha256": ""})["sha256"]
+    assert part == hashlib.sha256(f"{old.hexdigest()} [2, 0]".encode()).hexdigest()
+    assert images.fingerprint({}) == images.fingerprint() == images.fingerprint({"hash": "sampled-v2"})
+
+
+def test_contents_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_images(tmp_path / "x", 1, 3) / "000.png"
+    first = fingerprints.file_digest(path)
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert fingerprints.file_digest(path) == first  # same path, size and time
+    os.utime(path)
+    assert fingerprints.file_digest(path) != first
 
 
 def test_resizing() -> None:
@@ -266,6 +330,35 @@ def test_what_a_loader_skips_is_known_to_the_reader(workers: int, tmp_path: Path
         (folder / "002.png").write_bytes(b"gone")
         with pytest.raises(DataError, match="3 images cannot be read, more than --data.max-unreadable 2"):
             for _ in range(20):
+                next(stream)
+    finally:
+        stream.close()
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_no_process_is_left(read: int, folders: tuple[Path, Path]) -> None:
+    sets = {d: open_domain(str(folder), CONFIG, d) for d, folder in zip("ab", folders, strict=True)}
+    before = set(multiprocessing.active_children())
+    stream = BatchStream(sets, CONFIG, 2, 0, 0, workers=2)
+    for _ in range(read):
+        next(stream)
+    processes = set(multiprocessing.active_children()) - before
+    assert len(processes) == 2
+    stream.close()
+    assert not any(p.is_alive() for p in processes)
+
+
+def test_a_killed_loader_process_is_an_error_in_words(folders: tuple[Path, Path]) -> None:
+    """As the system does when memory runs out."""
+    sets = {d: open_domain(str(folder), CONFIG, d) for d, folder in zip("ab", folders, strict=True)}
+    before = set(multiprocessing.active_children())
+    stream = BatchStream(sets, CONFIG, 2, 0, 0, workers=1)
+    next(stream)
+    (process,) = set(multiprocessing.active_children()) - before
+    os.kill(process.pid or 0, signal.SIGKILL)
+    try:
+        with pytest.raises(DritError, match=r"A loader process ended by itself.*--data.workers"):
+            for _ in range(50):
                 next(stream)
     finally:
         stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from drit.data.images import encode
 from drit.data.labelled import check_classes, joined, open_labelled
+from drit.data.ranges import Reading
 from drit.errors import DataError
 from tests.conftest import write_images
 
@@ -71,6 +73,13 @@ def test_a_label_file_that_does_not_match(tmp_path: Path, text: str, message: st
         open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
 
 
+def test_a_label_file_that_never_ends(tmp_path: Path) -> None:
+    write_images(tmp_path / "set", 3, 1)
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(DataError, match="There is no label file"):
+        open_labelled(str(tmp_path / "set"), str(tmp_path / "labels.csv"))
+
+
 def test_arrays(tmp_path: Path) -> None:
     """Labels by the key's name; other arrays of as many rows come along, those of another part do not."""
     images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 4, 4)
@@ -130,3 +139,20 @@ def test_sets_are_joined_by_the_names_of_their_classes(folder: Path, tmp_path: P
     alone = open_labelled(str(tmp_path / "x.npz"))
     with pytest.raises(DataError, match="one class alone"):
         check_classes([alone], alone)
+
+
+def test_bands_and_ranges_as_a_run_reads_them(tmp_path: Path) -> None:
+    """The same numbers from files and from an array."""
+    rng = np.random.default_rng(0)
+    images = (rng.random((4, 8, 8, 5)) * 300).astype(np.float32)
+    for i, image_ in enumerate(images):
+        path = tmp_path / "set" / f"class{i % 2}" / f"{i}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encode(image_, path, alpha=False)
+    np.savez(tmp_path / "x.npz", images=images[[0, 2, 1, 3]], labels=["class0", "class0", "class1", "class1"])
+    reading = Reading(bands=(4, 2), value_range=(0.0, 300.0))
+    for path in (tmp_path / "set", tmp_path / "x.npz"):
+        found = open_labelled(str(path), reading=reading)
+        assert found.channels == 2 and found.classes == ["class0", "class1"]
+        expected = np.rint(images[2][:, :, [3, 1]] / 300.0 * 65535)
+        assert np.abs(found.get(1) - expected).max() <= 1

@@ -1,0 +1,190 @@
+"""The tables of docs/formats.md, from what the decoder does: `python -m tests.data.formats` writes the page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drit.data import containers
+from drit.data.folders import READ_SUFFIXES
+from drit.data.images import SUFFIXES, decode, encode
+from drit.errors import DataError, UsageError
+from tests.data.layouts import LAYOUTS, Layout
+from tests.data.samples import FILES, packed, pixels, tiff
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
+TEXT = """# Image files
+
+What is read, converted and refused. The tests write the tables of this page from what the program does.
+
+All commands that read images use one decoder: `train`, `translate`, `evaluate` and `augment`.
+Where the tables say *refused*, the file is named, with what to convert, and the other files are read.
+
+## How a file is judged
+
+- **Its content decides, not its ending.** `x.png` may hold a JPEG: it is read as one, and told.
+- A folder is searched for these endings: {endings}. Files with other endings are counted and told.
+- `.heic` needs a plug-in: `pip install pillow-heif`.
+- **Never read**, whatever the ending: {foreign}.
+- Pipes, sockets and devices are named and skipped.
+- An image of more than {limit} pixels is refused.
+- Of several pages or frames the first is read, and told.
+- EXIF and TIFF orientations are applied.
+- A colour profile other than sRGB is told. Pixels stay as they are.
+
+## Layouts
+
+*kept*: the file's own numbers. *converted*: to what is named. A lossy format keeps what it stored.
+
+{layouts}
+
+Transparency is laid on white, or kept as a channel with `--data.alpha keep`. A TIFF says by its tag ExtraSamples which
+channel is transparency. A channel without a meaning is a band, and told.
+
+## Storage of TIFF
+
+{storage}
+
+Strips and tiles, chunky samples and planes, both byte orders, BigTIFF and predictors all give the same pixels. JPEG
+within a TIFF is read in 8 bits. Bilevel images, and grey or palettes of 2 and 4 bits, become 8 bits. Samples of 12 bits
+are refused.
+
+## Bands
+
+An image may have any number of bands. `--data.bands 4,3,2` takes three of them, in this order, counted from 1.
+Without it all bands are channels. Domain b may have its own: `--data.bands-b`.
+
+## Numbers
+
+{numbers}
+
+`--data.range LOW HIGH` says which values become black and white, in the file's own units: `--data.range 273 373`,
+`--data.range -1000 3000`. Values between are mapped linearly to 16 bits, others are clipped, and NaN becomes LOW.
+`auto` takes the 0.5 and 99.5 percentiles of the set, and the run records them. `full` is the type's whole range.
+Domain b may have its own: `--data.range-b`.
+
+Arrays in `.npz` files are (N, H, W) or (N, H, W, C): uint8, uint16, or floats in [0, 1]; others with a range.
+
+## Outputs
+
+What can be written. An output has its input's ending where that can hold it, else `.png`, or `.tif` for bands.
+
+{outputs}
+"""
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _reason(error: Exception) -> str:
+    """The part of a refusal that says why."""
+    text = str(error).rstrip(".")
+    return text.partition("as an image: ")[2] or text.partition(": ")[2] or text
+
+
+def _verdict(layout: Layout, dtype: Any, folder: Path) -> str:
+    if dtype not in layout.depths:
+        return "–"  # noqa: RUF001
+    stored = layout.stored(dtype)
+    path = folder / "x.png"
+    path.write_bytes(layout.write(stored))
+    try:
+        array = decode(path, "keep")[0]
+    except DataError as error:
+        return f"refused: {_reason(error)}"
+    right = layout.right(stored)
+    assert array.shape == right.shape and np.abs(array.astype(int) - right).max() <= layout.tolerance, layout.name
+    return layout.verdict
+
+
+def layouts(folder: Path) -> str:
+    rows = [[layout.name, *(_verdict(layout, dtype, folder) for dtype in (np.uint8, np.uint16))] for layout in LAYOUTS]
+    return table(["layout", "8 bits", "16 bits"], rows)
+
+
+def _storages() -> Iterator[tuple[str, Any]]:
+    array = pixels(3, np.uint16)
+    yield "none", lambda: tiff(array, photometric="rgb")
+    yield "deflate", lambda: tiff(array, photometric="rgb", compression="deflate")
+    yield "LZW", lambda: packed(array, "tiff_lzw", photometric="rgb")
+    yield "PackBits", lambda: packed(array, "packbits", photometric="rgb")
+    yield "LZMA", lambda: tiff(array, photometric="rgb", compression="lzma")
+    for name, number in (("JPEG", 7), ("JPEG 2000", 34712), ("WebP", 50001), ("JPEG XL", 50002), ("LERC", 34887)):
+        yield name, lambda number=number: recompressed(tiff(array, photometric="rgb"), number)
+
+
+def recompressed(content: bytes, number: int) -> bytes:
+    """The file with another number in its tag Compression (259)."""
+    place = content.index(b"\x03\x01\x03\x00\x01\x00\x00\x00")
+    return content[: place + 8] + number.to_bytes(2, "little") + content[place + 10 :]
+
+
+def storage(folder: Path) -> str:
+    rows = []
+    for name, write in _storages():
+        path = folder / "x.tif"
+        path.write_bytes(write())
+        try:
+            kept = np.array_equal(decode(path)[0], pixels(3, np.uint16))
+            rows.append([name, "kept" if kept else "WRONG"])
+        except DataError as error:
+            rows.append([name, f"refused: {_reason(error)}"])
+    return table(["compression", "16 bits"], rows)
+
+
+def numbers(folder: Path) -> str:
+    rows = []
+    for name in ("uint8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"):
+        path = folder / "x.tif"
+        path.write_bytes(tiff(np.arange(64).reshape(8, 8).astype(name), photometric="minisblack"))
+        row = [name]
+        for value_range in (None, (0.0, 63.0)):
+            try:
+                array = decode(path, value_range=value_range)[0]
+                row.append("kept" if str(array.dtype) == name and value_range is None else f"mapped to {array.dtype}")
+            except DataError as error:
+                row.append(f"refused: {_reason(error).partition('. ')[0]}")
+        rows.append(row)
+    return table(["numbers", "without a range", "with a range"], rows)
+
+
+def outputs(folder: Path) -> str:
+    rows = []
+    for suffix in SUFFIXES:
+        row = [suffix]
+        for dtype in ("uint8", "uint16", "float32"):
+            held = []
+            for channels, alpha, name in ((1, True, "grey"), (3, True, "RGB"), (4, True, "alpha"), (5, False, "bands")):
+                try:
+                    encode(np.zeros((8, 8, channels), dtype), folder / f"x{suffix}", alpha)
+                    held.append(name)
+                except UsageError:
+                    pass
+            row.append(", ".join(held) or "–")  # noqa: RUF001
+        rows.append(row)
+    return table(["ending", "8 bits", "16 bits", "float32, int16"], rows)
+
+
+def page() -> str:
+    foreign = sorted({name for _, _, name in containers.MAGIC} - set(containers.READ) | {"Netpbm"}, key=str.lower)
+    assert {kind.split()[0].upper() for kind in FILES} <= set(containers.READ)
+    with tempfile.TemporaryDirectory() as folder:
+        return TEXT.format(
+            endings=", ".join(f"`{s}`" for s in READ_SUFFIXES),
+            foreign=", ".join(foreign),
+            limit=f"{containers.Image.MAX_IMAGE_PIXELS:,}",
+            layouts=layouts(Path(folder)),
+            storage=storage(Path(folder)),
+            numbers=numbers(Path(folder)),
+            outputs=outputs(Path(folder)),
+        )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,9 @@
+"""docs/formats.md says what the decoder does."""
+
+from __future__ import annotations
+
+from tests.data.formats import PAGE, page
+
+
+def test_the_page_is_what_the_decoder_does() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python -m tests.data.formats"
