@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
-	@echo "make test      formatter, linter, type check and the fast tests"
+	@echo "make test      formatter, linter, types, directions of imports, fast tests"
 	@echo "make test-all  the slow tests too"
 	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
@@ -30,12 +30,14 @@ test: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2
 
 bench: .venv/.installed

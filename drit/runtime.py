@@ -78,12 +78,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def full(x: Tensor) -> Tensor:
-    """x in float32 if it is narrower; float32 and float64 stay as they are."""
+    """x, of any shape, in float32 if it is narrower; float32 and float64 stay as they are."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """A context in which autocast does nothing on x's device."""
+    """A context in which autocast does nothing on the device of x, of any shape."""
     return torch.autocast(x.device.type, enabled=False)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CHECKED = ["drit/networks/*.py", "drit/losses.py", "drit/methods/*/networks.py", "reference/*.py"]
+CHECKED = ["drit/**/*.py", "reference/*.py"]
 FILES = sorted(path.relative_to(ROOT).as_posix() for pattern in CHECKED for path in ROOT.glob(pattern))
 
 TENSORS = re.compile(r"\b(Tensor|Prepared|Batch|ByDomain)\b")  # the type and its aliases in annotations
@@ -21,7 +21,10 @@ TENSORS = re.compile(r"\b(Tensor|Prepared|Batch|ByDomain)\b")  # the type and it
 TUPLE = re.compile(r"(?<![\w^)\]])\(([^()]+?,[^()]*)\)")
 # A size is made of symbols of one letter, numbers, operators and these words. A reference such as (DRIT, section 3.1)
 # is none.
-WORDS = {"width", "features", "inputs", "outputs", "content", "channels", "blocks", "side", "widths", "min_side"}
+WORDS = set(
+    "times width features inputs outputs content channels blocks side widths min_side count rows columns crop".split()
+)
+OTHERS = re.compile(r"\bscalars?\b|\bany shape\b|\bof the shape of\b")  # what has no tuple of sizes
 Named = ast.FunctionDef | ast.ClassDef
 
 
@@ -33,8 +36,8 @@ def is_shape(text: str) -> bool:
     return known and any(len(word) == 1 and word.isupper() for word in words)
 
 
-def says_a_shape(docstring: str | None) -> bool:
-    return docstring is not None and any(is_shape(found.group(1)) for found in TUPLE.finditer(docstring))
+def says_a_shape(text: str | None) -> bool:
+    return text is not None and bool(OTHERS.search(text) or any(is_shape(m.group(1)) for m in TUPLE.finditer(text)))
 
 
 def has_tensors(function: ast.FunctionDef) -> bool:
@@ -53,8 +56,11 @@ def faults(source: str) -> list[str]:
     """Public functions, classes and methods whose docstrings lack something, each in a sentence."""
     found = []
 
-    def check(function: Named, name: str) -> bool:
+    def check(function: Named, name: str, inherits: bool = False) -> bool:
+        """inherits: without a docstring of its own it has that of the method it overrides."""
         tensors = isinstance(function, ast.FunctionDef) and has_tensors(function)
+        if inherits and not ast.get_docstring(function):
+            return tensors
         if tensors and not says_a_shape(ast.get_docstring(function)):
             found.append(f"{name} says no shape")
         return tensors
@@ -66,11 +72,14 @@ def faults(source: str) -> list[str]:
         docstring = ast.get_docstring(node)
         fields = any(isinstance(n, ast.AnnAssign) and TENSORS.search(ast.unparse(n.annotation)) for n in node.body)
         if fields or any(ast.unparse(base).endswith("autograd.Function") for base in node.bases):
-            # nobody calls the methods of these: the class says the shapes
-            if not says_a_shape(docstring):
+            # nobody calls the methods of these: the class says the shapes, or the comments of its fields do
+            if not says_a_shape("\n".join(source.splitlines()[node.lineno - 1 : node.end_lineno])):
                 found.append(f"{node.name} says no shape")
             continue
-        with_tensors = [check(method, f"{node.name}.{method.name}") for method in public(node.body, ast.FunctionDef)]
+        inherits = any(ast.unparse(base) == "Method" for base in node.bases)  # whose docstrings say the shapes
+        with_tensors = [
+            check(method, f"{node.name}.{method.name}", inherits) for method in public(node.body, ast.FunctionDef)
+        ]
         if any(with_tensors) and not docstring:
             found.append(f"{node.name} has no docstring")
     return found

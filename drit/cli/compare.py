@@ -60,7 +60,7 @@ def compare(values: argparse.Namespace) -> int:
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
-            found = compare_runs(
+            compared = compare_runs(
                 [Path(run) for run in values.runs],
                 {"a": values.a, "b": values.b},
                 protocol,
@@ -74,16 +74,16 @@ def compare(values: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             progress.say(f"Stopped. Results so far are kept in {out / 'results'}: the same command goes on.")
             return INTERRUPTED
-    for words in dict.fromkeys(w for c in found for w in c.result["warnings"]):
-        names = [c.name for c in found if words in c.result["warnings"]]
-        where = "" if len(names) == len(found) else f" ({', '.join(names)})"
-        print(f"warning{where}: {words}", file=sys.stderr)
+    for warning in dict.fromkeys(w for c in compared for w in c.result["warnings"]):
+        names = [c.name for c in compared if warning in c.result["warnings"]]
+        where = "" if len(names) == len(compared) else f" ({', '.join(names)})"
+        print(f"warning{where}: {warning}", file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
-    runs = {c.name: {"result": c.result, "cost": c.cost} for c in found}
-    result = {"runs": runs, "families": page.over_families(found)}
+    runs = {c.name: {"result": c.result, "cost": c.cost} for c in compared}
+    result = {"runs": runs, "families": page.over_families(compared)}
     write_json(out / "comparison.json", result)
-    write_atomically(out / "table.md", page.markdown(found).encode())
-    page.write_page(out / "index.html", found)
-    words = f"{page.markdown(found)}\nPage: {out / 'index.html'}"
-    show(values, result | {"out": str(out)}, words)
+    write_atomically(out / "table.md", page.markdown(compared).encode())
+    page.write_page(out / "index.html", compared)
+    message = f"{page.markdown(compared)}\nPage: {out / 'index.html'}"
+    show(values, result | {"out": str(out)}, message)
     return 0

@@ -30,9 +30,9 @@ def data_demo(values: argparse.Namespace) -> int:
     from drit.data.demo import make_demo
 
     result = make_demo(Path(values.out), values.count, values.seed, values.force)
-    words = (
+    message = (
         f"Wrote {values.out}. Train on it: drit train --data.a {values.out}/a.npz --data.b {values.out}/b.npz "
         "--preset digits --out RUN"
     )
-    show(values, result, words)
+    show(values, result, message)
     return 0

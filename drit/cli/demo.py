@@ -38,10 +38,10 @@ MEASURED = 200  # test images of each domain
 STYLES = 5  # random styles of each
 # What the README says to expect, from three seeds on two cores (docs/results.md)
 EXPECTED = {
-    "read_b": "75 to 97 %",
-    "read_a": "75 to 97 %",
-    "spread_b": "30 to 75 of 255",
-    "spread_a": "2 to 20 of 255",
+    "accuracy_b": "75 to 97 %",
+    "accuracy_a": "75 to 97 %",
+    "diversity_b": "30 to 75 of 255",
+    "diversity_a": "2 to 20 of 255",
 }
 
 
@@ -69,7 +69,7 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
     minutes = (time.monotonic() - began) / 60
     say("Measuring, and writing the gallery.")
     result = gallery(out, run, data, minutes)
-    for name in ("read_b", "read_a", "spread_b", "spread_a"):
+    for name in ("accuracy_b", "accuracy_a", "diversity_b", "diversity_a"):
         say(f"  {result['words'][name]}: {result['shown'][name]} (expected {EXPECTED[name]})")
     say(f"Gallery: {result['page']} and {result['png']}")
     return result
@@ -83,9 +83,9 @@ def within(config: TrainSettings, seconds: float) -> TrainSettings:
     return replace(config, threads=threads, steps=min(config.steps, max(FEWEST, affordable[threads])))
 
 
-def images(found: ImageSet, count: int) -> Tensor:
+def images(image_set: ImageSet, count: int) -> Tensor:
     """The first images of a set: (N, C, H, W) in [-1, 1]."""
-    return torch.stack([to_tensor(found.get(i)) for i in range(min(count, len(found)))])
+    return torch.stack([to_tensor(image_set.get(i)) for i in range(min(count, len(image_set)))])
 
 
 def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     translator = Translator.load(run)
     train = {d: open_domain(str(data / f"{d}.npz"), config.data, d) for d in ("a", "b")}
     test = {d: open_domain(str(data / f"test_{d}.npz"), config.data, d) for d in ("a", "b")}
-    result: dict[str, Any] = {"shown": {}, "words": {}}
+    result: dict[str, Any] = {"shown": {}, "titles": {}}
     sections: list[Section] = []
     rows_png: list[list[np.ndarray | None]] = []
     for source, target in (("a", "b"), ("b", "a")):
@@ -102,19 +102,19 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
         real = accuracy(probe, images(test[target], MEASURED), _labels(test[target])[:MEASURED])
         styles = translator.sample(STYLES, target, seed=1)
         x = images(test[source], MEASURED)
-        made = torch.stack([torch.stack(list(translator.outputs(p, styles, target))) for p in x])  # (N, K, C, H, W)
+        outputs = torch.stack([torch.stack(list(translator.outputs(p, styles, target))) for p in x])  # (N, K, C, H, W)
         labels = np.repeat(_labels(test[source])[: len(x)], STYLES)
-        read = accuracy(probe, made.flatten(0, 1), labels)
-        spread = pairwise_difference(made)
-        result |= {f"read_{target}": read, f"real_{target}": real, f"spread_{target}": spread}
-        result["words"][f"read_{target}"] = f"translated {source} to {target}, classified correctly"
-        result["words"][f"spread_{target}"] = f"mean difference between two styles, to {target}"
-        result["shown"][f"read_{target}"] = f"{100 * read:.1f} % (real images: {100 * real:.1f} %)"
-        result["shown"][f"spread_{target}"] = f"{spread:.1f} of 255"
+        share = accuracy(probe, outputs.flatten(0, 1), labels)
+        diversity = pairwise_difference(outputs)
+        result |= {f"accuracy_{target}": share, f"real_{target}": real, f"diversity_{target}": diversity}
+        result["titles"][f"accuracy_{target}"] = f"content accuracy, {source} to {target}"
+        result["titles"][f"diversity_{target}"] = f"diversity, to {target}"
+        result["shown"][f"accuracy_{target}"] = f"{100 * share:.1f} % (real images: {100 * real:.1f} %)"
+        result["shown"][f"diversity_{target}"] = f"{diversity:.1f} of 255"
         sections += _sections(translator, test, source, target)
-        rows_png += [[_pixels(x[i]), *(_pixels(m) for m in made[i])] for i in range(5)]
+        rows_png += [[_pixels(x[i]), *(_pixels(m) for m in outputs[i])] for i in range(5)]
     sections.append(Section("Training", "Losses over the iterations (unweighted).", charts=_curves(run)))
-    numbers = [Number(result["words"][k], result["shown"][k], EXPECTED[k]) for k in EXPECTED]
+    numbers = [Number(result["titles"][k], result["shown"][k], EXPECTED[k]) for k in EXPECTED]
     page, png = out / "gallery.html", out / "gallery.png"
     summary = (
         f"A DRIT trained for {config.steps} iterations ({minutes:.1f} minutes) on this machine, from unpaired digits "
@@ -152,10 +152,10 @@ def _sections(translator: Translator, test: dict[str, ImageSet], source: str, ta
     ]
 
 
-def pairwise_difference(made: Tensor) -> float:
-    """Mean absolute difference, in levels of 255, of all pairs of outputs of one input; made: (N, K, C, H, W)."""
-    k = made.shape[1]
-    pairs = [(made[:, i] - made[:, j]).abs().mean() for i in range(k) for j in range(i)]
+def pairwise_difference(outputs: Tensor) -> float:
+    """Mean absolute difference, in levels of 255, of all pairs of outputs of one input; outputs: (N, K, C, H, W)."""
+    k = outputs.shape[1]
+    pairs = [(outputs[:, i] - outputs[:, j]).abs().mean() for i in range(k) for j in range(i)]
     return float(torch.stack(pairs).mean()) * 127.5
 
 
@@ -173,17 +173,17 @@ def _curves(run: Path) -> tuple[str, ...]:
     return tuple(drawn)
 
 
-def _labels(found: ImageSet) -> np.ndarray:
-    assert found.labels is not None  # the demo's own files have them
-    return found.labels
+def _labels(image_set: ImageSet) -> np.ndarray:
+    assert image_set.labels is not None  # the demo's own files have them
+    return image_set.labels
 
 
 def _pixels(x: Tensor) -> np.ndarray:
     return from_tensor(x, 8)
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -95,18 +95,18 @@ def evaluate(values: argparse.Namespace) -> int:
                 translator=translator,
                 say=progress.say,
             )
-            found = prepared.measure(progress.say, progress.step)
+            evaluation = prepared.measure(progress.say, progress.step)
         except KeyboardInterrupt:
             progress.say("Stopped: no result was written. Networks trained so far are kept; run the command again.")
             return INTERRUPTED
-    for words in found.result["warnings"]:
-        print(f"warning: {words}", file=sys.stderr)
+    for warning in evaluation.result["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        page.write_page(out / "index.html", found.result, found.directions)
-        write_json(out / "result.json", found.result)
+        page.write_page(out / "index.html", evaluation.result, evaluation.directions)
+        write_json(out / "result.json", evaluation.result)
     except OSError as error:
         raise DritError(f"Could not write the result to {out}: {error.strerror}. Make room, and run again.") from error
-    words = f"{page.table(found.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
-    show(values, found.result | {"out": str(out)}, words)
+    message = f"{page.table(evaluation.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
+    show(values, evaluation.result | {"out": str(out)}, message)
     return 0

@@ -42,12 +42,12 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """As argparse does. Raises UsageError for a setting of other methods, and says of which."""
-        words = list(sys.argv[1:] if args is None else args)
+        arguments = list(sys.argv[1:] if args is None else args)
         if self._takes_settings and self._shown is None:
-            self._shown = _chosen(words)
+            self._shown = _chosen(arguments)
             add_settings(self, self._shown)
             self.set_defaults(shown=self._shown)
-        values, unknown = super().parse_known_args(words, namespace)
+        values, unknown = super().parse_known_args(arguments, namespace)
         for word in unknown if self._shown else ():
             flag = word.partition("=")[0]
             name = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
@@ -68,12 +68,12 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
-def _chosen(words: list[str]) -> TrainSettings:
+def _chosen(arguments: list[str]) -> TrainSettings:
     """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with."""
     parser = Parser(add_help=False)
     for flag in ("--method", "--preset", "--config", "--resume"):
         parser.add_argument(flag)
-    values, _ = parser.parse_known_args([w for w in words if w not in ("-h", "--help")])
+    values, _ = parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
     method = values.method or registry.DEFAULT
     if values.resume:
         try:
@@ -130,18 +130,18 @@ def _between(text: str, low: int, high: int) -> int:
 def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
     """Add a flag for every setting of the class of `shown`; groups have dotted names. `[..]` shows its values."""
     groups = {
-        name: parser.add_argument_group(f"{name} settings", words) for name, words in groups_of(type(shown)).items()
+        name: parser.add_argument_group(f"{name} settings", text) for name, text in groups_of(type(shown)).items()
     }
     for s in settings_of(type(shown)):
         target: Any = groups.get(s.name.partition(".")[0], parser)
         names = [f"--{s.name.replace('_', '-')}"]
         if "_" in s.name:
             names.append(f"--{s.name}")
-        words = f"{s.help}: {', '.join(type(shown).presets())}" if s.name == "preset" else s.help
+        text = f"{s.help}: {', '.join(type(shown).presets())}" if s.name == "preset" else s.help
         options: dict[str, Any] = {
             "dest": f"settings:{s.name}",
             "default": argparse.SUPPRESS,
-            "help": f"{words} [{_shown(value_of(shown, s.name))}]".replace("%", "%%"),
+            "help": f"{text} [{_shown(value_of(shown, s.name))}]".replace("%", "%%"),
         }
         if s.type is bool:
             target.add_argument(*names, action=_Switch, **options)

@@ -30,11 +30,11 @@ def import_(values: argparse.Namespace) -> int:
     result = import_checkpoint(Path(values.checkpoint), Path(values.out))
     network = ", ".join(f"{name} {result['network'][name]}" for name in SHOWN if name in result["network"])
     channels = " and ".join(str(c) for c in result["channels"].values())
-    words = (
+    message = (
         f"Imported iteration {result['step']} of {result['method']} ({network}, {channels} channels"
         f"{', with optimizers' if result['optimizers'] else ''}): {result['run']}\n"
         f"Translate with it: drit translate {result['run']} IMAGES --to b --out DIR --styles 5\n"
         f"Go on training: drit train --resume {result['run']} --data.a DIR --data.b DIR --allow-changes"
     )
-    show(values, result, words)
+    show(values, result, message)
     return 0

@@ -64,13 +64,13 @@ def translator_of(values: argparse.Namespace) -> Translator:
     return Translator.load(values.model, values.device, values.precision, threads=values.threads)
 
 
-def show(values: argparse.Namespace, result: dict[str, Any], words: str) -> None:
-    """Print a command's result: one JSON object with --json, words without."""
-    print(json.dumps(result) if values.json else words)
+def show(values: argparse.Namespace, result: dict[str, Any], message: str) -> None:
+    """Print a command's result: one JSON object with --json, the message without."""
+    print(json.dumps(result) if values.json else message)
 
 
 class Progress:
-    """Bars and words on standard error; only words where it is no terminal."""
+    """Bars and messages on standard error; messages alone where it is no terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -92,9 +92,9 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def say(self, words: str) -> None:
+    def say(self, message: str) -> None:
         """A line of text, above the bars if there are any."""
-        self._bars.console.print(words, highlight=False, markup=False, soft_wrap=True)
+        self._bars.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, title: str, total: int) -> Callable[[int], None]:
         """A bar; returns what is called with each number of things done."""

@@ -95,7 +95,7 @@ def probe(values: argparse.Namespace) -> int:
 
 
 def report(result: dict[str, Any]) -> str:
-    """Words: the accuracy, and each class with what it is taken for most."""
+    """What is printed: the accuracy, and each class with what it is taken for most."""
     lines = [
         f"accuracy {100 * result['accuracy']:.2f} % +- {100 * result['std']:.2f} on {result['test']} images "
         f"({result['seeds']} seeds, {result['train']} training images, {result['epochs']} epochs)"

@@ -58,16 +58,16 @@ def train(values: argparse.Namespace) -> int:
         find(run)  # says what is there instead, if it is no run
         chosen = settings(values, recorded_settings(run))
         outcome = launch.resume(run, chosen, values.allow_changes)
-    words = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
+    message = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
-        words += f"\n{_next(outcome)}"
+        message += f"\n{_next(outcome)}"
     else:
-        words += f"\nSaved. Go on: drit train --resume {outcome.run}"
+        message += f"\nSaved. Go on: drit train --resume {outcome.run}"
     report = _report(outcome.run)
     if report:
-        words += f"\nReport: {report}"
+        message += f"\nReport: {report}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
-    show(values, result | {"report": report}, words)
+    show(values, result | {"report": report}, message)
     return 0 if outcome.finished else INTERRUPTED
 
 

@@ -84,7 +84,7 @@ class Grid(NamedTuple):
 
     name: str
     columns: list[str]
-    images: Tensor  # (rows, columns, C, H, W) in [-1, 1], float32 on the CPU
+    images: Tensor  # (R, K, C, H, W), rows and columns, in [-1, 1], float32 on the CPU
 
 
 @contextmanager
@@ -131,7 +131,7 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def updates(self, batches: Iterator[Batch], step: int, noise: Noise) -> Iterator[Update]:
         """The updates of one iteration, in order. Losses of the next are computed after the step before was taken;
-        as many batches are drawn as the method needs."""
+        as many batches, of (N, C, H, W) in [-1, 1] for each domain, are drawn as the method needs."""
 
     def checkpointed(self, part: Callable[..., Any], *inputs: Any) -> Any:
         """part(*inputs), without keeping its layers' results for the backward pass with the setting `recompute`."""
@@ -169,11 +169,12 @@ class Method(nn.Module, ABC):
         return checkpoint(repeatable, use_reentrant=False)
 
     def training_state(self) -> dict[str, Tensor]:
-        """What training needs beside weights to go on exactly (a pool of old images, say); kept in checkpoints."""
+        """What training needs beside weights to go on exactly (a pool of old images, say): tensors of any shape, kept
+        in checkpoints."""
         return {}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
-        """Take up what `training_state` gave."""
+        """Take up what `training_state` gave: tensors of any shape."""
 
     def stage(self, step: int, steps: int) -> tuple[int, int]:
         """First iteration and end of the stage of training that iteration `step` of `steps` lies in; learning rates run
@@ -228,7 +229,8 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, content: Tensor, domain: str) -> Prepared:
-        """The part of the generator of `domain` that no style changes: tensors of N images each."""
+        """The part of the generator of `domain` that no style changes, from content codes (N, F, h, w): tensors of N
+        images each."""
 
     @abstractmethod
     def render(self, prepared: Prepared, style: Tensor, domain: str) -> Tensor:

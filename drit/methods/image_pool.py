@@ -19,16 +19,16 @@ class ImagePool:
         self.count = 0  # images in it
         self.kept: Tensor | None = None  # (size, C, H, W) once the first came: its whole memory from then on
 
-    def query(self, made: Tensor, noise: Noise) -> Tensor:
+    def query(self, fake: Tensor, noise: Noise) -> Tensor:
         """For each of (N, C, H, W): itself or, half of the time once the pool is full, an older one."""
         if not self.size:
-            return made
-        made = made.detach()
-        kept = made.new_zeros(self.size, *made.shape[1:]) if self.kept is None else self.kept.to(made)
+            return fake
+        fake = fake.detach()
+        kept = fake.new_zeros(self.size, *fake.shape[1:]) if self.kept is None else self.kept.to(fake)
         self.kept = kept
-        chances, places = noise.uniform(len(made), 2, like=made).split(1, dim=1)
+        chances, places = noise.uniform(len(fake), 2, like=fake).split(1, dim=1)
         given = []
-        for image, chance, place in zip(made.split(1), chances, (places * self.size).long(), strict=True):
+        for image, chance, place in zip(fake.split(1), chances, (places * self.size).long(), strict=True):
             if self.count < self.size:
                 kept[self.count] = image[0]
                 self.count += 1
@@ -44,7 +44,7 @@ class ImagePool:
         return torch.zeros(0) if self.kept is None else self.kept[: self.count].clone()
 
     def load(self, state: Tensor) -> None:
-        """Take up what `state` gave (as much of it as fits, when the size was changed)."""
+        """Take up what `state` gave, (N, C, H, W): as much of it as fits, when the size was changed."""
         self.count = min(len(state), self.size)
         self.kept = None
         if self.count:

@@ -18,7 +18,7 @@ class Imported:
 
     settings: TrainSettings
     channels: dict[str, int]  # of each domain
-    weights: dict[str, Tensor]  # by this program's names
+    weights: dict[str, Tensor]  # by this program's names, of any shape
     step: int  # iterations done
     position: int  # batches drawn
     moments: dict[str, dict[str, Tensor]] = field(default_factory=dict)

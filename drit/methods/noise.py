@@ -17,20 +17,22 @@ class Noise:
         self._generators: dict[torch.device, torch.Generator] = {}  # numbers are drawn where they are needed
 
     def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
-        """Standard normals (count, *shape), with device and dtype of `like` (float32 where that is narrower).
-        count: images, of which every part has as many."""
+        """Standard normals (N, ...), N = count images and `shape` after it, of which every part has as many.
+
+        They have device and dtype of `like` (float32 where that is narrower).
+        """
         dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
         whole = torch.randn((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
         return self._own(whole)
 
     def uniform(self, count: int, *shape: int, like: Tensor) -> Tensor:
-        """Uniform numbers in [0, 1): (count, *shape), as `normal` gives them."""
+        """Uniform numbers in [0, 1), (N, ...), as `normal` gives them."""
         dtype, generator = torch.promote_types(like.dtype, torch.float32), self._generator(like.device)
         whole = torch.rand((count * self._parts, *shape), generator=generator, dtype=dtype, device=like.device)
         return self._own(whole)
 
     def integers(self, count: int, end: int, like: Tensor) -> Tensor:
-        """Integers from 0 to end - 1: (count,), int64 on the device of `like`."""
+        """Integers from 0 to end - 1: (N,), N = count, int64 on the device of `like`."""
         generator = self._generator(like.device)
         return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
 

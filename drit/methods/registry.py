@@ -43,11 +43,11 @@ def entries() -> Mapping[str, Entry]:
                 known[entry.name] = entry
     for point in importlib.metadata.entry_points(group=GROUP):
         try:
-            found = tuple(point.load())
+            offered = tuple(point.load())
         except Exception as error:  # code of others may raise anything
             print(f"drit: the method '{point.name}' of {point.value} cannot be loaded: {error}", file=sys.stderr)
             continue
-        for entry in found:
+        for entry in offered:
             if entry.name in known:
                 print(f"drit: {point.value} names a method '{entry.name}', which is there already.", file=sys.stderr)
             else:

@@ -185,7 +185,7 @@ def check_ranges(settings: Any) -> None:
             raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be a finite number.")
         tests = [(*_BOUNDS[type(r)], r) for r in s.ranges]
         if not all(holds(value, getattr(r, name)) for name, holds, _, r in tests):
-            wanted = " and ".join(f"{words} {getattr(r, name):g}" for name, _, words, r in tests)
+            wanted = " and ".join(f"{phrase} {getattr(r, name):g}" for name, _, phrase, r in tests)
             raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be {wanted}.")
 
 

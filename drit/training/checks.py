@@ -27,8 +27,8 @@ def open_sets(method: type[Method], settings: TrainSettings) -> dict[str, ImageS
         _check_names(sources)
     sets = {d: open_domain(path, data, d) for d, path in sources.items()}
     if method.domains[1] > 2 and len({s.channels for s in sets.values()}) > 1:  # one encoder for all
-        most = max(s.channels for s in sets.values())
-        data = replace(data, channels_a=most, channels_b=most)
+        channels = max(s.channels for s in sets.values())
+        data = replace(data, channels_a=channels, channels_b=channels)
         sets = {d: open_domain(path, data, d) for d, path in sources.items()}
     _check_different(sets, data)
     if not paired:

@@ -12,5 +12,5 @@ def rate_factor(step: int, steps: int, warmup: int, decay_from: float, halve_eve
     rise = min(1.0, (step + 1) / (warmup + 1))
     start = decay_from * steps
     fall = 1.0 if step < start or steps <= start else (steps - step) / (steps - start)
-    halvings = step // halve_every if halve_every else 0
-    return rise * max(0.0, fall) * 0.5**halvings
+    times_halved = step // halve_every if halve_every else 0
+    return rise * max(0.0, fall) * 0.5**times_halved

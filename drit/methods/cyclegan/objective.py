@@ -106,7 +106,7 @@ class CycleGAN(Method):
     # Use
 
     def content(self, x: Tensor, domain: str) -> Tensor:
-        """Features of the generator that leaves `domain`: no code that domains share."""
+        """Features (N, F, h, w) of the generator that leaves `domain`: no code that domains share."""
         return self.generator[OTHER[domain]].encode(x)
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:

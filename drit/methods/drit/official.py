@@ -102,7 +102,7 @@ def _feature(add, network: DRITNetwork, d: str, letter: str) -> None:  # type: i
 
 
 def from_official(states: Mapping[str, Mapping[str, Tensor]], network: DRITNetwork) -> dict[str, Tensor]:
-    """This program's state from published states (network name to tensors).
+    """This program's state from official states (network name to tensors of any shape).
 
     Layer-norm gains and biases lose their two axes of length 1. Raises CheckpointError that names a missing tensor.
     """

@@ -46,7 +46,7 @@ def warnings(seen: Sequence[Line], method: Method) -> list[Warned]:
     if not seen:
         return []
     warned = []
-    for finding, words in (
+    for finding, message in (
         *_styles_ignored(seen),
         *_content_tells(seen, method.settings.steps),
         *_discriminators_win(seen),
@@ -54,7 +54,7 @@ def warnings(seen: Sequence[Line], method: Method) -> list[Warned]:
         *_reconstruction_worse(seen),
     ):
         advice = method.advice(finding)
-        warned.append(Warned(finding, f"{words}; try {advice}" if advice else words))
+        warned.append(Warned(finding, f"{message}; try {advice}" if advice else message))
     return warned
 
 

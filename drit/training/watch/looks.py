@@ -106,7 +106,9 @@ def _difference(x: Tensor) -> float:
 
 
 def style_share(outputs: Tensor) -> float:
-    """Share of the variance of outputs (K styles, N inputs, C, H, W) that styles make: 1 - between inputs / all.
+    """Share of the variance of outputs (K, N, C, H, W), K styles of N inputs, that styles make.
+
+    1 - variance between inputs / variance of all.
 
     Variances are sums over pixels of squared differences: of an input's mean over its styles from the mean of all, and
     of each output from the mean of all. 0: styles change nothing. 1: inputs change nothing.
