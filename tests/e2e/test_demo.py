@@ -14,8 +14,8 @@ from drit.methods.registry import preset
 from drit.training import launch as loop
 
 
-def bounds(words: str) -> tuple[float, float]:
-    low, high = re.findall(r"\d+", words)[:2]
+def bounds(expected: str) -> tuple[float, float]:
+    low, high = re.findall(r"\d+", expected)[:2]
     return float(low), float(high)
 
 
@@ -24,10 +24,10 @@ def test_demo(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend", reason="the demo's packages are not installed")
     torch.set_num_threads(2)
     result = demo.demo(tmp_path, seconds=SECONDS)
-    for name, words in EXPECTED.items():
-        low, high = bounds(words)
-        value = result[name] * (100 if name.startswith("read") else 1)
-        assert low <= value <= high, (name, value, words)
+    for name, expected in EXPECTED.items():
+        low, high = bounds(expected)
+        value = result[name] * (100 if name.startswith("accuracy") else 1)
+        assert low <= value <= high, (name, value, expected)
     page = Path(result["page"]).read_text(encoding="utf-8")
     assert page.count("data:image/png") == 6 and page.count("<svg") == 3
     assert Path(result["png"]).is_file()
@@ -49,4 +49,4 @@ def test_the_demo_takes_the_faster_number_of_threads(
 
 def test_what_the_readme_promises_is_what_the_demo_expects() -> None:
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    assert all(f"| {words} |" in text for words in EXPECTED.values())
+    assert all(f"| {expected} |" in text for expected in EXPECTED.values())
