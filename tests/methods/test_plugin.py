@@ -63,7 +63,7 @@ def test_every_command(installed: Path, tmp_path: Path) -> None:
 
 def test_the_conformance_suite(installed: Path) -> None:
     """All of it, with the same bits after a resume among it."""
-    shown = run(installed, "-m", "pytest", "-q", "-p", "no:xdist", "-k", "toy", "tests/methods/test_conformance.py")
+    shown = run(installed, "-m", "pytest", "-p", "no:xdist", "-k", "toy", "tests/methods/test_conformance.py")
     assert " passed" in shown and "failed" not in shown and int(shown.split(" passed")[0].split()[-1]) >= 8
 
 
