@@ -8,7 +8,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
 	@echo "make test      formatter, linter, types, directions of imports, fast tests"
-	@echo "make test-all  the slow tests too"
+	@echo "make test-all  the slow tests too, with the coverage of drit/"
 	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
 	@echo "make format    format the code"
@@ -38,7 +38,7 @@ test-all: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --cov=drit --cov-report=term-missing:skip-covered
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.run

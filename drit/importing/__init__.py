@@ -1,1 +1,1 @@
-"""Weights in and out of other programs' layouts."""
+"""Checkpoints of official implementations become run folders. The importers of the methods recognise the files."""
