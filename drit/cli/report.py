@@ -29,6 +29,6 @@ def report(values: argparse.Namespace) -> int:
 
     result = write_report(Path(values.run_folder), Path(values.out) if values.out else None)
     count = len(result["warnings"])
-    words = f"Iteration {result['step']} of {result['steps']}, {count or 'no'} warning{'s' if count != 1 else ''}"
-    show(values, result, "\n".join([words, *result["warnings"], f"Report: {result['report']}"]))
+    message = f"Iteration {result['step']} of {result['steps']}, {count or 'no'} warning{'s' if count != 1 else ''}"
+    show(values, result, "\n".join([message, *result["warnings"], f"Report: {result['report']}"]))
     return 0

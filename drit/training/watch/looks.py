@@ -27,7 +27,7 @@ MIN_PROBED = 8  # images of each domain, below which a held-out half says nothin
 
 @torch.no_grad()
 def measure(method: Method, images: Mapping[str, Tensor], seed: int, part: int = 8) -> dict[str, float]:
-    """What the method makes of images (N, C, H, W) of each domain, under the names of metrics.jsonl.
+    """What the method makes of images (N, C, H, W) of each domain, by the names of the metrics.
 
     part: images encoded at once.
 
@@ -106,7 +106,8 @@ def _difference(x: Tensor) -> float:
 
 
 def style_share(outputs: Tensor) -> float:
-    """Share of the variance of outputs (K styles, N inputs, C, H, W) that styles make: 1 - between inputs / all.
+    """Share of the variance of outputs (K, N, C, H, W), of K styles and N inputs, that styles make: 1 - between inputs
+    / all.
 
     Variances are sums over pixels of squared differences: of an input's mean over its styles from the mean of all, and
     of each output from the mean of all. 0: styles change nothing. 1: inputs change nothing.
