@@ -17,6 +17,8 @@ from typing import Any, Literal, NoReturn
 
 from drit.errors import CheckpointError, UsageError, nearest
 from drit.methods import registry
+from drit.runs.folder import META, RunFolder, root_of
+from drit.runs.reading import read_object
 from drit.settings.common import TrainSettings
 from drit.settings.schema import MAX_SEED, MAX_THREADS, changed, groups_of, merged, settings_of, value_of
 
@@ -77,7 +79,7 @@ def _chosen(words: list[str]) -> TrainSettings:
     method = values.method or registry.DEFAULT
     if values.resume:
         try:
-            method = _recorded_method(Path(values.resume) / "config.json")
+            method = _recorded_method(Path(values.resume))
         except CheckpointError:  # said by the command itself
             pass
     elif values.config and not values.method:
@@ -89,11 +91,16 @@ def _chosen(words: list[str]) -> TrainSettings:
 
 
 def _recorded_method(path: Path) -> str:
+    """The method of a run or checkpoint. Raises CheckpointError for what is neither."""
+    run = RunFolder(path)
     try:
-        method = json.loads(path.read_text(encoding="utf-8"))["settings"]["method"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if run.is_run:
+            method = read_object(run.config, path, "")["settings"]["method"]
+        else:
+            method = read_object(path / META, root_of(path), "")["method"]
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} names no method.") from error
-    return method if method in registry.entries() else registry.DEFAULT
+    return method if isinstance(method, str) and method in registry.entries() else registry.DEFAULT
 
 
 def _refuse_foreign(name: str, method: str, what: str) -> None:
