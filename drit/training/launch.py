@@ -15,6 +15,7 @@ from drit.errors import CheckpointError, DataError, DritError, UsageError
 from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder, step_of
+from drit.runs.lock import holder, locked
 from drit.runs.metrics import check_lines
 from drit.runs.record import data_record, image_changes, record, recorded_settings
 from drit.runtime import choose_device
@@ -32,7 +33,7 @@ def train(settings: TrainSettings, out: Path, stop_after: int | None = None) -> 
     """Train a new run into the folder `out`.
 
     stop_after: stop (with a checkpoint) after so many iterations, as an interruption would; for tests and time slices.
-    Raises UsageError when `out` holds something already, DataError for unusable images,
+    Raises UsageError when `out` holds something already or is being trained, DataError for unusable images,
     DivergedError for NaN.
     """
     _check_free(out)
@@ -42,8 +43,10 @@ def train(settings: TrainSettings, out: Path, stop_after: int | None = None) -> 
     settings = settled(settings, sets)
     with Trainer(method, settings, sets, out) as trainer:
         out.mkdir(parents=True, exist_ok=True)
-        _write_records(trainer, {d: s.fingerprint() for d, s in sets.items()})
-        return trainer.fit(stop_after)
+        with locked(out):
+            _check_free(out)  # another process may have been faster
+            _write_records(trainer, {d: s.fingerprint() for d, s in sets.items()})
+            return trainer.fit(stop_after)
 
 
 def _check_free(out: Path) -> None:
@@ -53,12 +56,20 @@ def _check_free(out: Path) -> None:
         return
     if not folder.is_run:
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+    if trained_by := _other_holder(out):
+        raise UsageError(f"{out} is being trained by {trained_by}. Choose another --out.")
     if files.checkpoints(out):
         raise UsageError(f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out.")
     raise UsageError(
         f"{out} is a run without a checkpoint: it ended before the first. To train it anew, remove the folder and give "
         "the command again."
     )
+
+
+def _other_holder(run: Path) -> str:
+    """Who trains a run, in words; empty if nobody does."""
+    other = holder(run)
+    return str(other) if other else ""
 
 
 def _write_records(trainer: Trainer, prints: Mapping[str, Any]) -> None:
@@ -82,8 +93,14 @@ def resume(
 
     changes: the settings to go on with (None: the recorded ones). Settings that a resume may not change by itself, and
     data that changed, need `allow_changes`; the error lists them. Nothing is written before all is checked. Raises
-    CheckpointError for a run that cannot be read.
+    CheckpointError for a run that cannot be read, UsageError for one that another process trains.
     """
+    files.find(run)  # raises before a lock is laid into a folder that is no run
+    with locked(run):
+        return _resume(run, changes, allow_changes, stop_after)
+
+
+def _resume(run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None) -> Outcome:
     folder = RunFolder(run)
     recorded = recorded_settings(run)
     settings = changes or recorded

@@ -117,5 +117,5 @@ def test_hashes_computed_ahead_are_those_of_the_file(run: Path, tmp_path: Path) 
 
 
 def test_what_needs_no_torch() -> None:
-    program = "import sys, drit.runs.integrity, drit.runs.folder\nsys.exit('torch' in sys.modules)"
+    program = "import sys, drit.runs.integrity, drit.runs.lock, drit.runs.folder\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
