@@ -71,9 +71,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def _chosen(words: list[str]) -> TrainSettings:
-    """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with."""
+    """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with or start
+    from."""
     parser = Parser(add_help=False)
-    for flag in ("--method", "--preset", "--config", "--resume"):
+    for flag in ("--method", "--preset", "--config", "--resume", "--start-from"):
         parser.add_argument(flag)
     values, _ = parser.parse_known_args([w for w in words if w not in ("-h", "--help")])
     method = values.method or registry.DEFAULT
@@ -87,6 +88,11 @@ def _chosen(words: list[str]) -> TrainSettings:
         if not isinstance(given, str):
             raise UsageError(f"Setting 'method' is {given!r}; it must be of type str.")
         method = given
+    elif values.start_from and not values.method:
+        try:
+            method = _recorded_method(Path(values.start_from))
+        except CheckpointError:  # likewise
+            pass
     return registry.preset(values.preset or "default", method)
 
 

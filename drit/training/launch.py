@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,46 @@ from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder, step_of
 from drit.runs.lock import holder, locked
 from drit.runs.metrics import check_lines
-from drit.runs.record import data_record, image_changes, record, recorded_settings
+from drit.runs.record import data_record, image_changes, record, recorded_settings, run_record
 from drit.runtime import choose_device
 from drit.settings.common import TrainSettings
 from drit.settings.schema import differences, settings_of
 from drit.training.checks import open_sets, settled
-from drit.training.start import skeleton
+from drit.training.start import skeleton, starting_weights
 from drit.training.trainer import Outcome, Trainer
 
 TIMED = 3  # iterations, at each end
 _PLACES = ("data.a", "data.b", "data.domains", "data.pairs")  # settings that say where images lie, not what they are
 
 
-def train(settings: TrainSettings, out: Path, stop_after: int | None = None) -> Outcome:
+def train(
+    settings: TrainSettings,
+    out: Path,
+    stop_after: int | None = None,
+    start_from: Path | None = None,
+    start_networks: Sequence[str] = (),
+) -> Outcome:
     """Train a new run into the folder `out`.
 
     stop_after: stop (with a checkpoint) after so many iterations, as an interruption would; for tests and time slices.
+    start_from: a run or checkpoint whose weights the training begins with; start_networks: only of these networks.
     Raises UsageError when `out` holds something already or is being trained, DataError for unusable images,
-    DivergedError for NaN.
+    CheckpointError and UsageError for weights that cannot be started from, DivergedError for NaN.
     """
     _check_free(out)
     method = method_for(settings)
     choose_device(settings.device)  # raises before the images are opened
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
+    channels = {d: s.channels for d, s in sets.items()}
+    start = starting_weights(start_from, start_networks, skeleton(method, settings, channels)) if start_from else None
     with Trainer(method, settings, sets, out) as trainer:
+        if start:
+            trainer.begin_with(start.weights, start.average)
         out.mkdir(parents=True, exist_ok=True)
         with locked(out):
             _check_free(out)  # another process may have been faster
-            _write_records(trainer, {d: s.fingerprint() for d, s in sets.items()})
+            _write_records(trainer, start.record if start else None, {d: s.fingerprint() for d, s in sets.items()})
             return trainer.fit(stop_after)
 
 
@@ -72,10 +83,10 @@ def _other_holder(run: Path) -> str:
     return str(other) if other else ""
 
 
-def _write_records(trainer: Trainer, prints: Mapping[str, Any]) -> None:
+def _write_records(trainer: Trainer, started_from: Mapping[str, Any] | None, prints: Mapping[str, Any]) -> None:
     """Write what the run is, before its first iteration. Raises DritError when the disk refuses."""
     folder = RunFolder(trainer.path)
-    whole = record(trainer.settings, trainer.chosen(), trainer.method.at_chance())
+    whole = record(trainer.settings, trainer.chosen(), trainer.method.at_chance(), started_from)
     try:
         write_json(folder.config, whole)
         write_json(folder.data, prints)
@@ -132,7 +143,7 @@ def _resume(run: Path, changes: TrainSettings | None, allow_changes: bool, stop_
         trainer.take_up(checkpoint)
         trainer.check_unfinished()
         _put_aside(run, damaged, checkpoint)
-        _write_records(trainer, prints)
+        _write_records(trainer, run_record(run).get("started_from"), prints)
         return trainer.fit(stop_after)
 
 

@@ -120,6 +120,18 @@ class Trainer:
         assert self.run is not None, "this trainer has no run to write to"
         return self.run
 
+    def begin_with(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
+        """Begin with these weights, and this moving average where both keep one, in place of random ones.
+
+        weights, average: of some or all networks, by name, of the shapes of the method's own.
+        """
+        self.method.load_state_dict(weights, strict=False)
+        if self.average.tensors:
+            self.average.reset()
+            self.average.tensors |= {
+                name: t.to(self.device) for name, t in average.items() if name in self.average.tensors
+            }
+
     def restore(self, checkpoint: Path) -> None:
         """Take up a checkpoint by its folder. Raises CheckpointError for one that is damaged or does not fit."""
         self.take_up(files.load(checkpoint))
