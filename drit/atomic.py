@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+_PART = 16 << 20  # bytes hashed at once: so many that another thread is seldom waited for
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside it, sync, rename: readers see the old or the new one whole.
@@ -27,10 +29,37 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all. Raises OSError when the disk refuses."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
+def sync_file(path: Path) -> None:
+    """Have what was written to a file reach the disk. Raises OSError when the disk refuses.
+
+    The file is opened for writing: Windows refuses to sync one that is opened for reading.
+    """
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder reach the disk, where the system can: Windows opens no folders."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file, in hexadecimal. Raises OSError for one that cannot be read."""
+    digest, part = hashlib.sha256(), memoryview(bytearray(_PART))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(part):
+            digest.update(part[:count])
+    return digest.hexdigest()

@@ -27,6 +27,7 @@ from drit.errors import UsageError
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
 from drit.runs import checkpoint as checkpoints
+from drit.runs.folder import run_of
 
 
 def augment(
@@ -90,7 +91,7 @@ def _check(translator: Translator, data: LabelledSet, settings: AugmentSettings,
 def _record(translator: Translator, checkpoint: Path, data: LabelledSet, settings: AugmentSettings) -> dict[str, Any]:
     """What augment.json says of the work: all that its outputs depend on, but for the part."""
     return {
-        "run": str(checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint),
+        "run": str(run_of(checkpoint) or checkpoint),
         "step": checkpoints.load_meta(checkpoint)["step"],
         "weights_sha256": checkpoints.weights_sha256(checkpoint),
         "device": translator.device.type,

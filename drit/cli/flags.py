@@ -17,6 +17,8 @@ from typing import Any, Literal, NoReturn
 
 from drit.errors import CheckpointError, UsageError, nearest
 from drit.methods import registry
+from drit.runs.folder import META, RunFolder, root_of
+from drit.runs.reading import read_object
 from drit.settings.common import TrainSettings
 from drit.settings.schema import MAX_SEED, MAX_THREADS, changed, groups_of, merged, settings_of, value_of
 
@@ -69,15 +71,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def _chosen(arguments: list[str]) -> TrainSettings:
-    """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with."""
+    """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with or start
+    from."""
     parser = Parser(add_help=False)
-    for flag in ("--method", "--preset", "--config", "--resume"):
+    for flag in ("--method", "--preset", "--config", "--resume", "--start-from"):
         parser.add_argument(flag)
     values, _ = parser.parse_known_args([a for a in arguments if a not in ("-h", "--help")])
     method = values.method or registry.DEFAULT
     if values.resume:
         try:
-            method = _recorded_method(Path(values.resume) / "config.json")
+            method = _recorded_method(Path(values.resume))
         except CheckpointError:  # said by the command itself
             pass
     elif values.config and not values.method:
@@ -85,15 +88,25 @@ def _chosen(arguments: list[str]) -> TrainSettings:
         if not isinstance(given, str):
             raise UsageError(f"Setting 'method' is {given!r}; it must be of type str.")
         method = given
+    elif values.start_from and not values.method:
+        try:
+            method = _recorded_method(Path(values.start_from))
+        except CheckpointError:  # likewise
+            pass
     return registry.preset(values.preset or "default", method)
 
 
 def _recorded_method(path: Path) -> str:
+    """The method of a run or checkpoint. Raises CheckpointError for what is neither."""
+    run = RunFolder(path)
     try:
-        method = json.loads(path.read_text(encoding="utf-8"))["settings"]["method"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if run.is_run:
+            method = read_object(run.config, path, "")["settings"]["method"]
+        else:
+            method = read_object(path / META, root_of(path), "")["method"]
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} names no method.") from error
-    return method if method in registry.entries() else registry.DEFAULT
+    return method if isinstance(method, str) and method in registry.entries() else registry.DEFAULT
 
 
 def _refuse_foreign(name: str, method: str, what: str) -> None:

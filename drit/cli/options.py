@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drit.cli.flags import Parser, threads
@@ -59,6 +60,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def translator_of(values: argparse.Namespace) -> Translator:
     """The trained model that `add_run` and `add_device` name. Raises CheckpointError for what is none."""
+    from drit.runs import integrity
+
+    integrity.start(Path(values.model))  # hashes the weights while torch is loaded
     from drit.inference.translator import Translator
 
     return Translator.load(values.model, values.device, values.precision, threads=values.threads)

@@ -1,9 +1,10 @@
-"""`drit train`: a new run, or one to go on with."""
+"""`drit train`: a new run, with random weights or those of another one, or a run to go on with."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,40 +25,39 @@ def add(commands: Any) -> None:
         "examples:\n"
         "  drit train --data.a photos/summer --data.b photos/winter --out runs/seasons\n"
         "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
-        "  drit train --resume runs/seasons --steps 200000\n\n"
+        "  drit train --resume runs/seasons --steps 200000\n"
+        "  drit train --start-from runs/seasons --data.a alps/summer --data.b alps/winter --out runs/alps\n\n"
         "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is its value in the preset.\n"
         "These are the settings of one method: --method NAME --help shows those of another.",
         with_settings=True,
     )
     parser.usage = (
         "drit train --data.a DIR --data.b DIR --out RUN [--method NAME] [--preset NAME] [--ANY.SETTING VALUE ...]\n"
-        "       drit train --resume RUN [--steps N] [--ANY.SETTING VALUE ...]"
+        "       drit train --resume RUN [--steps N] [--ANY.SETTING VALUE ...]\n"
+        "       drit train --start-from RUN [--start-networks NAME ...] --data.a DIR --data.b DIR --out RUN [...]"
     )
     parser.add_argument("--out", metavar="RUN", help="folder of the new run")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run, bit-exactly on a CPU")
+    parser.add_argument(
+        "--start-from",
+        metavar="RUN",
+        help="begin a new run with the weights of this run or checkpoint, its method and sizes of networks",
+    )
+    parser.add_argument(
+        "--start-networks", nargs="+", default=[], metavar="NAME", help="only with the weights of these networks"
+    )
     parser.add_argument("--allow-changes", action="store_true", help="resume although settings or images changed")
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
 
 
 def train(values: argparse.Namespace) -> int:
+    if values.resume and values.start_from:
+        raise UsageError("Give either --resume (go on with a run) or --start-from (a new run with its weights).")
     if bool(values.out) == bool(values.resume):
         raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
-    if values.out:
-        chosen = settings(values)
-        from drit.training import launch
-
-        outcome = launch.train(chosen, Path(values.out))
-    else:
-        if hasattr(values, "settings:preset"):
-            raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
-        from drit.runs.checkpoint import find
-        from drit.runs.record import recorded_settings
-        from drit.training import launch
-
-        run = Path(values.resume)
-        find(run)  # says what is there instead, if it is no run
-        chosen = settings(values, recorded_settings(run))
-        outcome = launch.resume(run, chosen, values.allow_changes)
+    if values.start_networks and not values.start_from:
+        raise UsageError("--start-networks needs --start-from: the run that these networks are of.")
+    outcome = _resume(values) if values.resume else _start(values)
     message = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
         message += f"\n{_next(outcome)}"
@@ -69,6 +69,42 @@ def train(values: argparse.Namespace) -> int:
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
     show(values, result | {"report": report}, message)
     return 0 if outcome.finished else INTERRUPTED
+
+
+def _start(values: argparse.Namespace) -> Outcome:
+    """A new run, with random weights or those of another run."""
+    if not values.start_from:
+        chosen = settings(values)
+        from drit.training import launch
+
+        return launch.train(chosen, Path(values.out))
+    from drit.runs.checkpoint import find, load_meta
+    from drit.runs.record import settings_of_meta
+    from drit.training import launch
+
+    source = Path(values.start_from)
+    checkpoint = find(source)
+    base = None
+    if not values.config and not hasattr(values, "settings:preset"):
+        recorded = settings_of_meta(checkpoint, load_meta(checkpoint))
+        if recorded.method == values.shown.method:  # sizes that fit, where nothing else was asked for
+            base = replace(values.shown, network=recorded.network)
+    return launch.train(
+        settings(values, base), Path(values.out), start_from=source, start_networks=values.start_networks
+    )
+
+
+def _resume(values: argparse.Namespace) -> Outcome:
+    """A run that goes on."""
+    if hasattr(values, "settings:preset"):
+        raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
+    from drit.runs.checkpoint import find
+    from drit.runs.record import recorded_settings
+    from drit.training import launch
+
+    run = Path(values.resume)
+    find(run)  # says what is there instead, if it is no run
+    return launch.resume(run, settings(values, recorded_settings(run)), values.allow_changes)
 
 
 def _next(outcome: Outcome) -> str:

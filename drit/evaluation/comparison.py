@@ -29,7 +29,7 @@ from drit.methods.cost import cost
 from drit.methods.registry import method_class
 from drit.runs import checkpoint
 from drit.runs.metrics import round_significant
-from drit.runs.record import settings_of_meta
+from drit.runs.record import settings_of_meta, training_hashes
 from drit.settings.common import DataSettings, TrainSettings
 
 INPUTS = 4  # examples of each direction
@@ -127,8 +127,7 @@ def names(runs: Sequence[Path]) -> list[str]:
 
 def _training_hashes(run: Path) -> dict[str, str]:
     """The hash of what a run was trained on, by domain; nothing for an imported one."""
-    path = checkpoint.find(run).resolve().parents[1] / "data.json"
-    return {d: record["sha256"] for d, record in checkpoint.read_json(path).items()} if path.is_file() else {}
+    return training_hashes(run)
 
 
 def _identified(data: DataSettings, hashes: Mapping[str, str]) -> DataSettings:

@@ -20,6 +20,7 @@ from drit.errors import CheckpointError, DritError, UsageError
 from drit.methods.imported import Imported
 from drit.methods.registry import entries, method_class
 from drit.runs import checkpoint as files
+from drit.runs.folder import RunFolder
 from drit.runs.record import describe, record
 from drit.settings.schema import to_dict
 from drit.training.optimizers import make_optimizers
@@ -97,8 +98,8 @@ def _write(out: Path, source: Path, imported: Imported, state: dict[str, Any]) -
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        write_json(temporary / "config.json", record(settings))
-        write_json(temporary / "data.json", {})
+        write_json(RunFolder(temporary).config, record(settings))
+        write_json(RunFolder(temporary).data, {})
         files.save(temporary, imported.step, imported.weights, {}, state, meta | {"imported_from": source.name})
         if out.exists():
             out.rmdir()

@@ -20,6 +20,7 @@ from drit.reports import plots
 from drit.reports.curves import chart_groups
 from drit.reports.pages import Note, Section, Table, write_page
 from drit.reports.samples import Frame, frames
+from drit.runs.folder import RunFolder, step_of
 from drit.runs.record import recorded_settings
 from drit.runs.run import Run, read_run
 from drit.runs.warnings import active
@@ -71,7 +72,7 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
     Raises CheckpointError for what is not a run, DritError for one without metrics or a disk that refuses.
     """
     run = read_run(path)
-    out = out or path / "report.html"
+    out = out or RunFolder(path).report
     page = run_page(run)
     try:
         write_page(out, "run.html", page)
@@ -228,7 +229,7 @@ def _checkpoints(run: Run) -> RunSection:
     def size(path: Path) -> str:
         return f"{sum(p.stat().st_size for p in path.iterdir()) / 1e6:.1f} MB"
 
-    rows = tuple((int(p.name.removeprefix("step_")), size(p), f"checkpoints/{p.name}") for p in run.checkpoints)
+    rows = tuple((step_of(p), size(p), p.relative_to(run.path).as_posix()) for p in run.checkpoints)
     if not rows:
         return RunSection("Checkpoints", "None yet.")
     return RunSection("Checkpoints", tables=(Table(("iteration", "size", "folder"), rows),))

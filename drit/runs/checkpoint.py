@@ -1,51 +1,67 @@
-"""Checkpoints and the run folder: written whole or not at all, readable without this program.
-
-    RUN/config.json  data.json  metrics.jsonl  events.*  samples/
-    RUN/checkpoints/step_00012000/{weights.safetensors, state.pt, meta.json}
-    RUN/checkpoints/latest          the name of the newest whole one
+"""Checkpoints: written whole or not at all, checked when read, readable without this program.
 
 `weights.safetensors` (network tensors; those of the moving average with the prefix `average.`) and `meta.json` alone
-suffice to translate. `state.pt` holds plain tensors and numbers and loads with weights_only=True.
+suffice to translate. `state.pt` holds plain tensors and numbers and loads with weights_only=True. `meta.json` holds the
+SHA-256 of both.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from drit.atomic import sha256, write_atomically, write_json
+from drit.atomic import sha256, sync_file, sync_folder, write_atomically, write_json
 from drit.errors import CheckpointError, DritError
+from drit.runs import integrity
+from drit.runs.folder import (
+    META,
+    STATE,
+    WEIGHTS,
+    RunFolder,
+    checkpoint_name,
+    checkpoints,
+    find,
+    instead,
+    root_of,
+    step_of,
+)
+from drit.runs.reading import DamagedError, check_inside, is_count, is_finite, read_object
+
+__all__ = ["DamagedError", "checkpoint_name", "checkpoints", "find"]  # and what is defined here
 
 FORMAT = 2  # 1: meta.json held the settings of all methods
 AVERAGE = "average."
+MAX_CHANNELS = 4096
+MAX_POSITION = 10**15  # batches
+_DAMAGED = ".damaged"  # suffix of a checkpoint that was put aside
+_EXPANSION = 2  # times the size of state.pt that its parts may take; torch does not compress
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a run folder. Raises CheckpointError when it is missing or broken."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): the run folder is not whole.") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is not one of a drit run.")
-    return value
+class Loaded(NamedTuple):
+    """All of a checkpoint, read and checked."""
+
+    folder: Path
+    meta: dict[str, Any]
+    weights: dict[str, Tensor]  # by name, each of its own shape
+    average: dict[str, Tensor]  # likewise; empty if the run keeps none
+    state: dict[str, Any]
 
 
-def checkpoint_name(step: int) -> str:
-    return f"step_{step:08d}"
+def read_json(path: Path, root: Path | None = None, remedy: str = "The run folder is not whole.") -> dict[str, Any]:
+    """A JSON object of a run folder. Raises CheckpointError when it is missing, broken or leads out of `root`.
 
-
-def checkpoints(run: Path) -> list[Path]:
-    """Whole checkpoints of a run, oldest first."""
-    return sorted(p for p in (run / "checkpoints").glob("step_*") if (p / "meta.json").is_file())
+    root: the run; without it the folder that the file lies in.
+    """
+    return read_object(path, root or path.parent, remedy)
 
 
 def save(
@@ -58,117 +74,170 @@ def save(
 ) -> Path:
     """Write a checkpoint whole under a temporary name, sync it and rename it; then point `latest` at it.
 
-    Raises DritError when the disk refuses; what was there before stays whole.
+    weights, average: tensors of any shape, by name. Raises DritError when the disk refuses; what was there before stays
+    whole.
     """
-    folder = run / "checkpoints"
-    final, temporary = folder / checkpoint_name(step), folder / f".{checkpoint_name(step)}.tmp"
+    folder = RunFolder(run)
+    final = folder.checkpoint(step)
+    temporary = folder.checkpoints / f".{checkpoint_name(step)}.tmp"
     tensors = weights | {AVERAGE + name: t for name, t in average.items()}
     # safetensors keeps no strides: a channels_last weight is stored as its values in plain order.
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        safetensors.torch.save_file(tensors, temporary / "weights.safetensors")
-        torch.save(state, temporary / "state.pt")
-        write_json(temporary / "meta.json", {"format": FORMAT, "step": step, **meta})
-        for part in ("weights.safetensors", "state.pt"):
-            _sync(temporary / part)
+        safetensors.torch.save_file(tensors, temporary / WEIGHTS)
+        torch.save(state, temporary / STATE)
+        hashes = {name: sha256(temporary / name) for name in (WEIGHTS, STATE)}
+        write_json(temporary / META, {"format": FORMAT, "step": step, "sha256": hashes, **meta})
+        for name in (WEIGHTS, STATE):
+            sync_file(temporary / name)
         shutil.rmtree(final, ignore_errors=True)  # the same step saved again: after a resume that changed nothing
         os.rename(temporary, final)
-        _sync(folder)
-        write_atomically(folder / "latest", f"{final.name}\n".encode())
+        sync_folder(folder.checkpoints)
+        write_atomically(folder.latest, f"{final.name}\n".encode())
     except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        whole = checkpoints(run)
-        last = f"The last whole checkpoint is {whole[-1]}." if whole else "There is no earlier checkpoint."
         raise DritError(
-            f"Could not save the checkpoint of iteration {step} in {folder}: {error}. {last} "
+            f"Could not save the checkpoint of iteration {step} in {folder.checkpoints}: {error}. {last_whole(run)} "
             f"Make room or mend the disk, then go on with: drit train --resume {run}"
         ) from error
     return final
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def last_whole(run: Path) -> str:
+    """A sentence that names the newest whole checkpoint of a run."""
+    whole = checkpoints(run)
+    return f"The last whole checkpoint is {whole[-1]}." if whole else "There is no earlier checkpoint."
 
 
-def prune(run: Path, keep: int, keep_every: int) -> None:
-    """Delete all but the newest `keep` checkpoints and those at multiples of `keep_every`."""
-    for path in checkpoints(run)[: -max(1, keep)]:
-        step = int(path.name.removeprefix("step_"))
-        if not (keep_every and step % keep_every == 0):
-            shutil.rmtree(path)
+def prune(run: Path, step: int, keep: int, keep_every: int) -> None:
+    """Delete all but the newest `keep` checkpoints up to iteration `step`, and those at multiples of `keep_every`.
 
-
-def find(path: Path) -> Path:
-    """The checkpoint folder that `path` means: itself, or the newest of a run folder.
-
-    Raises CheckpointError, saying what is there instead, when there is none.
+    step: of the checkpoint that was just written; later ones are of a training that went another way, and stay. Raises
+    OSError when the disk refuses.
     """
-    if (path / "meta.json").is_file():
-        return path
-    if not path.exists():
-        raise CheckpointError(f"There is no run at {path}. Give the folder that `drit train --out` wrote.")
-    if not path.is_dir() or not ((path / "checkpoints").is_dir() or (path / "config.json").is_file()):
-        raise CheckpointError(
-            f"{path} is not a run: it has no folder 'checkpoints'. Give the folder that `drit train --out` wrote, "
-            "or one of its checkpoints."
-        )
-    latest = path / "checkpoints" / "latest"
-    if latest.is_file():
-        named = path / "checkpoints" / latest.read_text().strip()
-        if (named / "meta.json").is_file():
-            return named
-    whole = checkpoints(path)
-    if not whole:
-        raise CheckpointError(
-            f"The run {path} has no whole checkpoint yet. If nothing is training it, remove the folder and start again."
-        )
-    return whole[-1]
+    earlier = [path for path in checkpoints(run) if step_of(path) <= step]
+    for path in earlier[: -max(1, keep)]:
+        if not (keep_every and step_of(path) % keep_every == 0):
+            shutil.rmtree(path)
 
 
 def load_meta(checkpoint: Path) -> dict[str, Any]:
     """meta.json of a checkpoint. Raises CheckpointError when it is not one of this program's."""
-    path = checkpoint / "meta.json"
-    try:
-        meta = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}). {_instead(checkpoint)}") from error
-    if not isinstance(meta, dict) or not {"format", "step", "method", "config", "channels"} <= set(meta):
+    path = checkpoint / META
+    meta = read_object(path, root_of(checkpoint), instead(checkpoint))
+    if not {"format", "step", "method", "config", "channels"} <= set(meta):
         raise CheckpointError(f"{path} was not written by drit: it does not name format, method and settings.")
-    if meta["format"] > FORMAT:
+    if is_count(meta["format"]) and meta["format"] > FORMAT:
         raise CheckpointError(f"{path} has format {meta['format']}; this version reads up to {FORMAT}. Update drit.")
+    hashes, channels = meta.get("sha256", {}), meta["channels"]
+    fits = {
+        "format": is_count(meta["format"]) and meta["format"] >= 1,
+        "step": is_count(meta["step"]),
+        "method": isinstance(meta["method"], str),
+        "config": isinstance(meta["config"], dict),
+        "channels": isinstance(channels, dict) and all(is_count(c, MAX_CHANNELS) and c for c in channels.values()),
+        "sha256": isinstance(hashes, dict) and all(isinstance(h, str) for h in hashes.values()),
+        "seconds": is_finite(meta.get("seconds", 0.0)),
+    }
+    for name, well in fits.items():
+        if not well:
+            shown = repr(meta[name])[:40]
+            raise DamagedError(f"{path} is damaged: '{name}' cannot be {shown}. {instead(checkpoint)}")
     return meta
 
 
 def weights_sha256(checkpoint: Path) -> str:
     """What identifies the weights of a checkpoint."""
-    return sha256(checkpoint / "weights.safetensors")
+    return sha256(checkpoint / WEIGHTS)
 
 
 def load_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Weights and moving average (empty if the run keeps none). Raises CheckpointError for a broken file."""
-    path = checkpoint / "weights.safetensors"
+    """Weights and moving average (empty if the run keeps none), tensors of any shape by name.
+
+    Raises CheckpointError for a file that is broken, has another hash than meta.json records, or holds a number that is
+    not finite.
+    """
+    path, root = checkpoint / WEIGHTS, root_of(checkpoint)
+    check_inside(path, root)
     try:
         tensors = safetensors.torch.load_file(path)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is truncated or broken ({error}). {_instead(checkpoint)}") from error
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise DamagedError(f"{path} is truncated or broken ({error}). {instead(checkpoint)}") from error
+    if (checkpoint / META).is_file():
+        integrity.check(checkpoint, WEIGHTS, load_meta(checkpoint))
+    for name, t in tensors.items():
+        # a sum is fast; where it is not finite, the numbers themselves are looked at
+        if t.is_floating_point() and not t.sum().isfinite() and not t.isfinite().all():
+            raise DamagedError(
+                f"{path} holds numbers that are not finite, in tensor '{name}': the training had diverged. "
+                f"{instead(checkpoint)}"
+            )
     average = {name.removeprefix(AVERAGE): t for name, t in tensors.items() if name.startswith(AVERAGE)}
     return {name: t for name, t in tensors.items() if not name.startswith(AVERAGE)}, average
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
-    """Optimizers and positions. Raises CheckpointError for a broken file."""
-    path = checkpoint / "state.pt"
+    """Optimizers and positions. Raises CheckpointError for a broken file, or one with another hash than recorded."""
+    path, meta = checkpoint / STATE, load_meta(checkpoint)
+    check_inside(path, root_of(checkpoint))
+    integrity.check(checkpoint, STATE, meta)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > _EXPANSION * path.stat().st_size:
+            raise ValueError("it unpacks to more than it can hold")
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged archive
-        raise CheckpointError(f"{path} is truncated or broken. {_instead(checkpoint)}") from error
+        raise DamagedError(f"{path} is truncated or broken. {instead(checkpoint)}") from error
+    if (
+        not isinstance(state, dict)
+        or state.get("step") != meta["step"]
+        or not is_count(state.get("position"), MAX_POSITION)
+        or not isinstance(state.get("optimizers"), dict)
+        or not isinstance(state.get("method", {}), dict)
+    ):
+        raise DamagedError(
+            f"{path} is damaged: it does not hold step {meta['step']}, position, optimizers. {instead(checkpoint)}"
+        )
+    return state
+
+
+def load(checkpoint: Path) -> Loaded:
+    """All of a checkpoint. Raises CheckpointError for one that is damaged."""
+    meta = load_meta(checkpoint)
+    return Loaded(checkpoint, meta, *load_weights(checkpoint), load_state(checkpoint))
+
+
+def load_newest(run: Path) -> tuple[Loaded, dict[Path, str]]:
+    """The newest checkpoint of a run that is whole, and those after it that are damaged, each with what is wrong.
+
+    Raises CheckpointError, of the newest, where none is whole.
+    """
+    newest = find(run)
+    damaged: dict[Path, str] = {}
+    first: DamagedError | None = None
+    for checkpoint in [newest, *(p for p in reversed(checkpoints(run)) if step_of(p) < step_of(newest))]:
+        try:
+            return load(checkpoint), damaged
+        except DamagedError as error:
+            first = first or error
+            damaged[checkpoint] = str(error)
+    assert first is not None
+    raise first
+
+
+def put_aside(checkpoint: Path) -> Path:
+    """Rename a damaged checkpoint, so that it is none any more; nothing of it is deleted. Returns where it is."""
+    aside = checkpoint.with_name(checkpoint.name + _DAMAGED)
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = checkpoint.with_name(f"{checkpoint.name}{_DAMAGED}{number}")
+    os.rename(checkpoint, aside)
+    return aside
 
 
 def check_names(own: set[str], given: set[str], checkpoint: Path) -> None:
@@ -178,25 +247,20 @@ def check_names(own: set[str], given: set[str], checkpoint: Path) -> None:
             raise CheckpointError(_misfit(checkpoint, what, names))
 
 
-def check_fit(own: dict[str, Tensor], weights: dict[str, Tensor], checkpoint: Path) -> None:
-    """Raises CheckpointError when names or shapes of `weights` are not those of a model's state `own`."""
+def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], checkpoint: Path) -> None:
+    """Raises CheckpointError when names, shapes or types of `weights` are not those of a model's state `own`.
+
+    own, weights: tensors of any shape, by name.
+    """
     check_names(set(own), set(weights), checkpoint)
-    wrong = sorted(name for name in own if own[name].shape != weights[name].shape)
-    if wrong:
-        raise CheckpointError(_misfit(checkpoint, "has another shape of", wrong))
+    for what, wrong in (
+        ("has another shape of", [name for name in own if own[name].shape != weights[name].shape]),
+        ("has another type of", [name for name in own if own[name].dtype != weights[name].dtype]),
+    ):
+        if wrong:
+            raise CheckpointError(_misfit(checkpoint, what, sorted(wrong)))
 
 
 def _misfit(checkpoint: Path, what: str, names: list[str]) -> str:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{checkpoint}/weights.safetensors {what} tensor '{names[0]}'{more}: it is of another method or other sizes."
-
-
-def _instead(checkpoint: Path) -> str:
-    """What to do when a checkpoint cannot be read."""
-    run = checkpoint.parent.parent
-    others = [p for p in checkpoints(run) if p != checkpoint]
-    if not others:
-        return "There is no other checkpoint beside it."
-    return (
-        f"There is another: {others[-1]}. Use that, or remove {checkpoint} to go on from it: drit train --resume {run}"
-    )
+    return f"{checkpoint}/{WEIGHTS} {what} tensor '{names[0]}'{more}: it is of another method or other sizes."

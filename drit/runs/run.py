@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drit.errors import CheckpointError, DritError, UsageError
-from drit.runs import checkpoint as files
-from drit.runs.metrics import read_lines
+from drit.runs.checkpoint import read_json
+from drit.runs.folder import RunFolder, checkpoints
+from drit.runs.metrics import read_lines_and_damage
+from drit.runs.reading import is_count
+from drit.runs.record import data_record, run_record
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,23 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The recorded settings, as nested dictionaries."""
         return dict(self.record.get("settings", {}))
 
     @property
     def step(self) -> int:
+        """The iteration of the last metrics."""
         return int(self.lines[-1]["step"])
 
     @property
     def steps(self) -> int:
-        return int(self.settings.get("steps", self.step))
+        """The iterations that the run is to have in the end."""
+        steps = self.settings.get("steps")
+        return int(steps) if is_count(steps) else self.step  # type: ignore[arg-type]
 
     @property
     def domains(self) -> list[str]:
+        """The letters of the domains."""
         return list(self.data) or ["a", "b"]
 
 
@@ -47,52 +54,45 @@ def read_run(path: Path) -> Run:
     """Read a run folder. Raises CheckpointError for what is none, DritError for one without metrics."""
     if not path.exists():
         raise CheckpointError(f"There is no run at {path}. Give the folder that `drit train --out` wrote.")
-    if not (path / "config.json").is_file():
+    folder = RunFolder(path)
+    if not folder.is_run:
         raise CheckpointError(
-            f"{path} is not a run: it has no config.json. Give the folder that `drit train --out` wrote."
+            f"{path} is not a run: it has no {folder.config.name}. Give the folder that `drit train --out` wrote."
         )
-    record = files.read_json(path / "config.json")
-    if not isinstance(record.get("settings"), dict):
-        raise CheckpointError(f"{path}/config.json is not one of a drit run: it holds no settings.")
-    lines = read_lines(path / "metrics.jsonl")
+    record = run_record(path)
+    lines, damaged = read_lines_and_damage(folder.metrics)
     if not lines:
         raise DritError(
-            f"{path} has no metrics: metrics.jsonl is missing, or without a whole line. There is nothing to report "
-            f"before the first iterations are logged. Train it: drit train --resume {path}"
+            f"{path} has no metrics: {folder.metrics.name} is missing, or without a whole line. There is nothing to "
+            f"report before the first iterations are logged. Train it: drit train --resume {path}"
         )
-    unread = []
-    broken = len((path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) - len(lines)
-    if broken:
-        unread.append(f"metrics.jsonl: {broken} half-written line{'s' if broken > 1 else ''} left out")
-    found: dict[str, dict[str, Any]] = {}
+    unread = _left_out(folder.metrics, damaged)
+    events: list[dict[str, Any]] = []
+    try:
+        events, damaged = read_lines_and_damage(folder.warnings)
+        unread += _left_out(folder.warnings, damaged)
+    except CheckpointError as error:
+        unread.append(str(error))
     data: dict[str, Any] = {}
-    for file in (path / "data.json", *sorted(path.glob("evaluation_*/result.json"))):
+    try:
+        data = data_record(path)
+    except CheckpointError as error:
+        unread.append(str(error))
+    evaluations: dict[str, dict[str, Any]] = {}
+    for file in folder.evaluations():
         try:
-            value = files.read_json(file)
+            evaluations[file.parent.name.removeprefix("evaluation_")] = read_json(file, path)
         except CheckpointError as error:
             unread.append(str(error))
-            continue
-        if file.name == "data.json":
-            data = value
-        else:
-            found[file.parent.name.removeprefix("evaluation_")] = value
-    sheets = {
-        int(m[1]): p for p in (path / "samples").glob("step_*.png") if (m := re.match(r"step_(\d+)\.png", p.name))
-    }
-    return Run(
-        path,
-        record,
-        data,
-        lines,
-        read_lines(path / "warnings.jsonl"),
-        files.checkpoints(path),
-        dict(sorted(sheets.items())),
-        found,
-        unread,
-    )
+    return Run(path, record, data, lines, events, checkpoints(path), folder.sheets(), evaluations, unread)
+
+
+def _left_out(path: Path, damaged: int) -> list[str]:
+    """What to say of the damaged lines of a file."""
+    return [f"{path.name}: {damaged} half-written line{'s' if damaged > 1 else ''} left out"] if damaged else []
 
 
 def refuse_run_folder(out: Path) -> None:
     """Raises UsageError where a command would write its output into a run."""
-    if (out / "config.json").exists():
+    if RunFolder(out).config.exists():
         raise UsageError(f"--out {out} is a run folder. Choose another.")

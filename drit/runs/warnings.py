@@ -1,11 +1,9 @@
-"""Warnings of a run: the lines of warnings.jsonl."""
+"""Warnings of a run: what the lines of warnings.jsonl come to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-FILE = "warnings.jsonl"
 
 
 def active(events: Sequence[Mapping[str, Any]], before: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -2,56 +2,99 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from drit.atomic import write_json
-from drit.errors import UsageError
+from drit.data.folders import ImageSet
+from drit.errors import CheckpointError, DataError, DritError, UsageError
 from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
-from drit.runs.record import record, recorded_settings
+from drit.runs.folder import RunFolder, step_of
+from drit.runs.lock import holder, locked
+from drit.runs.metrics import check_lines
+from drit.runs.record import data_record, image_changes, record, recorded_settings, run_record
 from drit.runtime import choose_device
 from drit.settings.common import TrainSettings
 from drit.settings.schema import differences, settings_of
 from drit.training.checks import open_sets, settled
+from drit.training.start import skeleton, starting_weights
 from drit.training.trainer import Outcome, Trainer
 
 TIMED = 3  # iterations, at each end
+_PLACES = ("data.a", "data.b", "data.domains", "data.pairs")  # settings that say where images lie, not what they are
 
 
-def train(settings: TrainSettings, out: Path, stop_after: int | None = None) -> Outcome:
+def train(
+    settings: TrainSettings,
+    out: Path,
+    stop_after: int | None = None,
+    start_from: Path | None = None,
+    start_networks: Sequence[str] = (),
+) -> Outcome:
     """Train a new run into the folder `out`.
 
     stop_after: stop (with a checkpoint) after so many iterations, as an interruption would; for tests and time slices.
-    Raises UsageError when `out` holds something already, DataError for unusable images, DivergedError for NaN.
+    start_from: a run or checkpoint whose weights the training begins with; start_networks: only of these networks.
+    Raises UsageError when `out` holds something already or is being trained, DataError for unusable images,
+    CheckpointError and UsageError for weights that cannot be started from, DivergedError for NaN.
     """
     _check_free(out)
     method = method_for(settings)
     choose_device(settings.device)  # raises before the images are opened
     sets = open_sets(method, settings)
     settings = settled(settings, sets)
+    channels = {d: s.channels for d, s in sets.items()}
+    start = starting_weights(start_from, start_networks, skeleton(method, settings, channels)) if start_from else None
     with Trainer(method, settings, sets, out) as trainer:
+        if start:
+            trainer.begin_with(start.weights, start.average)
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / "config.json", record(settings, trainer.chosen(), trainer.method.at_chance()))
-        write_json(out / "data.json", {d: s.fingerprint() for d, s in sets.items()})
-        return trainer.fit(stop_after)
+        with locked(out):
+            _check_free(out)  # another process may have been faster
+            _write_records(trainer, start.record if start else None, {d: s.fingerprint() for d, s in sets.items()})
+            return trainer.fit(stop_after)
 
 
 def _check_free(out: Path) -> None:
     """Raises UsageError where a new run's folder holds something."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    folder = RunFolder(out)
+    if not out.exists() or (out.is_dir() and not any(path != folder.lock for path in out.iterdir())):
         return
-    if not (out / "config.json").is_file():
+    if not folder.is_run:
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+    if trained_by := _other_holder(out):
+        raise UsageError(f"{out} is being trained by {trained_by}. Choose another --out.")
     if files.checkpoints(out):
         raise UsageError(f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out.")
     raise UsageError(
-        f"{out} is a run without a checkpoint: it ended before the first, or is at work. If nothing trains it, "
-        "remove the folder and give the command again."
+        f"{out} is a run without a checkpoint: it ended before the first. To train it anew, remove the folder and give "
+        "the command again."
     )
+
+
+def _other_holder(run: Path) -> str:
+    """Who trains a run, in words; empty if nobody does."""
+    other = holder(run)
+    return str(other) if other else ""
+
+
+def _write_records(trainer: Trainer, started_from: Mapping[str, Any] | None, prints: Mapping[str, Any]) -> None:
+    """Write what the run is, before its first iteration. Raises DritError when the disk refuses."""
+    folder = RunFolder(trainer.path)
+    whole = record(trainer.settings, trainer.chosen(), trainer.method.at_chance(), started_from)
+    try:
+        write_json(folder.config, whole)
+        write_json(folder.data, prints)
+    except OSError as error:
+        raise DritError(
+            f"Could not write into {trainer.path}: {error.strerror or error}. {files.last_whole(trainer.path)} Make "
+            "room or mend the disk, then give the command again."
+        ) from error
 
 
 def resume(
@@ -61,36 +104,98 @@ def resume(
 
     changes: the settings to go on with (None: the recorded ones). Settings that a resume may not change by itself, and
     data that changed, need `allow_changes`; the error lists them. Nothing is written before all is checked. Raises
-    CheckpointError for a run that cannot be read.
+    CheckpointError for a run that cannot be read, UsageError for one that another process trains.
     """
-    checkpoint = files.find(run)
+    files.find(run)  # raises before a lock is laid into a folder that is no run
+    with locked(run):
+        return _resume(run, changes, allow_changes, stop_after)
+
+
+def _resume(run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None) -> Outcome:
+    folder = RunFolder(run)
     recorded = recorded_settings(run)
     settings = changes or recorded
     if not allow_changes:
         _check_unchanged(run, recorded, settings)
+    before = _recorded_images(run, allow_changes)
+    for path in (folder.metrics, folder.warnings):
+        check_lines(path)
+    checkpoint, damaged = files.load_newest(run)
     method = method_for(settings)
-    sets = open_sets(method, settings)
+    if checkpoint.meta["method"] != settings.method:
+        raise CheckpointError(
+            f"{checkpoint.folder} is of the method '{checkpoint.meta['method']}', not '{settings.method}'. Resume with "
+            "its own method."
+        )
+    sets = _open_again(run, recorded, settings)
     settings = settled(settings, sets)
     prints = {d: s.fingerprint() for d, s in sets.items()}
-    before = files.read_json(run / "data.json")
-    moved = _moved(before, {d: s.fingerprint(before.get(d)) for d, s in sets.items()})  # of the kind that it recorded
+    # of the kind of hash that it recorded
+    moved = image_changes(before, {d: s.fingerprint(before.get(d)) for d, s in sets.items()})
     if moved and not allow_changes:
         raise UsageError(
-            f"The images differ from those that {run} was trained on ({moved}). Add --allow-changes to go on."
+            f"The images differ from those that {run} was trained on ({moved}). If those lie elsewhere now, name the "
+            f"place: {_new_places(settings)}. To go on with the changed ones, add --allow-changes."
         )
+    channels = {d: s.channels for d, s in sets.items()}
+    files.check_fit(skeleton(method, settings, channels).state_dict(), checkpoint.weights, checkpoint.folder)
     with Trainer(method, settings, sets, run) as trainer:
-        trainer.restore(checkpoint)
+        trainer.take_up(checkpoint)
         trainer.check_unfinished()
-        write_json(run / "config.json", record(settings, trainer.chosen(), trainer.method.at_chance()))
-        write_json(run / "data.json", prints)
+        _put_aside(run, damaged, checkpoint)
+        _write_records(trainer, run_record(run).get("started_from"), prints)
         return trainer.fit(stop_after)
 
 
+def _recorded_images(run: Path, allow_changes: bool) -> dict[str, dict[str, Any]]:
+    """What data.json says of the images; nothing where it cannot be read and changes are allowed."""
+    try:
+        return data_record(run)
+    except CheckpointError:
+        if allow_changes:
+            return {}
+        raise
+
+
+def _open_again(run: Path, recorded: TrainSettings, settings: TrainSettings) -> dict[str, ImageSet]:
+    """The domains of a run that goes on. Raises DataError or UsageError, with the way to name another place."""
+    try:
+        return open_sets(method_for(settings), settings)
+    except DataError as error:
+        missing = [path for path in settings.data.sources().values() if not Path(path.partition(".npz:")[0]).exists()]
+        if not missing or settings.data != recorded.data:
+            raise
+        places = _new_places(settings)
+        raise DataError(f"{error} If the images moved, name their place: drit train --resume {run} {places}") from error
+
+
+def _new_places(settings: TrainSettings) -> str:
+    """The flags that name where the images lie."""
+    if settings.data.domains:
+        return "--data.domains NEW NEW ..."
+    return "--data.pairs NEW" if settings.data.pairs else " ".join(f"--data.{d} NEW" for d in settings.data.sources())
+
+
+def _put_aside(run: Path, damaged: Mapping[Path, str], checkpoint: files.Loaded) -> None:
+    """Rename damaged checkpoints and tell where training goes on instead."""
+    for path, why in damaged.items():
+        try:
+            aside = files.put_aside(path)
+        except OSError as error:
+            raise DritError(f"{path} is damaged and cannot be renamed: {error.strerror}. Remove it.") from error
+        print(f"{why}\nIt was put aside as {aside.name}.", file=sys.stderr)
+    if damaged:
+        print(f"{run} goes on from iteration {step_of(checkpoint.folder)}, the last that is whole.", file=sys.stderr)
+
+
 def _check_unchanged(run: Path, recorded: TrainSettings, settings: TrainSettings) -> None:
-    """Raises UsageError that lists the settings that differ, but for those that a resume may change."""
+    """Raises UsageError that lists the settings that differ, but for those that a resume may change.
+
+    Where the images lie is one of these: what they are is compared by itself.
+    """
     if settings.method != recorded.method:
         raise UsageError(f"{run} is of the method '{recorded.method}', not '{settings.method}': leave --method out.")
-    free = {s.name for s in settings_of(type(settings)) if s.resumable}
+    free = {s.name for s in settings_of(type(settings)) if s.resumable} | set(_PLACES)
     changed = {name: pair for name, pair in differences(recorded, settings).items() if name not in free}
     if changed:
         listed = "; ".join(f"{name}: {old!r} -> {new!r}" for name, (old, new) in changed.items())
@@ -120,14 +225,3 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
         trainer.wait()
         each = (clock() - began) / (2 * TIMED)
     return max(50, int(seconds / each))
-
-
-def _moved(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What differs between two fingerprints of the domains, in words; empty if nothing does."""
-    parts = []
-    for d, prints in now.items():
-        old = before.get(d, {})
-        changes = [f"{name} {old.get(name)} -> {value}" for name, value in prints.items() if old.get(name) != value]
-        if changes:
-            parts.append(f"{d}: {', '.join(changes)}")
-    return "; ".join(parts)

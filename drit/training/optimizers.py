@@ -74,3 +74,22 @@ def make_optimizers(method: Method) -> dict[str, DenseAdam]:
         for name, module in method.named_children()
         if any(True for _ in module.parameters())
     }
+
+
+def restore_optimizer(optimizer: DenseAdam, state: dict[str, Any]) -> None:
+    """Take up the moments of a checkpoint; settings and learning rate stay the optimizer's own.
+
+    state: as `state_dict` gives it; each moment has the shape of its weight. Raises ValueError or what torch raises for
+    one that does not fit.
+    """
+    rates = [group["lr"] for group in optimizer.param_groups]
+    own = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group.update(own)
+        group["lr"] = rate
+        for p in group["params"]:
+            for name in ("exp_avg", "exp_avg_sq"):
+                moment = optimizer.state[p][name] if optimizer.state[p] else p
+                if moment.shape != p.shape:
+                    raise ValueError(f"a moment has shape {tuple(moment.shape)}, its weight {tuple(p.shape)}")

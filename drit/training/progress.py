@@ -46,11 +46,12 @@ class Bar:
             self._said = now
             print(f"{step}/{self._steps}  {speed}  left {left}  {losses}", file=sys.stderr, flush=True)
 
-    def say(self, words: str) -> None:
+    def say(self, message: str) -> None:
+        """A line of text, above the bar if there is one."""
         if self._progress is not None:
-            self._progress.console.print(words, highlight=False)
+            self._progress.console.print(message, highlight=False, markup=False)
         else:
-            print(words, file=sys.stderr, flush=True)
+            print(message, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self._progress is not None:

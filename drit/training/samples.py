@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
+from PIL import Image
 
 from drit.data.images import from_tensor
 from drit.methods.base import Method
-from drit.sheets import save_sheet, sheet
+from drit.sheets import sheet
 
 GRID_ROWS = 5  # of each grid over codes
 
 
 @torch.no_grad()
-def sample_sheet(method: Method, images: dict[str, torch.Tensor], path: Path, seed: int, randoms: int = 4) -> None:
-    """Write a sheet of what the model does now, in every direction.
+def sample_sheet(method: Method, images: dict[str, torch.Tensor], seed: int, randoms: int = 4) -> Image.Image:
+    """A sheet of what the model does now, in every direction: an RGB image.
 
     images: (N, C, H, W) of each domain in [-1, 1]. Columns: input, its true translation where domains are paired, its
     reconstruction, its translation with the style of each of the first images of the other domain, and with
@@ -28,8 +27,7 @@ def sample_sheet(method: Method, images: dict[str, torch.Tensor], path: Path, se
         grids = method.grids(GRID_ROWS, generator)
         tables = [[[from_tensor(p) for p in row] for row in grid.images] for grid in grids]
         names = [grid.name if i == 0 else "" for grid in grids for i in range(GRID_ROWS)]
-        save_sheet(sheet([row for table in tables for row in table], row_titles=names), path)
-        return
+        return sheet([row for table in tables for row in table], row_titles=names)
     rows: list[list[np.ndarray | None]] = []
     titles: list[str] = []
     capabilities = method.capabilities
@@ -50,17 +48,17 @@ def sample_sheet(method: Method, images: dict[str, torch.Tensor], path: Path, se
         n = len(x)
         content = method.content(x, source)
         prepared = method.prepare(content, target)
-        made: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         if method.capabilities.paired:
-            made.append(images[target])
+            outputs.append(images[target])
         if method.reconstructs:
-            made.append(method.render(method.prepare(content, source), method.own_style(x, source), source))
+            outputs.append(method.render(method.prepare(content, source), method.own_style(x, source), source))
         if exemplars:
             exemplar_styles = method.style(images[target][:exemplars], target)
-            made += list(method.render(prepared, exemplar_styles.repeat_interleave(n, 0), target).split(n))
+            outputs += list(method.render(prepared, exemplar_styles.repeat_interleave(n, 0), target).split(n))
         styles = method.sample_style(randoms, target, generator).to(x.device)
-        made += list(method.render(prepared, styles.repeat_interleave(n, 0), target).split(n))
+        outputs += list(method.render(prepared, styles.repeat_interleave(n, 0), target).split(n))
         for i in range(n):
-            rows.append([from_tensor(x[i]), *(from_tensor(m[i]) for m in made)])
+            rows.append([from_tensor(x[i]), *(from_tensor(output[i]) for output in outputs)])
             titles.append(f"{source} to {target}")
-    save_sheet(sheet(rows, column_titles=columns, row_titles=titles), path)
+    return sheet(rows, column_titles=columns, row_titles=titles)

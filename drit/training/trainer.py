@@ -22,16 +22,18 @@ from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
 from drit.data.stream import BatchStream, choose_workers
 from drit.data.transforms import centre_crop
-from drit.errors import CheckpointError, DivergedError, UsageError
+from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.methods.base import Batch, Capabilities, Method
 from drit.runs import checkpoint as files
+from drit.runs.folder import STATE, RunFolder
 from drit.runs.metrics import Metrics
 from drit.runs.record import describe
 from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory
 from drit.settings.common import TrainSettings
+from drit.sheets import save_sheet
 from drit.training.ema import MovingAverage
 from drit.training.interrupt import Interrupt
-from drit.training.optimizers import make_optimizers
+from drit.training.optimizers import make_optimizers, restore_optimizer
 from drit.training.progress import Bar
 from drit.training.samples import sample_sheet
 from drit.training.schedule import rate_factor
@@ -118,35 +120,52 @@ class Trainer:
         assert self.run is not None, "this trainer has no run to write to"
         return self.run
 
+    def begin_with(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
+        """Begin with these weights, and this moving average where both keep one, in place of random ones.
+
+        weights, average: of some or all networks, by name, of the shapes of the method's own.
+        """
+        self.method.load_state_dict(weights, strict=False)
+        if self.average.tensors:
+            self.average.reset()
+            self.average.tensors |= {
+                name: t.to(self.device) for name, t in average.items() if name in self.average.tensors
+            }
+
     def restore(self, checkpoint: Path) -> None:
-        """Take up a checkpoint: weights, moving average, optimizers, positions."""
-        meta = files.load_meta(checkpoint)
+        """Take up a checkpoint by its folder. Raises CheckpointError for one that is damaged or does not fit."""
+        self.take_up(files.load(checkpoint))
+
+    def take_up(self, checkpoint: files.Loaded) -> None:
+        """Go on where a checkpoint was written: weights, moving average, optimizers, positions.
+
+        Raises CheckpointError for one of another method or other sizes.
+        """
+        folder, meta, weights, average, state = checkpoint
         if meta["method"] != self.settings.method:
             raise CheckpointError(
-                f"{checkpoint} is of the method '{meta['method']}', not '{self.settings.method}'. Resume with its own "
+                f"{folder} is of the method '{meta['method']}', not '{self.settings.method}'. Resume with its own "
                 "method."
             )
-        weights, average = files.load_weights(checkpoint)
-        state = files.load_state(checkpoint)
-        files.check_fit(self.method.state_dict(), weights, checkpoint)
+        files.check_fit(self.method.state_dict(), weights, folder)
         self.method.load_state_dict(weights)
-        if set(state.get("optimizers", {})) != set(self.optimizers):
+        if set(state["optimizers"]) != set(self.optimizers):
             raise CheckpointError(
-                f"{checkpoint}/state.pt is of another run: its optimizers are not those of '{self.settings.method}'."
+                f"{folder / STATE} is of another run: its optimizers are not those of '{self.settings.method}'."
             )
         if self.average.tensors and average:
-            files.check_names(set(self.average.tensors), set(average), checkpoint)
+            files.check_fit(self.average.tensors, average, folder)
             self.average.tensors = {name: average[name].to(self.device) for name in self.average.tensors}
         elif self.average.tensors:  # switched on at a resume
             self.average.reset()
-        for name, optimizer in self.optimizers.items():
-            rates = [group["lr"] for group in optimizer.param_groups]
-            own = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
-            optimizer.load_state_dict(state["optimizers"][name])
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group.update(own)  # settings come from the configuration, moments from the checkpoint
-                group["lr"] = rate
-        self.method.load_training_state(state.get("method", {}))
+        try:
+            for name, optimizer in self.optimizers.items():
+                restore_optimizer(optimizer, state["optimizers"][name])
+            self.method.load_training_state(state.get("method", {}))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{folder / STATE} does not fit the weights beside it ({error}). {files.instead(folder)}"
+            ) from error
         self.seconds = meta.get("seconds", 0.0)
         self.step, self.position = state["step"], state["position"]
 
@@ -155,15 +174,18 @@ class Trainer:
         settings = self.settings
         self.check_unfinished()
         end = settings.steps if stop_after is None else min(settings.steps, self.step + stop_after)
+        with self._writing():
+            metrics = Metrics(self.path, settings.log, self.step)
         workers = self.start_stream()
-        metrics, bar = Metrics(self.path, settings.log, self.step), Bar(settings.steps, self.step)
+        bar = Bar(settings.steps, self.step)
         bar.say(self._introduction(workers))
-        watch = Watch(self.path, self.method, self.fixed_images, self.step)
+        with self._writing():
+            watch = Watch(self.path, self.method, self.fixed_images, self.step)
         means = _Means()
         told = {name for s in self.sets.values() for name in s.skipped}
         began = time.monotonic() - self.seconds
         try:
-            with Interrupt() as interrupt:
+            with Interrupt() as interrupt, self._loading():
                 while self.step < end and not interrupt.asked:
                     means.add(self.iterate())
                     self.seconds = time.monotonic() - began
@@ -217,9 +239,40 @@ class Trainer:
         """A line of metrics, with what the watch sees and says if there is one."""
         rates = [o.param_groups[0]["lr"] for o in self.optimizers.values()]
         values = self.last | {"rate/generator": max(rates)} | (self.look(watch) if watch else {})
-        metrics.write(self.step, values)
-        for message in watch.judge(self.step, values) if watch else ():
+        with self._writing():
+            metrics.write(self.step, values)
+            messages = watch.judge(self.step, values) if watch else []
+        for message in messages:
             bar.say(message)
+
+    @contextmanager
+    def _writing(self, path: Path | None = None) -> Iterator[None]:
+        """While open, a disk that refuses raises DritError, which names the last whole checkpoint and the way on.
+
+        path: what is written, where the error does not say it.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise DritError(
+                f"Training stopped at iteration {self.step}: {error.filename or path or self.path} cannot be "
+                f"written ({error.strerror or error}). {files.last_whole(self.path)} Make room or mend the disk, then "
+                f"go on with: drit train --resume {self.path}"
+            ) from error
+
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        """While open, a loader process that ends raises DritError, which names the last whole checkpoint."""
+        try:
+            yield
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise DritError(
+                f"Training stopped at iteration {self.step}: a process that loads images was killed, perhaps for want "
+                f"of memory. {files.last_whole(self.path)} Go on without such processes: drit train --resume "
+                f"{self.path} --data.workers 0"
+            ) from error
 
     def start_stream(self) -> int:
         """Open the stream of batches at the present position. Returns how many loader processes feed it."""
@@ -283,7 +336,7 @@ class Trainer:
 
     def _diverged(self, names: list[str]) -> NoReturn:
         """Raises DivergedError that names what is not finite, and the way on."""
-        whole = files.checkpoints(self.path) if self.run else []
+        whole = files.checkpoints(self.run) if self.run else []
         careful = f"--optim.lr {self.settings.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)"
         if whole:
             advice = (
@@ -313,15 +366,18 @@ class Trainer:
         meta = describe(self.settings, self.channels, depth, {k: v for k, v in self.last.items() if math.isfinite(v)})
         meta["seconds"] = round(self.seconds, 1)
         files.save(self.path, self.step, weights, self.average.tensors, state, meta)
-        files.prune(self.path, self.settings.log.keep, self.settings.log.keep_every)
+        with self._writing():
+            files.prune(self.path, self.step, self.settings.log.keep, self.settings.log.keep_every)
 
     def write_samples(self) -> None:
-        """A sample sheet of the first images of each domain, by the averaged weights if there are any."""
-        path = self.path / "samples" / f"step_{self.step:08d}.png"
-        path.parent.mkdir(exist_ok=True)
+        """A sample sheet of a few images of each domain, by the averaged weights if there are any."""
+        path = RunFolder(self.path).sample(self.step)
         images = self.fixed_images(SAMPLE_IMAGES)
         with self.averaged():
-            sample_sheet(self.method, images, path, self.settings.seed)
+            image = sample_sheet(self.method, images, self.settings.seed)
+        with self._writing(path):
+            path.parent.mkdir(exist_ok=True)
+            save_sheet(image, path)
 
     def look(self, watch: Watch) -> dict[str, float]:
         """The watch's numbers, by the averaged weights if there are any."""

@@ -22,7 +22,7 @@ class Parts:
         self._drawn: list[list[Batch]] = []
 
     def of(self, part: int) -> Iterator[Batch]:
-        """The batches of one part: (N / P, C, H, W) of each domain, of P parts."""
+        """The batches of one part: (N / P, C, H, W) of each domain, in [-1, 1], where there are P parts."""
         for i in itertools.count():
             if i == len(self._drawn):
                 cut = {d: x.chunk(self._parts) for d, x in next(self._batches).items()}
@@ -48,8 +48,8 @@ def gradients(
 ) -> tuple[tuple[str, ...], float | None] | None:
     """Gradients of the next update of an iteration, every part of the batch in its turn.
 
-    arithmetic: makes the context that losses are computed in. Adds terms and total (scalars) to `seen`. Returns the
-    networks that move and the limit of their norm, or None when the iteration is over.
+    arithmetic: makes the context that losses are computed in. Adds terms and total, detached scalars, to `seen`.
+    Returns the networks that move and the limit of their norm, or None when the iteration is over.
     """
     done = None
     for k, turn in enumerate(turns):

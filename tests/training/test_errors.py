@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from drit.atomic import sha256
 from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.drit.objective import DRIT
@@ -20,6 +21,19 @@ from drit.runs.record import recorded_settings
 from drit.settings.schema import to_dict
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its path."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def record_hashes(checkpoint: Path) -> None:
+    """Have meta.json of a checkpoint hold the hashes of its files as they are now."""
+    path = checkpoint / "meta.json"
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    meta["sha256"] = {name: sha256(checkpoint / name) for name in meta["sha256"]}
+    path.write_text(json.dumps(meta), encoding="utf-8")
 
 
 @pytest.fixture
@@ -100,10 +114,14 @@ def test_a_full_disk_keeps_the_old_checkpoint(
 
 @pytest.mark.parametrize("part", ["weights.safetensors", "state.pt", "meta.json"])
 def test_truncated_checkpoint(copy: Path, part: str) -> None:
+    """Without an earlier one, the file is named and nothing is written."""
+    shutil.rmtree(copy / "checkpoints" / "step_00000003")
     path = files.find(copy) / part
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(CheckpointError, match=rf"{part}.*step_00000003"):  # names the earlier whole one
+    before = contents(copy)
+    with pytest.raises(CheckpointError, match=rf"{part}.*There is no other checkpoint"):
         loop.resume(copy, replace(recorded_settings(copy), steps=8))
+    assert contents(copy) == before
 
 
 def test_truncated_weights_do_not_translate(copy: Path) -> None:
@@ -118,6 +136,7 @@ def test_checkpoint_of_other_sizes(copy: Path) -> None:
     tensors = safetensors.torch.load_file(path)
     tensors["generator.own.a.last.bias"] = torch.zeros(5)
     safetensors.torch.save_file(tensors, path)
+    record_hashes(path.parent)
     with pytest.raises(CheckpointError, match=r"another shape of tensor 'generator.own.a.last.bias'"):
         loop.resume(copy, replace(recorded_settings(copy), steps=8))
 
@@ -133,6 +152,7 @@ def test_state_of_another_run(copy: Path) -> None:
     path = files.find(copy) / "state.pt"
     state = torch.load(path, weights_only=True)
     torch.save(state | {"optimizers": {"other": state["optimizers"]["generator"]}}, path)
+    record_hashes(path.parent)
     with pytest.raises(CheckpointError, match=r"state.pt is of another run"):
         loop.resume(copy, replace(recorded_settings(copy), steps=8))
 

@@ -1,6 +1,6 @@
 """Findings: what is wrong with a training, as its looks tell.
 
-A function of the lines of metrics.jsonl, so that a resumed run warns as one that never stopped. What to try is the
+A function of the lines of metrics, so that a resumed run warns as one that never stopped. What to try is the
 method's own advice.
 """
 
@@ -26,23 +26,23 @@ WORSE = 1.5  # times the best reconstruction
 RECONSTRUCTION = re.compile(r"^generators\w*/\w*(reconstruction|cycle)")
 SHARE = "watch/diversity_share_"
 
-Line = Mapping[str, float]  # of metrics.jsonl: iteration, losses, numbers of a look
+Line = Mapping[str, float]  # of a run's metrics: iteration, losses, numbers of a look
 
 
 class Warned(NamedTuple):
-    """A finding in words, with what to try."""
+    """A finding and its message, which says what to try."""
 
     finding: Finding
     message: str
 
 
 def is_look(line: Line) -> bool:
-    """Whether a line of metrics.jsonl holds the numbers of a look."""
+    """Whether a line of metrics holds the numbers of a look."""
     return any(name.startswith("watch/") for name in line)
 
 
 def warnings(seen: Sequence[Line], method: Method) -> list[Warned]:
-    """What is wrong after the looks `seen` (lines of metrics.jsonl, oldest first): the last of them counts."""
+    """What is wrong after the looks `seen` (lines of metrics, oldest first): the last of them counts."""
     if not seen:
         return []
     warned = []
@@ -152,6 +152,6 @@ def _reconstruction_worse(seen: Sequence[Line]) -> Found:
 
 
 def reconstruction(line: Line) -> float | None:
-    """Sum of the reconstruction and cycle terms of a line of metrics.jsonl; None if it has none."""
+    """Sum of the reconstruction and cycle terms of a line of metrics; None if it has none."""
     terms = [v for name, v in line.items() if RECONSTRUCTION.search(name)]
     return math.fsum(terms) if terms else None

@@ -27,7 +27,7 @@ MIN_PROBED = 8  # images of each domain, below which a held-out half says nothin
 
 @torch.no_grad()
 def measure(method: Method, images: Mapping[str, Tensor], seed: int, part: int = 8) -> dict[str, float]:
-    """What the method makes of images (N, C, H, W) of each domain, under the names of metrics.jsonl.
+    """What the method makes of images (N, C, H, W) of each domain, by the names of the metrics.
 
     part: images encoded at once.
 
