@@ -10,11 +10,13 @@ import ctypes
 import os
 import platform
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from drit.errors import UsageError
 
@@ -110,3 +112,39 @@ def choose(precision: str, device: torch.device) -> torch.dtype:
 def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
     """The context that computes convolutions in `dtype`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+class AliveBytes(TorchDispatchMode):
+    """Counts the bytes of the storages that operations create, for as long as anything holds them.
+
+    `count` counts a tensor (any shape) that was there before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = 0
+        self.peak = 0
+        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # keeps torch from loading its compiler, which takes seconds and is not used
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        torch.utils._pytree.tree_map_only(Tensor, self.count, out)
+        return out
+
+    def count(self, x: Tensor) -> None:
+        """Count a tensor of any shape, once for each storage."""
+        storage = x.untyped_storage()
+        if storage in self._seen:
+            return
+        self._seen.add(storage)
+        size = storage.nbytes()
+        weakref.finalize(storage, self._free, size)
+        self.alive += size
+        self.peak = max(self.peak, self.alive)
+
+    def _free(self, size: int) -> None:
+        self.alive -= size

@@ -27,6 +27,7 @@ class ArrayWriter:
     """Writes one augmentation of an array file."""
 
     def __init__(self, renderer: Renderer, units: list[list[int]], out: Path) -> None:
+        self.renderer = renderer
         self.data = renderer.data
         self.settings = renderer.settings
         self.units = units
@@ -57,9 +58,10 @@ class ArrayWriter:
         kept = np.ones(len(source), bool)
         if self.settings.drop:
             images = np.concatenate(list(self._rows("images", kept)))
-            pixels = images if images.dtype == np.uint8 else (images >> 8).astype(np.uint8)
+            levels = self.renderer.format(0).levels(images)
+            pixels = levels if levels.dtype == np.uint8 else (levels >> 8).astype(np.uint8)
             kept = kept_outputs(pixels, labels, source, repetition, self.settings.seed)
-            del images, pixels
+            del images, levels, pixels
         columns = {"labels": self.data.values[source], "source": source, "repetition": repetition}
         count = int(kept.sum())
         path = self.out / "augmented.npz"

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from drit.atomic import write_json
 from drit.augmentation.arrays import ArrayWriter
@@ -24,8 +22,11 @@ from drit.augmentation.units import Renderer, cut_units
 from drit.data.images import convert_channels
 from drit.data.labelled import LabelledSet
 from drit.errors import UsageError
+from drit.inference import outputs
+from drit.inference.formats import FormatChoice, samples_of
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
+from drit.progress import tracked
 from drit.runs import checkpoint as checkpoints
 from drit.runs.folder import run_of
 
@@ -43,13 +44,14 @@ def augment(
     checkpoint: the folder that `translator` was loaded from. quiet: no progress bar on standard error.
 
     Returns the record of augment.json, how many translations were rendered, and the seconds. A part renders its share
-    of the units alone. The whole, called afterwards, joins what the parts gave. Raises UsageError when `out` holds
-    other work.
+    of the units alone. The whole, called afterwards, joins what the parts gave. Images of a folder that cannot be read,
+    translated or written are `skipped`, with reasons; called again, it tries these once more. Raises UsageError when
+    `out` holds other work.
     """
     _check(translator, data, settings, out)
     record = _record(translator, checkpoint, data, settings)
     noted = claim(out, record)
-    if noted.get("outputs") is not None:
+    if noted.get("outputs") is not None and not noted.get("skipped"):
         return noted | {"rendered": 0, "seconds": 0.0, "outputs_per_second": 0.0}
     units = cut_units(translator, data)
     renderer = Renderer(translator, data, settings)
@@ -83,9 +85,13 @@ def _check(translator: Translator, data: LabelledSet, settings: AugmentSettings,
     i, n = settings.part
     if not 1 <= i <= n:
         raise UsageError(f"--part {i}/{n}: give I/N with I from 1 to N.")
-    if data.array is None and out.resolve().is_relative_to(data.root.resolve()):
-        raise UsageError(f"--out {out} is within the set {data.root}. Choose another, so that the set stays as it is.")
-    convert_channels(np.zeros((1, 1, data.channels), np.uint8), method.channels[source])
+    if data.array is None:
+        outputs.refuse_inside(out, [data.root])
+    elif settings.format:
+        raise UsageError(f"--format is for folders of images; {data.source} gives one array file. Leave it out.")
+    FormatChoice(settings.format, settings.depth).check(samples_of(method, source, translator.domain(settings.to)))
+    if data.array is not None:
+        convert_channels(np.zeros((1, 1, data.channels), np.uint8), method.channels[source])
 
 
 def _record(translator: Translator, checkpoint: Path, data: LabelledSet, settings: AugmentSettings) -> dict[str, Any]:
@@ -101,6 +107,8 @@ def _record(translator: Translator, checkpoint: Path, data: LabelledSet, setting
         "seed": settings.seed,
         "keep_source": settings.keep_source,
         "filter": settings.drop,
+        "format": settings.format or None,
+        "depth": settings.depth or None,
         "data": data.source,
         "images": len(data),
         "data_sha256": data.digest,
@@ -111,20 +119,12 @@ def _render(renderer: Renderer, writer: ArrayWriter | FolderWriter, units: list[
     """Do the units of the part that are not there yet. Returns the number of translations rendered."""
     i, n = renderer.settings.part
     count = 0
-    progress = Progress(
-        TextColumn("translating"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-    with progress:
-        for unit in progress.track(range(i - 1, len(units), n)):
-            if not writer.missing(unit):
-                continue
-            rendered = renderer.render(units[unit])
-            if rendered is not None:
-                writer.write(unit, rendered)
-                count += renderer.settings.times * len(rendered.places)
+    mine = range(i - 1, len(units), n)
+    for unit in tracked(mine, "translating", len(mine), hidden=quiet):
+        if not writer.missing(unit):
+            continue
+        rendered = renderer.render(units[unit])
+        if rendered is not None:
+            writer.write(unit, rendered)
+            count += renderer.settings.times * len(rendered.places)
     return count

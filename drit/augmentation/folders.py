@@ -1,12 +1,16 @@
 """The outputs of a folder of images: OUT/CLASS/NAME_s001.png ..., and OUT/labels.csv once all are there.
 
-What belongs to an image is copied beside each of its outputs: boxes of the same name, and its mask in OUT/masks.
+What belongs to an image is copied beside each of its outputs: boxes of the same name, and its mask in OUT/masks. An
+output is of its image's format where that can hold it, else a PNG. An image whose outputs cannot be written is skipped;
+labels.csv has those that are there.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,8 @@ from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
 from drit.data.images import decode, encode
 from drit.data.labelled import BESIDE, MASKS, shown
-from drit.errors import DataError
+from drit.errors import DataError, DritError
+from drit.inference.formats import OutputFormat
 
 COLUMNS = ("file", "label", "source", "repetition", "style")
 FILTER_SIDE = 32  # pixels of the images that the filter's classifiers see
@@ -32,16 +37,24 @@ class FolderWriter:
         self.settings = renderer.settings
         self.units = units
         self.out = out
+        formats = [renderer.format(i) for i in range(len(self.data))]
+        self.notes = [f"{note} ({count})" for note, count in Counter(f.note for f in formats if f.note).items()]
+        self._stems_and_suffixes = self._unique_names(formats)
 
     def missing(self, unit: int) -> bool:
         """Whether outputs of a unit are not there yet."""
         repetitions = self.settings.repetitions
-        return any(not (self.out / self._place(i, r)).is_file() for i in self.units[unit] for r in repetitions)
+        return any(not os.path.isfile(self.out / self._place(i, r)) for i in self.units[unit] for r in repetitions)
 
     def write(self, unit: int, rendered: RenderedUnit) -> None:
-        """Write the outputs of a unit. Raises DritError where the disk refuses."""
+        """Write the outputs of a unit; an image of which one cannot be written is skipped, and leaves none."""
         for i, images in zip(rendered.places, rendered.images, strict=True):
-            self._write_image(i, images)
+            try:
+                self._write_image(i, images)
+            except (DritError, OSError, ValueError) as error:
+                self.renderer.skipped[self.data.name(i)] = f"{self.data.name(i)}: {error}"
+                for r in self.settings.repetitions:
+                    self._remove(i, r)
 
     def join(self) -> dict[str, Any]:
         """labels.csv of all outputs; removes those that the filter drops.
@@ -52,13 +65,13 @@ class FolderWriter:
         skipped, repetitions = self.renderer.skipped, self.settings.repetitions
         rows = [(i, r) for i in range(len(self.data)) if self.data.name(i) not in skipped for r in repetitions]
         if not rows:
-            raise DataError("None of the images could be read: " + "; ".join(skipped.values()))
+            raise DataError("None of the images could be translated: " + "; ".join(skipped.values()))
         source, repetition = np.array(rows).T
         labels = self.data.labels[source]
         kept = np.ones(len(rows), bool)
         if self.settings.drop:
             channels = self.renderer.translator.method.channels[self.renderer.to]
-            pixels = [shown(decode(self.out / self._place(i, r))[0], FILTER_SIDE, channels) for i, r in rows]
+            pixels = [shown(self._decoded(i, r), FILTER_SIDE, channels) for i, r in rows]
             kept = kept_outputs(np.stack(pixels), labels, source, repetition, self.settings.seed)
         for (i, r), keep in zip(rows, kept, strict=True):
             if not keep:
@@ -66,6 +79,7 @@ class FolderWriter:
         kept_rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
         write_output(self.out / "labels.csv", self._table(kept_rows).encode())
         joined = {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
+        joined |= {"notes": self.notes} if self.notes else {}
         return joined | ({"dropped": dropped_by_class(kept, labels, self.data.classes)} if self.settings.drop else {})
 
     def clear(self) -> None:
@@ -73,8 +87,30 @@ class FolderWriter:
 
     def _place(self, i: int, repetition: int) -> Path:
         """Where an output lies within OUT."""
-        path = self.data.paths[i].relative_to(self.data.root)
-        return path.with_name(f"{path.stem}_s{repetition:03d}{path.suffix}")
+        stem, suffix = self._stems_and_suffixes[i]
+        return Path(f"{stem}_s{repetition:03d}{suffix}")
+
+    def _decoded(self, i: int, repetition: int) -> np.ndarray:
+        """An output that is there: (H, W, C) of grey levels."""
+        form = self.renderer.format(i)
+        return decode(self.out / self._place(i, repetition), value_range=form.value_range if form.dtype else None)[0]
+
+    def _unique_names(self, formats: list[OutputFormat]) -> list[tuple[str, str]]:
+        """Stem under OUT and suffix of each image's outputs: x.png and x.jpg that both become PNG get x and x_2."""
+        paths = [path.relative_to(self.data.root) for path in self.data.paths]
+        names = [
+            (path.with_suffix("").as_posix(), path.suffix if path.suffix.lower() == form.suffix else form.suffix)
+            for path, form in zip(paths, formats, strict=True)
+        ]
+        given, taken, unique = set(names), set[tuple[str, str]](), []
+        for stem, suffix in names:
+            name, count = (stem, suffix), 1
+            while name in taken or (count > 1 and name in given):
+                count += 1
+                name = (f"{stem}_{count}", suffix)
+            taken.add(name)
+            unique.append(name)
+        return unique
 
     def _write_image(self, i: int, images: list[np.ndarray]) -> None:
         """The outputs (H, W, C) of image i. What belongs to it comes first: an image that is there is whole."""
@@ -88,7 +124,7 @@ class FolderWriter:
                 copy = (self.out / MASKS / self._place(i, r)).with_suffix(mask.suffix)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 write_output(copy, mask.read_bytes())
-            encode(image, path)
+            encode(image, path, self.renderer.format(i).alpha)
 
     def _table(self, rows: list[tuple[int, int]]) -> str:
         """labels.csv: a line for each (image, repetition), with the columns that the set carries along."""
@@ -111,4 +147,7 @@ class FolderWriter:
         if mask:
             belonging.append((self.out / MASKS / self._place(i, repetition)).with_suffix(mask.suffix))
         for file in (path, *belonging):
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError:  # a name that is too long, say: no such file was written
+                pass

@@ -14,6 +14,8 @@ class AugmentSettings:
     seed: int = 0  # of the random styles
     keep_source: bool = False  # the image itself too, as repetition 0
     drop: bool = False  # leave out translations that are not classified as their label
+    format: str = ""  # of a folder's outputs: png, jpg, webp or tif; empty: the input's, where it can hold the output
+    depth: int = 0  # bits of the outputs, 8 or 16; 0: the input's
     part: tuple[int, int] = (1, 1)  # (i, n): only every n-th unit of the work, from the i-th
 
     @property

@@ -13,14 +13,17 @@ import torch
 from torch import Tensor
 
 from drit.augmentation.settings import AugmentSettings
-from drit.data.images import convert_channels, from_tensor, to_tensor
+from drit.data.images import Header, convert_channels, read_header, to_tensor
 from drit.data.labelled import LabelledSet
 from drit.errors import DataError
+from drit.inference.formats import FormatChoice, OutputFormat, samples_of, to_depth
+from drit.inference.memory import TooLargeError
+from drit.inference.reading import read_image
 from drit.inference.translator import Translator
 
 
 class RenderedUnit(NamedTuple):
-    """The outputs of one unit, R of each of its n images."""
+    """The outputs of one unit, R of each of its n images, and their styles (n, R, S)."""
 
     places: list[int]  # the images' places in the set
     images: list[list[np.ndarray]]  # n times R images (H, W, C) of uint8 or uint16
@@ -40,9 +43,9 @@ def cut_units(translator: Translator, data: LabelledSet) -> list[list[int]]:
 
 
 def styles_of(translator: Translator, to: str, image: int, times: int, seed: int) -> Tensor:
-    """The random styles of one image (times, S): a function of seed and image; more of them keep the first ones.
+    """K = `times` random styles of one image (K, S): a function of seed and image; more of them keep the first ones.
 
-    (times, 0) for a method without styles.
+    (K, 0) for a method without styles.
     """
     if not translator.method.capabilities.style_dim:
         return torch.zeros(times, 0)
@@ -52,39 +55,86 @@ def styles_of(translator: Translator, to: str, image: int, times: int, seed: int
 
 
 class Renderer:
-    """Renders the units of one augmentation. skipped: names of damaged images, and why; filled while rendering."""
+    """Renders the units of one augmentation. skipped: names of images that could not be read, translated or written,
+    and why; filled while rendering and writing."""
 
     def __init__(self, translator: Translator, data: LabelledSet, settings: AugmentSettings) -> None:
         self.translator = translator
         self.data = data
         self.settings = settings
         self.to = translator.domain(settings.to)
+        self.source = translator.source(settings.to)
+        self.samples = samples_of(translator.method, self.source, self.to)
+        self.choice = FormatChoice(settings.format, settings.depth)
         self.skipped: dict[str, str] = {}
+        self._formats: dict[int, OutputFormat] = {}
 
     def styles(self, image: int, times: int) -> Tensor:
-        """The first styles (times, S) of an image, as in `styles_of`."""
+        """The first K = `times` styles of an image (K, S), as in `styles_of`."""
         return styles_of(self.translator, self.to, image, times, self.settings.seed)
 
+    def read(self, i: int) -> np.ndarray:
+        """Image i (H, W, C) of uint8 or uint16, as training read it. Raises DataError for a damaged file."""
+        if self.data.array is not None:
+            return convert_channels(self.data.array[i], self.translator.method.channels[self.source])
+        return read_image(self.data.paths[i], self.translator.method, self.source)
+
+    def format(self, i: int) -> OutputFormat:
+        """How the outputs of image i are written; a file that cannot be read is taken for one of 8 bits."""
+        if i not in self._formats:
+            self._formats[i] = self._format_of(i)
+        return self._formats[i]
+
+    def _format_of(self, i: int) -> OutputFormat:
+        if self.data.array is not None:
+            header = Header(0, 0, 0, 8 * self.data.array.dtype.itemsize, dtype=self.data.dtype)
+            dtype = "" if self.settings.depth else self.samples.dtype(header.dtype)
+            depth = self.settings.depth or header.depth
+            return OutputFormat("", depth, dtype=dtype, value_range=self.samples.value_range)
+        path = self.data.paths[i]
+        try:
+            header = read_header(path, *self.data.reading)
+        except DataError:  # said when it is read
+            header = Header(0, 0, 0, 8)
+        return self.choice.of(path.suffix, header, self.samples)
+
     def render(self, unit: list[int]) -> RenderedUnit | None:
-        """The outputs of the images of a unit, without damaged ones; None where all are."""
+        """The outputs of the images of a unit, without damaged ones; None where all are, or are too large.
+
+        Raises TooLargeError where the images of an array are, which are all of one size.
+        """
         sources, places = [], []
         for i in unit:
             try:
-                sources.append(self.data.get(i))
+                sources.append(self.read(i))
                 places.append(i)
             except DataError as error:
                 self.skipped[self.data.name(i)] = str(error)
         if not places:
             return None
-        channels, times = self.translator.method.channels, self.settings.times
-        source_channels, target_channels = channels[self.translator.source(self.to)], channels[self.to]
-        x = torch.stack([to_tensor(convert_channels(s, source_channels)) for s in sources])
+        times = self.settings.times
+        x = torch.stack([to_tensor(s) for s in sources])
         styles = torch.stack([self.styles(i, times) for i in places], 1)  # (times, n, S)
-        outputs = self.translator.batch(x, styles.flatten(0, 1), self.to).unflatten(0, (times, len(places)))
-        depths = [8 * s.dtype.itemsize for s in sources]
-        pixels = {depth: from_tensor(outputs, depth) for depth in set(depths)}  # (times, n, H, W, C)
-        images = [list(pixels[depth][:, j]) for j, depth in enumerate(depths)]
+        try:
+            outputs = self.translator.batch(x, styles.flatten(0, 1), self.to).unflatten(0, (times, len(places)))
+        except TooLargeError as error:
+            if self.data.array is not None:
+                raise
+            self.skipped |= {self.data.name(i): f"{self.data.name(i)}: {error}" for i in places}
+            return None
+        formats = [self.format(i) for i in places]
+        arrays = {form: form.array(outputs) for form in set(formats)}  # (times, n, H, W, C)
+        images = [list(arrays[form][:, j]) for j, form in enumerate(formats)]
         if self.settings.keep_source:
-            images = [[convert_channels(s, target_channels), *row] for s, row in zip(sources, images, strict=True)]
+            kept = [self._kept(s, form) for s, form in zip(sources, formats, strict=True)]
+            images = [[source, *row] for source, row in zip(kept, images, strict=True)]
             styles = torch.cat([torch.zeros_like(styles[:1]), styles])
         return RenderedUnit(places, images, styles.transpose(0, 1))
+
+    def _kept(self, source: np.ndarray, form: OutputFormat) -> np.ndarray:
+        """An image (H, W, C) as training read it, written as its translations are, in the units it came in."""
+        array = convert_channels(source, self.samples.channels)
+        value_range = self.data.reading.value_range
+        if not form.dtype or value_range is None:
+            return to_depth(array, form.depth)
+        return form._replace(value_range=value_range).array(to_tensor(array))

@@ -10,6 +10,7 @@ from typing import Any
 
 from drit.cli.flags import seed
 from drit.cli.options import INTERRUPTED, add_device, add_run, command, show, translator_of
+from drit.cli.translate import add_format
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -39,9 +40,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--filter",
         action="store_true",
-        help="drop translations that a classifier, trained on those of other images, does not read as their label",
+        help="drop translations that a classifier, trained on those of other images, does not classify as their label",
     )
     parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
+    add_format(parser)
     add_device(parser)
 
 
@@ -52,32 +54,43 @@ def augment(values: argparse.Namespace) -> int:
     from drit.augmentation.augment import augment as augment_set
     from drit.augmentation.settings import AugmentSettings
     from drit.data.labelled import open_labelled
+    from drit.data.ranges import reading_of
     from drit.runs import checkpoint as files
 
     checkpoint = files.find(Path(values.model))
     translator = translator_of(values)
-    data = open_labelled(values.data, values.labels)
+    reading = reading_of(translator.method.settings.data, translator.source(values.to))
+    data = open_labelled(values.data, values.labels, reading=reading)
     try:
         settings = AugmentSettings(
-            values.to, values.times, values.seed, values.keep_source, values.filter, (int(part[1]), int(part[2]))
+            values.to,
+            values.times,
+            values.seed,
+            values.keep_source,
+            values.filter,
+            values.format,
+            values.depth,
+            (int(part[1]), int(part[2])),
         )
         result = augment_set(translator, checkpoint, data, settings, Path(values.out), quiet=quiet())
     except KeyboardInterrupt:
         print("drit: Stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
         return INTERRUPTED
+    for note in result.get("notes", ()):
+        print(f"note: {note}", file=sys.stderr)
     skipped = result.get("skipped", {})
     for why in skipped.values():
         print(f"skipped: {why}", file=sys.stderr)
-    words = (
+    message = (
         f"{result['rendered']} translations in {result['seconds']:.1f} s "
         f"({result['outputs_per_second']:.1f} a second): {values.out}"
     )
     if "outputs" in result:
-        words += f"\n{result['outputs']} labelled images: {result['augmented']}"
+        message += f"\n{result['outputs']} labelled images: {result['augmented']}"
     else:
-        words += "\nWhen all parts are done, give the command without --part to join them."
+        message += "\nWhen all parts are done, give the command without --part to join them."
     if "dropped" in result:
         dropped = ", ".join(f"{name} {count}" for name, count in result["dropped"].items())
-        words += f"\nDropped by class: {dropped}"
-    show(values, result, words)
+        message += f"\nDropped by class: {dropped}"
+    show(values, result, message)
     return 1 if skipped else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from drit.cli.flags import seed
 from drit.cli.options import INTERRUPTED, Progress, add_device, add_run, command, show, translator_of
+from drit.cli.translate import add_overwrite
 from drit.errors import UsageError
 
 
@@ -50,6 +52,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--count", type=int, metavar="N", help="images of each domain, 0: all [the protocol's]")
     parser.add_argument("--seed", type=seed, help="[the protocol's: 0]")
     parser.add_argument("--out", metavar="DIR", help="folder to write to [RUN/evaluation_PROTOCOL]")
+    add_overwrite(parser)
     add_device(parser)
 
 
@@ -72,8 +75,8 @@ def evaluate(values: argparse.Namespace) -> int:
     from drit.errors import DritError
     from drit.evaluation import measure
     from drit.evaluation.features.shelf import parse
+    from drit.inference import outputs
     from drit.reports import evaluation as page
-    from drit.runs.run import refuse_run_folder
 
     for spec in (values.features, values.perceptual):
         if spec:
@@ -81,7 +84,9 @@ def evaluate(values: argparse.Namespace) -> int:
     model = Path(values.model)
     translator = translator_of(values)
     out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
-    refuse_run_folder(out)
+    outputs.refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
+    pages = {name: {"input": None, "style": None, "domain": None} for name in ("index.html", "result.json")}
+    outputs.check_free(out, list(pages), values.overwrite or _holds_result(out))
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
@@ -102,7 +107,7 @@ def evaluate(values: argparse.Namespace) -> int:
     for warning in evaluation.result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        outputs.note(out, pages)
         page.write_page(out / "index.html", evaluation.result, evaluation.directions)
         write_json(out / "result.json", evaluation.result)
     except OSError as error:
@@ -110,3 +115,11 @@ def evaluate(values: argparse.Namespace) -> int:
     message = f"{page.table(evaluation.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
     show(values, evaluation.result | {"out": str(out)}, message)
     return 0
+
+
+def _holds_result(out: Path) -> bool:
+    """Whether a folder holds an evaluation, which a version without outputs.json may have written."""
+    try:
+        return "protocol" in json.loads((out / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False

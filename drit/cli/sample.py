@@ -9,6 +9,7 @@ from typing import Any
 
 from drit.cli.flags import seed
 from drit.cli.options import add_device, add_run, command, show, translator_of
+from drit.cli.translate import add_overwrite
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -33,27 +34,30 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--data.a", dest="labelled", default="", metavar="FILE", help="labelled images: an .npz file, or FILE:KEY"
     )
+    add_overwrite(parser)
     add_device(parser)
 
 
 def sample(values: argparse.Namespace) -> int:
     if values.count < 1:
         raise UsageError("--count must be at least 1.")
+    from drit.inference.outputs import refuse_inside
     from drit.inference.sampling import code_agreement, draw, labelled
 
+    refuse_inside(Path(values.out), [values.labelled] if values.labelled else [])
     translator = translator_of(values)
     data = translator.method.settings.data
     images = labelled(values.labelled, replace(data, a=values.labelled)) if values.labelled else None
-    written = draw(translator, Path(values.out), values.count, values.seed)
-    result: dict[str, Any] = {"out": values.out, "sheets": written}
-    words = "Grids: " + ", ".join(written)
+    grids = draw(translator, Path(values.out), values.count, values.seed, values.overwrite)
+    result: dict[str, Any] = {"out": values.out, "sheets": grids}
+    message = "Grids: " + ", ".join(grids)
     if images is not None:
-        found = code_agreement(translator, images, data.crop, quiet=quiet())
-        result["agreement"] = found
-        named = ", ".join(f"{k} is {c}" for k, c in found["class_of_category"].items())
-        words += (
-            f"\nCategories against the labels of {found['images']} images: {found['error_percent']:.2f} % wrong "
+        agreed = code_agreement(translator, images, data.crop, quiet=quiet())
+        result["agreement"] = agreed
+        named = ", ".join(f"{k} is {c}" for k, c in agreed["class_of_category"].items())
+        message += (
+            f"\nCategories against the labels of {agreed['images']} images: {agreed['error_percent']:.2f} % wrong "
             f"({named})"
         )
-    show(values, result, words)
+    show(values, result, message)
     return 0

@@ -23,10 +23,17 @@ def add(commands: Any) -> None:
         "  drit translate runs/seasons photo.jpg --to b --out out --styles 10\n"
         "  drit translate runs/seasons photos/ --to b --out out --style-from winter1.jpg winter2.jpg\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n\n"
-        "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes.",
+        "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes;\n"
+        "DIR/outputs.json tells input, style and domain of each output. An image that cannot be read,\n"
+        "translated or written is named and skipped, and the exit code is 1.",
     )
     add_run(parser)
-    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="images, or folders of images")
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="images, folders of images, or array files (file.npz or file.npz:KEY)",
+    )
     parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--styles", type=int, default=None, metavar="N", help="random styles for each image [5]")
@@ -40,7 +47,24 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"
     )
+    add_format(parser)
+    add_overwrite(parser)
     add_device(parser)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Format and depth of the outputs."""
+    parser.add_argument(
+        "--format", choices=("png", "jpg", "webp", "tif"), default="", help="of the outputs [the input's, else png]"
+    )
+    parser.add_argument("--depth", type=int, choices=(8, 16), default=0, help="bits of the outputs [the input's]")
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Whether files of others may be overwritten."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="overwrite files in DIR that are not outputs of this program too"
+    )
 
 
 def translate(values: argparse.Namespace) -> int:
@@ -48,28 +72,34 @@ def translate(values: argparse.Namespace) -> int:
         raise UsageError("--styles must be at least 1.")
     if values.interpolate and values.interpolate < 2:
         raise UsageError("--interpolate needs at least 2 steps.")
-    from drit.inference import files
+    from drit.data.ranges import reading_of
+    from drit.inference.files import translate_files
+    from drit.inference.formats import FormatChoice
+    from drit.inference.reading import find_inputs
+    from drit.inference.styles import StyleChoice, chosen_styles
 
     out = Path(values.out)
     translator = translator_of(values)
-    translator.source(values.to)  # says at once if the method does not go there
+    source = translator.source(values.to)  # says at once if the method does not go there
     to = translator.domain(values.to)
-    inputs = files.find_inputs(values.inputs, out)
-    styles = files.chosen_styles(
-        translator,
-        to,
+    inputs = find_inputs(values.inputs, out, reading_of(translator.method.settings.data, source))
+    choice = StyleChoice(
         values.styles or (5 if translator.method.capabilities.style_dim else 1),
         values.seed,
         values.style_from,
         values.style,
         values.interpolate,
     )
-    result = files.translate_files(translator, inputs, to, out, styles, quiet=quiet())
+    styles = chosen_styles(translator, to, choice)
+    form = FormatChoice(values.format, values.depth)
+    result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet=quiet())
+    for note in result["notes"]:
+        print(f"note: {note}", file=sys.stderr)
     for why in result["skipped"].values():
         print(f"skipped: {why}", file=sys.stderr)
-    words = (
+    message = (
         f"{result['images']} images x {result['styles']} styles in {result['seconds']:.1f} s "
         f"({result['outputs_per_second']:.1f} outputs a second): {out}\nContact sheet: {result['sheet']}"
     )
-    show(values, result, words)
+    show(values, result, message)
     return 1 if result["skipped"] else 0

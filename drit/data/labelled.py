@@ -26,10 +26,9 @@ from drit.data.arrays import array_file, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
 from drit.data.images import convert_channels, decode, fit_channels, read_header
-from drit.data.ranges import Reading, read_array_images
+from drit.data.ranges import AS_STORED, Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
-AS_STORED = Reading()
 MASKS = "masks"  # the folder of masks within a set
 BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
@@ -50,6 +49,7 @@ class LabelledSet:
     paths: list[Path] = field(default_factory=list)
     beside: dict[str, np.ndarray] = field(default_factory=dict)  # arrays or columns carried along: (N, ...)
     reading: Reading = AS_STORED  # how the files are read
+    dtype: str = "uint8"  # of an array file's numbers
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -215,6 +215,7 @@ def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading)
         array=images,
         beside=arrays.beside,
         reading=reading,
+        dtype=arrays.images.dtype.name,
     )
 
 

@@ -29,6 +29,9 @@ class Reading(NamedTuple):
     value_range: Range | None = None
 
 
+AS_STORED = Reading()
+
+
 def chosen_bands(config: DataSettings, domain: str) -> tuple[int, ...]:
     """The bands of a domain, counted from 1; empty: all. Raises UsageError for what are no bands."""
     flag = "bands-b" if domain == "b" and config.bands_b and not config.domains else "bands"

@@ -1,195 +1,200 @@
-"""Translation of files: folders in, images of the same format and depth out, with a contact sheet."""
+"""Translation of files: folders in, images out, with a contact sheet and a map of what came from where.
+
+    OUT/PLACE_STYLE.SUFFIX ...    the outputs, of the input's format and depth where that can hold them
+    OUT/outputs.json              input, style and domain of each
+    OUT/styles.json  sheet.png    the styles' numbers; a table of the first images
+
+An image that cannot be read, translated or written is named and skipped; the others are written.
+"""
 
 from __future__ import annotations
 
-import json
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from PIL import Image
 
-from drit.atomic import write_json
-from drit.data.folders import list_images
-from drit.data.images import decode, encode, fit_channels, from_tensor
-from drit.errors import DataError, UsageError
+from drit.data.images import encode, from_tensor, to_tensor
+from drit.errors import DataError, DritError
+from drit.inference import memory, outputs
+from drit.inference.formats import FormatChoice, OutputFormat, samples_of
+from drit.inference.reading import Input, numbered
+from drit.inference.styles import Style
 from drit.inference.translator import Translator
-from drit.methods.registry import no_styles
-from drit.runs.run import refuse_run_folder
-from drit.sheets import save_sheet, sheet
+from drit.progress import tracked
+from drit.sheets import as_image, save_sheet, sheet
 
 SHEET_ROWS = 12  # inputs on the contact sheet
 SHEET_COLUMNS = 16  # outputs of each on it
 SHEET_CELL = 192  # pixels of the long side of a cell, at most
 
 
-@dataclass(frozen=True)
-class Style:
-    """A style with the name that files and columns carry."""
+class _Job(NamedTuple):
+    """The translation of one image."""
 
-    name: str
-    code: Tensor  # (S,)
-    image: np.ndarray | None = None  # the exemplar it was taken from (H, W, C)
-
-
-def find_inputs(inputs: Sequence[str], out: Path) -> list[tuple[Path, Path]]:
-    """Images that `inputs` (files and folders) name: each with its place under the output folder, without suffix.
-
-    Raises DataError for one that is missing or a folder without images.
-    """
-    found: list[tuple[Path, Path]] = []
-    for word in inputs:
-        path = Path(word)
-        if path.is_dir():
-            if out.resolve() == path.resolve():
-                raise UsageError(f"--out {out} is an input folder. Choose another, so that nothing is overwritten.")
-            images = list_images(path)
-            if not images:
-                raise DataError(f"No images in {path}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
-            found += [(p, p.relative_to(path).with_suffix("")) for p in images]
-        elif path.is_file():
-            found.append((path, Path(path.stem)))
-        else:
-            raise DataError(f"There is no image or folder {path}.")
-    places = _numbered([str(place) for _, place in found])  # x.png and x.jpg, or two folders with the same names
-    return [(path, Path(place)) for (path, _), place in zip(found, places, strict=True)]
+    image: Input
+    height: int
+    width: int
+    format: OutputFormat
+    names: list[str]  # of its outputs under the output folder, one for each style
 
 
-def _numbered(names: Sequence[str]) -> list[str]:
-    """The names, of which those that come again get a number that makes them names of their own: x, x_2, x_3."""
-    given, taken, found = set(names), set[str](), []
-    for name in names:
-        own, count = name, 1
-        while own in taken or (count > 1 and own in given):
-            count += 1
-            own = f"{name}_{count}"
-        taken.add(own)
-        found.append(own)
-    return found
+class _Skipped:
+    """Images that were left out, and why."""
 
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        self.unreadable = True  # whether all of them are images that cannot be read
 
-def chosen_styles(
-    translator: Translator,
-    to: str,
-    count: int,
-    seed: int,
-    exemplars: Sequence[str] = (),
-    saved: Sequence[str] = (),
-    interpolate: int = 0,
-) -> list[Style]:
-    """The styles that the flags ask for: of exemplar images and saved files, else `count` random ones.
+    def add(self, path: Path, error: Exception) -> None:
+        reason = str(error)
+        self.reasons.setdefault(str(path), reason if str(path) in reason else f"{path}: {reason}")
+        self.unreadable = self.unreadable and isinstance(error, DataError)
 
-    interpolate: replace them by so many steps between each and the next (random ends when fewer than two are given).
-    """
-    if not translator.method.capabilities.style_dim:
-        if exemplars or saved or interpolate or count > 1:
-            raise UsageError(f"{no_styles()} Leave the style flags out.")
-        return [Style("output", torch.zeros(0))]
-    styles = []
-    for word in exemplars:
-        for path, place in find_inputs([word], Path("/nonexistent")):
-            array, kind = decode(path)
-            array = fit_channels(array, translator.method.channels[translator.domain(to)], kind.extra, kind.alpha)
-            styles.append(Style(f"as_{place.name}", translator.style(array, to)[0], array))
-    for word in saved:
-        styles += read_styles(Path(word), translator)
-    if not styles or (interpolate and len(styles) < 2):
-        wanted = max(2 - len(styles), 1 if styles else count) if interpolate else count
-        codes = translator.sample(wanted, to, seed)
-        styles += [Style(f"style{i + 1:03d}", code) for i, code in enumerate(codes)]
-    if interpolate:
-        steps = translator.interpolate(torch.stack([s.code for s in styles]), interpolate)
-        return [Style(f"step{i + 1:03d}", code) for i, code in enumerate(steps)]
-    names = _numbered([s.name for s in styles])
-    return [replace(style, name=name) for style, name in zip(styles, names, strict=True)]
-
-
-def read_styles(path: Path, translator: Translator) -> list[Style]:
-    """Styles of a JSON file as `translate` writes it: {"styles": {name: [numbers]}}."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["styles"]
-        codes = translator.checked(list(found.values()))
-    except OSError as error:
-        raise UsageError(f"The style file {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f'{path} is not a style file: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
-        ) from error
-    for name in found:
-        if not name or name != Path(name).name:
-            raise UsageError(f"{path}: the style's name {name!r} cannot be part of a file name. Rename it in the file.")
-    return [Style(name, code) for name, code in zip(found, codes, strict=True)]
+    def nothing_left(self) -> DritError:
+        what, kind = ("read", DataError) if self.unreadable else ("translated", DritError)
+        return kind(f"None of the images could be {what}: " + "; ".join(self.reasons.values()))
 
 
 def translate_files(
     translator: Translator,
-    inputs: Sequence[tuple[Path, Path]],
+    inputs: Sequence[Input],
     to: str,
     out: Path,
     styles: Sequence[Style],
-    quiet: bool,
+    choice: FormatChoice | None = None,
+    overwrite: bool = False,
+    quiet: bool = True,
 ) -> dict[str, Any]:
-    """Translate images in all styles into `out`: PLACE_STYLE.SUFFIX each, `sheet.png`, and `styles.json`.
+    """Translate images in all styles into `out` (see the module).
 
-    An unreadable image is named and skipped. Returns counts, files, skipped images and the rate.
+    choice: format and depth of the outputs. overwrite: files that this program did not write may be overwritten.
+    quiet: no progress bar. Returns counts, files, skipped images with reasons, notes and the rate. Raises UsageError,
+    before the first image, for what cannot be written; DritError where no image could be.
     """
-    refuse_run_folder(out)
-    out.mkdir(parents=True, exist_ok=True)
+    choice = choice or FormatChoice()
     source, target = translator.source(to), translator.domain(to)
+    choice.check(samples_of(translator.method, source, target))
+    skipped = _Skipped()
+    jobs = _plan(translator, inputs, source, target, styles, choice, skipped)
+    if not jobs:
+        raise skipped.nothing_left()
+    planned = {
+        name: {"input": str(job.image.path), "style": style.name, "domain": target}
+        for job in jobs
+        for name, style in zip(job.names, styles, strict=True)
+    }
+    beside = [outputs.SHEET, outputs.STYLES]
+    outputs.check_free(out, [*planned, *beside], overwrite, [image.path for image in inputs])
+    outputs.note(out, planned)  # first: should the work be stopped, what it wrote is known for its own
     codes = torch.stack([s.code for s in styles])
     rows: list[list[np.ndarray | None]] = []
     if any(s.image is not None for s in styles):
-        rows.append([None, *(s.image for s in styles[:SHEET_COLUMNS])])
-    written, skipped = [], {}
+        rows.append([None, *(None if s.image is None else _small(s.image) for s in styles[:SHEET_COLUMNS])])
+    written: list[str] = []
     began = time.monotonic()
-    progress = Progress(
-        TextColumn("translating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-    with progress:
-        for path, place in progress.track(list(inputs)):
-            try:
-                array, kind = decode(path)
-                array = fit_channels(array, translator.method.channels[source], kind.extra, kind.alpha)
-            except DataError as error:
-                skipped[str(path)] = str(error)
-                continue
-            row: list[np.ndarray | None] = [array]
-            for style, made in zip(styles, translator.outputs(array, codes, target), strict=True):
-                pixels = from_tensor(made, kind.depth)
-                name = out / place.with_name(f"{place.name}_{style.name}{kind.suffix}")
-                name.parent.mkdir(parents=True, exist_ok=True)
-                encode(pixels, name)
-                written.append(str(name))
-                if len(row) <= SHEET_COLUMNS:
-                    row.append(pixels)
-            if len(rows) < SHEET_ROWS:
-                rows.append(row)
+    for job in tracked(jobs, "translating", len(jobs), hidden=quiet):
+        try:
+            with memory.named_size(job.height, job.width):
+                array = job.image.read(translator.method, source)
+                row: list[np.ndarray | None] = [_small(array)]
+                for name, output in zip(job.names, translator.outputs(to_tensor(array), codes, target), strict=True):
+                    if len(row) <= SHEET_COLUMNS:
+                        row.append(_small(from_tensor(output)))
+                    try:
+                        _write(job.format.array(output), out / name, job.format.alpha)
+                        written.append(name)
+                    except DritError as error:
+                        skipped.add(job.image.path, error)
+        except DritError as error:
+            skipped.add(job.image.path, error)
+            continue
+        if len(rows) < SHEET_ROWS:
+            rows.append(row)
     seconds = time.monotonic() - began
+    outputs.note(out, {name: planned[name] for name in written})
     if not written:
-        raise DataError("None of the images could be read: " + "; ".join(skipped.values()))
-    named = {s.name: [round(float(v), 6) for v in s.code] for s in styles}
-    write_json(out / "styles.json", {"domain": target, "styles": named})
-    cell = min(SHEET_CELL, max(max(c.shape[:2]) for row in rows for c in row if c is not None))
-    titles = ["input", *(s.name for s in styles[:SHEET_COLUMNS])]
-    save_sheet(sheet(rows, column_titles=titles, cell=max(64, cell)), out / "sheet.png")
+        raise skipped.nothing_left()
+    numbers = {s.name: [round(float(v), 6) for v in s.code] for s in styles}
+    outputs.write(out / outputs.STYLES, {"domain": target, "styles": numbers})
+    _write_sheet(rows, [s.name for s in styles[:SHEET_COLUMNS]], out / outputs.SHEET)
     return {
         "to": target,
-        "images": len(inputs) - len(skipped),
+        "images": len(inputs) - len(skipped.reasons),
         "styles": len(styles),
-        "files": written,
-        "sheet": str(out / "sheet.png"),
-        "skipped": skipped,
+        "files": [str(out / name) for name in written],
+        "sheet": str(out / outputs.SHEET),
+        "outputs": str(out / outputs.OUTPUTS),
+        "skipped": skipped.reasons,
+        "notes": _notes(jobs),
         "seconds": round(seconds, 3),
         "outputs_per_second": round(len(written) / max(seconds, 1e-9), 3),
     }
+
+
+def _plan(
+    translator: Translator,
+    inputs: Sequence[Input],
+    source: str,
+    target: str,
+    styles: Sequence[Style],
+    choice: FormatChoice,
+    skipped: _Skipped,
+) -> list[_Job]:
+    """What will be done, from the images' headers; images that are known to fail go to `skipped`."""
+    samples = samples_of(translator.method, source, target)
+    stems = numbered([str(image.place.with_name(f"{image.place.name}_{s.name}")) for image in inputs for s in styles])
+    jobs = []
+    for i, image in enumerate(inputs):
+        try:
+            header = image.header(translator.method, source)
+            translator.check_memory(header.height, header.width, target)
+        except DritError as error:
+            skipped.add(image.path, error)
+            continue
+        form = choice.of(".png" if image.array is not None else image.path.suffix, header, samples)
+        of_image = stems[i * len(styles) : (i + 1) * len(styles)]
+        names = [Path(f"{stem}{form.suffix}").as_posix() for stem in of_image]
+        jobs.append(_Job(image, header.height, header.width, form, names))
+    return jobs
+
+
+def _write(pixels: np.ndarray, path: Path, alpha: bool) -> None:
+    """Write an output (H, W, C). alpha: as `encode` takes it.
+
+    Raises DritError where the disk, the name or the format refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        encode(pixels, path, alpha)
+    except (OSError, ValueError) as error:
+        raise DritError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _small(array: np.ndarray) -> np.ndarray:
+    """An image (H, W, C) for the sheet: not larger than a cell."""
+    side = max(array.shape[:2])
+    if side <= SHEET_CELL:
+        return array
+    height, width = (max(1, round(s * SHEET_CELL / side)) for s in array.shape[:2])
+    return np.asarray(as_image(array).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _write_sheet(rows: list[list[np.ndarray | None]], names: list[str], path: Path) -> None:
+    """The contact sheet, a column for each style. Raises DritError where the disk refuses."""
+    cell = min(SHEET_CELL, max(max(c.shape[:2]) for row in rows for c in row if c is not None))
+    try:
+        save_sheet(sheet(rows, column_titles=["input", *names], cell=max(64, cell)), path)
+    except OSError as error:
+        raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+
+
+def _notes(jobs: Sequence[_Job]) -> list[str]:
+    """Why outputs are not of their inputs' format, each reason once."""
+    counts = Counter(job.format.note for job in jobs if job.format.note)
+    return [f"{reason} ({count} image{'s' if count > 1 else ''})" for reason, count in counts.items()]

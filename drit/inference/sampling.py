@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor
 from drit.data.transforms import centre_crop
-from drit.errors import UsageError
+from drit.errors import DritError, UsageError
+from drit.inference import outputs
 from drit.inference.translator import Translator
 from drit.methods.base import Grid
 from drit.probes.matching import agreement
-from drit.runs.run import refuse_run_folder
+from drit.progress import tracked
 from drit.runtime import autocast
 from drit.settings.common import DataSettings
 from drit.sheets import save_sheet, sheet
@@ -26,31 +25,34 @@ BATCH = 500  # images read at once
 
 
 def grid_rows(grid: Grid) -> list[list[np.ndarray | None]]:
-    """A grid's images as rows of a sheet."""
+    """A grid's images (rows, columns, C, H, W) in [-1, 1] as rows of a sheet: arrays (H, W, C) of uint8."""
     return [[from_tensor(image, 8) for image in row] for row in grid.images]
 
 
-@torch.inference_mode()
-def draw(translator: Translator, out: Path, count: int, seed: int) -> list[str]:
+@torch.no_grad()
+def draw(translator: Translator, out: Path, count: int, seed: int, overwrite: bool = False) -> list[str]:
     """Write one PNG for each grid of the model's codes into `out`, with `count` rows. Returns the files.
 
-    Raises UsageError for a model that translates, and for an `out` that is a run.
+    overwrite: files that this program did not write may be overwritten. Raises UsageError for a model that translates,
+    for an `out` that is a run, or for such files; DritError where the disk refuses.
     """
     if translator.method.capabilities.directions:
         raise UsageError(
             "This model translates images and draws none of its own: "
             "drit translate RUN IMAGES --to DOMAIN --out DIR --styles N."
         )
-    refuse_run_folder(out)
+    outputs.check_free(out, [], overwrite)
     with autocast(translator.dtype, translator.device):
         grids = translator.method.grids(count, torch.Generator().manual_seed(seed))
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for grid in grids:
-        path = out / f"{grid.name.replace(' ', '_')}.png"
-        save_sheet(sheet(grid_rows(grid), column_titles=grid.columns), path)
-        written.append(str(path))
-    return written
+    by_name = {f"{grid.name.replace(' ', '_')}.png": grid for grid in grids}
+    outputs.check_free(out, list(by_name), overwrite)
+    outputs.note(out, {name: {"input": None, "style": grid.name, "domain": None} for name, grid in by_name.items()})
+    for name, grid in by_name.items():
+        try:
+            save_sheet(sheet(grid_rows(grid), column_titles=grid.columns), out / name)
+        except OSError as error:
+            raise DritError(f"Could not write {out / name}: {error.strerror}. Make room, and run again.") from error
+    return [str(out / name) for name in by_name]
 
 
 def labelled(path: str, data: DataSettings) -> ImageSet:
@@ -64,7 +66,7 @@ def labelled(path: str, data: DataSettings) -> ImageSet:
     return images
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def code_agreement(translator: Translator, images: ImageSet, crop: int, quiet: bool) -> dict[str, Any]:
     """Real images classified by their most probable category, against their labels.
 
@@ -74,15 +76,15 @@ def code_agreement(translator: Translator, images: ImageSet, crop: int, quiet: b
     count = method.capabilities.categories
     if not count:
         raise UsageError("This model has no categories to compare with labels: leave --data.a out.")
-    found = []
+    codes = []
     starts = range(0, len(images), BATCH)
-    for start in track(starts, "classifying", console=Console(stderr=True), disable=quiet, transient=True):
+    for start in tracked(starts, "classifying", len(starts), hidden=quiet):
         stop = min(start + BATCH, len(images))
         crops = torch.stack([to_tensor(centre_crop(images.get(i), crop)) for i in range(start, stop)])
         with autocast(translator.dtype, translator.device):
-            found.append(method.categorise(crops.to(translator.device)).cpu())
+            codes.append(method.categorise(crops.to(translator.device)).cpu())
     assert images.labels is not None
-    agreed = agreement(torch.cat(found).numpy(), images.labels, count)
+    agreed = agreement(torch.cat(codes).numpy(), images.labels, count)
     return {
         "images": len(images),
         "error_percent": round(100 * agreed.error, 3),

@@ -1,12 +1,14 @@
 """Using a trained model: everything goes through one class, `Translator`.
 
 An image is encoded to its content code once, the generator's part that no style changes runs once (`prepare`), and
-only the rest runs for each style (`render`), in chunks of styles so that memory stays bounded.
+only the rest runs for each style (`render`), in chunks of styles so that memory stays bounded. Results are tensors as
+any other: they can be changed in place and take part in what gradients are computed of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from drit.data.folders import source_name
-from drit.data.images import convert_channels, from_image, from_tensor, from_unit, to_tensor
+from drit.data.images import convert_channels, from_image, from_tensor, from_unit, from_units, to_tensor, to_units
+from drit.data.ranges import Reading, reading_of, select_bands
 from drit.errors import UsageError
+from drit.inference import memory
+from drit.inference.formats import Samples, samples_of
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
@@ -50,6 +55,7 @@ class Translator:
         self.method = method.eval().requires_grad_(False)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.names = names
+        self._bytes_per_pixel: dict[tuple[str, str], float] = {}  # of (source, target), counted when first needed
 
     @classmethod
     def load(
@@ -59,16 +65,15 @@ class Translator:
 
         Raises CheckpointError for what is not a run, is truncated, or belongs to another method.
         """
-        found = files.find(Path(run))
-        meta = files.load_meta(found)
-        settings = settings_of_meta(found, meta)
+        checkpoint = files.find(Path(run))
+        meta = files.load_meta(checkpoint)
+        settings = settings_of_meta(checkpoint, meta)
         with torch.device("meta"):  # no time spent on initial weights that are replaced at once
             method = method_class(meta["method"])(settings, meta["channels"])
-        weights, averaged = files.load_weights(found)
+        weights, averaged = files.load_weights(checkpoint)
         if average:
             weights |= averaged
-        own = method.state_dict()
-        files.check_fit(own, weights, found)
+        files.check_fit(method.state_dict(), weights, checkpoint)
         method.load_state_dict(weights, assign=True)
         names = {d: source_name(path) for d, path in settings.data.sources().items()}
         return cls(method, names, device, precision, threads)
@@ -79,9 +84,9 @@ class Translator:
         """The domain's letter that a name (or the name of its folder) means. Raises UsageError if there is none."""
         if name in self.method.channels:
             return name
-        found = [d for d, folder in self.names.items() if folder == name]
-        if len(found) == 1:
-            return found[0]
+        of_name = [d for d, folder in self.names.items() if folder == name]
+        if len(of_name) == 1:
+            return of_name[0]
         known = ", ".join(f"{d} ({folder})" for d, folder in self.names.items())
         raise UsageError(f"There is no domain '{name}'. Domains of this run: {known}.")
 
@@ -98,7 +103,10 @@ class Translator:
         return next(d for d in self.method.channels if d != target)
 
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
-        """`count` random styles of domain `to`: (count, S). The first k of a seed do not depend on `count`."""
+        """K = `count` random styles of domain `to`: (K, S), float32. The first of a seed do not depend on `count`.
+
+        Raises UsageError for a method without styles, no styles, or a seed out of range.
+        """
         self._needs_styles()
         if count < 1:
             raise UsageError(f"{count} styles were asked for: at least 1 is needed.")
@@ -111,9 +119,12 @@ class Translator:
             rows.append(self.method.sample_style(1, target, generator))
         return torch.cat(rows)
 
-    @torch.inference_mode()
     def style(self, image: Any, domain: str) -> Tensor:
-        """The style of an exemplar image of `domain`: the posterior mean (1, S), the same each time."""
+        """The style of an exemplar image of `domain`: the posterior mean (1, S), the same each time; on the CPU.
+
+        image: of any kind that `translate` takes. Raises UsageError where the method takes no style from an image or
+        the image does not fit.
+        """
         self._needs_styles()
         if not self.method.capabilities.exemplar:
             names = able(lambda c: c.exemplar)
@@ -121,8 +132,8 @@ class Translator:
                 f"This method cannot take a style from an image. Use random styles; {', '.join(names)} can."
             )
         d = self.domain(domain)
-        with autocast(self.dtype, self.device):
-            return self.method.style(self._padded(self._tensor(image, d)), d).float().cpu()
+        with self._computing():
+            return _owned(self.method.style(self._padded(self._tensor(image, d)), d).float().cpu())
 
     def _translates(self) -> None:
         if not self.method.capabilities.directions:
@@ -137,7 +148,10 @@ class Translator:
 
     @staticmethod
     def interpolate(styles: Tensor, count: int) -> Tensor:
-        """`count` styles on the straight lines from each style to the next, ends included: (K, S) -> (count, S)."""
+        """`count` styles on the straight lines from each style to the next, ends included: (K, S) -> (count, S).
+
+        Raises UsageError for fewer than two styles or steps.
+        """
         if len(styles) < 2 or count < 2:
             raise UsageError("Interpolation needs at least two styles and two steps.")
         places = torch.linspace(0, len(styles) - 1, count)
@@ -147,70 +161,156 @@ class Translator:
 
     # Images
 
-    @torch.inference_mode()
     def content(self, image: Any, domain: str) -> Tensor:
-        """Content code of one image (1, C, h, w), of the image as padded."""
+        """Content code of one image (1, F, h, w), of the image as padded; on the device.
+
+        image: of any kind that `translate` takes. Raises UsageError for a model that draws, or an image that does not
+        fit.
+        """
         self._translates()
         d = self.domain(domain)
-        with autocast(self.dtype, self.device):
-            return self.method.content(self._padded(self._tensor(image, d)), d)
+        with self._computing():
+            return _owned(self.method.content(self._padded(self._tensor(image, d)), d))
 
     def render(self, content: Tensor, styles: Tensor, to: str) -> Iterator[Tensor]:
-        """Images (k, C, H, W) in [-1, 1] on the CPU, in chunks of styles, from one content code and (K, S) styles."""
+        """Images (k, C, H, W) in [-1, 1], float32 on the CPU, in chunks of k styles.
+
+        content: of one image (1, F, h, w), as `content` gives it. styles: (K, S). Where memory does not suffice for a
+        chunk, the next ones are smaller; raises memory.TooLargeError where it does not for one style.
+        """
         target = self.domain(to)
-        size = self.method.stride**2 * content.shape[-2] * content.shape[-1]
-        chunk = max(1, CHUNK_PIXELS // size)
-        with torch.inference_mode(), autocast(self.dtype, self.device):
-            prepared: Prepared = self.method.prepare(content, target)
-            for part in styles.to(self.device).split(chunk):
-                yield self.method.render(prepared, part, target).float().cpu()
+        size = self._size(content)
+        with self._computing(*size):
+            prepared = self.method.prepare(content, target)
+        for rendered in self._rendered(prepared, styles, 1, target, size):
+            yield _owned(rendered.cpu())
+            del rendered  # before the next chunk is computed
 
-    @torch.inference_mode()
+    def _rendered(self, prepared: Prepared, styles: Tensor, n: int, to: str, size: tuple[int, int]) -> Iterator[Tensor]:
+        """Images (k n, C, H, W), float32 on the device, in chunks of k rows of the styles (K n, S) of n images of
+        which height and width are `size`, as padded."""
+        chunk = max(1, CHUNK_PIXELS // (n * size[0] * size[1]))
+        begin = 0
+        while begin < len(styles):
+            part = styles[begin : begin + chunk * n].to(self.device)
+            rendered = None
+            try:
+                with self._computing(*size):
+                    rendered = self.method.render(prepared, part, to).float()
+            except memory.TooLargeError:
+                if chunk == 1:
+                    raise
+            if rendered is None:
+                chunk //= 2
+                continue
+            begin += len(part)
+            yield rendered
+
     def encode_batch(self, x: Tensor, domain: str) -> Tensor:
-        """Content codes (N, C, h, w) of images (N, C, H, W) in [-1, 1], as padded."""
-        with autocast(self.dtype, self.device):
-            return self.method.content(self._padded(x.to(self.device)), domain)
+        """Content codes (N, F, h, w), on the device, of images x (N, C, H, W) in [-1, 1], as padded."""
+        with self._computing(*x.shape[-2:]):
+            return _owned(self.method.content(self._padded(x.to(self.device)), domain))
 
-    @torch.inference_mode()
     def style_batch(self, x: Tensor, domain: str) -> Tensor:
-        """Styles (N, S) of images (N, C, H, W) in [-1, 1], S 0 for a method without; float32, on the device."""
-        with autocast(self.dtype, self.device):
-            return self.method.own_style(self._padded(x.to(self.device)), domain).float()
+        """Styles (N, S), float32 on the device, of images x (N, C, H, W) in [-1, 1]; S 0 for a method without."""
+        with self._computing(*x.shape[-2:]):
+            return _owned(self.method.own_style(self._padded(x.to(self.device)), domain).float())
 
-    @torch.inference_mode()
     def decode_batch(self, content: Tensor, styles: Tensor, to: str, size: tuple[int, int]) -> Tensor:
-        """Images of domain `to` (N, K, C, H, W), float32 on the device, from the content codes of N images and K
-        styles of each (N, K, S), cropped to `size`."""
-        n = len(styles)
-        chunk = max(1, CHUNK_PIXELS // (n * self.method.stride**2 * content.shape[-2] * content.shape[-1]))
-        made = []
-        with autocast(self.dtype, self.device):
-            prepared: Prepared = self.method.prepare(content, to)
-            for part in styles.to(self.device).transpose(0, 1).split(chunk):  # style j belongs to image j mod N
-                rendered = self.method.render(prepared, part.flatten(0, 1), to).float()
-                made.append(rendered[:, :, : size[0], : size[1]].unflatten(0, (len(part), n)))
-        return torch.cat(made).transpose(0, 1)
+        """Images of domain `to` (N, K, C, H, W) in [-1, 1], float32 on the device.
+
+        content: codes of N images (N, F, h, w). styles: K of each (N, K, S). size: height and width of the images,
+        which the results are cropped to. Raises memory.TooLargeError where memory does not suffice.
+        """
+        n, padded = len(styles), self._size(content)
+        with self._computing(*padded):
+            prepared = self.method.prepare(content, to)
+        rows = styles.transpose(0, 1).flatten(0, 1)  # style j belongs to image j mod N
+        with torch.no_grad(), memory.named_size(*size):
+            parts = [
+                rendered[:, :, : size[0], : size[1]].unflatten(0, (-1, n))
+                for rendered in self._rendered(prepared, rows, n, to, padded)
+            ]
+            images = torch.cat(parts)
+        return images.transpose(0, 1)
 
     def outputs(self, image: Any, styles: Tensor, to: str) -> Iterator[Tensor]:
-        """Translations of one image, one tensor (C, H, W) in [-1, 1] for each style, of the image's own size."""
-        source = self.source(to)
+        """Translations of one image: (C, H, W) in [-1, 1] for each of the styles (K, S), of the image's own size.
+
+        float32 on the CPU. Raises UsageError where the image or the direction does not fit, memory.TooLargeError where
+        memory does not suffice.
+        """
+        source, target = self.source(to), self.domain(to)
         x = self._tensor(image, source)
         h, w = x.shape[-2:]
-        with torch.inference_mode(), autocast(self.dtype, self.device):
+        self.check_memory(h, w, target)
+        with self._computing(h, w):
             content = self.method.content(self._padded(x), source)
-        for chunk in self.render(content, styles, to):
-            yield from chunk[:, :, :h, :w]
+        for chunk in self.render(content, styles, target):
+            for i in range(len(chunk)):
+                yield chunk[i, :, :h, :w].clone()
+            del chunk  # before the next is computed
 
     def batch(self, x: Tensor, styles: Tensor, to: str) -> Tensor:
         """Translations of images of one size together: many times faster than one by one where they are small.
 
-        x: (N, C, H, W) in [-1, 1]; styles: (K * N, S), of which style j belongs to image j mod N. Returns
-        (K * N, C', H, W) in [-1, 1] on the CPU, in the order of the styles. Best for up to `batch_size` images.
+        x: (N, C, H, W) in [-1, 1]; styles: (K N, S), of which style j belongs to image j mod N. Returns
+        (K N, C', H, W) in [-1, 1] on the CPU, in the order of the styles. Best for up to `batch_size` images. Where
+        memory does not suffice the images are taken in smaller batches; raises memory.TooLargeError where it does not
+        for one.
         """
         source, target = self.source(to), self.domain(to)
-        of_each = styles.unflatten(0, (-1, len(x))).transpose(0, 1)
-        made = self.decode_batch(self.encode_batch(x, source), of_each, target, (x.shape[2], x.shape[3]))
-        return made.transpose(0, 1).flatten(0, 1).cpu()
+        (n, _, h, w), of_each = x.shape, styles.unflatten(0, (-1, len(x)))  # (K, N, S)
+        self.check_memory(h, w, target, 2 * 4 * self.method.channels[target] * len(of_each))  # parts, and joined
+        try:
+            images = self.decode_batch(self.encode_batch(x, source), of_each.transpose(0, 1), target, (h, w))
+            return images.transpose(0, 1).flatten(0, 1).cpu()
+        except memory.TooLargeError:
+            if n == 1:
+                raise
+        halves = [
+            self.batch(x[part], of_each[:, part].flatten(0, 1), target).unflatten(0, (len(of_each), -1))
+            for part in (slice(n // 2), slice(n // 2, n))
+        ]
+        return torch.cat(halves, 1).flatten(0, 1)
+
+    def memory_needed(self, height: int, width: int, to: str, kept: int = 0) -> int:
+        """Bytes that the translation of one image of this size to domain `to` takes beside the weights, about.
+
+        kept: bytes of results that are kept meanwhile, for each pixel.
+        """
+        pair = (self.source(to), self.domain(to))
+        if pair not in self._bytes_per_pixel:
+            self._bytes_per_pixel[pair] = memory.bytes_per_pixel(self.method, *pair, self.dtype)
+        height, width = (self._wanted(side) for side in (height, width))
+        return int((self._bytes_per_pixel[pair] + kept) * height * width)
+
+    def check_memory(self, height: int, width: int, to: str, kept: int = 0) -> None:
+        """Raises memory.TooLargeError, which names the largest size that fits, for an image whose translation does not
+        fit into the memory that is free. Images of up to 512 x 512 pixels are not checked. kept: as there."""
+        if height * width > memory.CHECKED_PIXELS:
+            memory.check(self.memory_needed(height, width, to, kept), height, width, self.device)
+
+    @contextmanager
+    def _computing(self, height: int = 0, width: int = 0) -> Iterator[None]:
+        """How networks are computed, without gradients and in the translator's precision.
+
+        height, width: of the images (0: small). Raises memory.TooLargeError where memory runs out.
+        """
+        large = height * width > memory.CHECKED_PIXELS and self.device.type == "cpu" and self._scarce(height, width)
+        with memory.named_size(height, width), memory.large_blocks_given_back(large):
+            with torch.no_grad(), autocast(self.dtype, self.device):
+                yield
+
+    def _scarce(self, height: int, width: int) -> bool:
+        """Whether gaps between freed blocks, up to as large as the work, could exceed the memory that is free."""
+        free = memory.available(self.device)
+        needed = max(self._bytes_per_pixel.values(), default=0.0) * height * width
+        return free is not None and 2 * needed > free
+
+    def _size(self, content: Tensor) -> tuple[int, int]:
+        """Height and width of the padded images that content codes (N, F, h, w) are of."""
+        return self.method.stride * content.shape[-2], self.method.stride * content.shape[-1]
 
     def batch_size(self, height: int, width: int) -> int:
         """How many images of this size fit into what is rendered at once."""
@@ -226,8 +326,11 @@ class Translator:
     ) -> list[Any]:
         """Translations of one image to domain `to`, of the image's kind, size and depth.
 
-        styles: how many random ones (drawn with `seed`), or the styles themselves (K, S). style_from: exemplar images
-        of domain `to` (one or several); then a number of `styles` is not used.
+        image: a PIL image; an array (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1]; or a tensor (C, H, W) in
+        [-1, 1]. Of a run with a range (`--data.range`), PIL images and arrays hold numbers in the files' own units, and
+        so do the translations. styles: how many random ones (drawn with `seed`), or the styles themselves (K, S).
+        style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. Raises
+        UsageError for what does not fit the model, memory.TooLargeError for an image that is too large.
         """
         exemplars = list(style_from) if isinstance(style_from, (list, tuple)) else [style_from]
         if not self.method.capabilities.style_dim:
@@ -240,21 +343,22 @@ class Translator:
             chosen = self.sample(int(styles), to, seed)
         else:
             chosen = self.checked(styles)
-        return [_like(image, made) for made in self.outputs(image, chosen, to)]
+        samples = samples_of(self.method, self.source(to), self.domain(to))
+        return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
 
     def checked(self, styles: Tensor | Sequence[Sequence[float]]) -> Tensor:
         """Styles as a float tensor (K, S). Raises UsageError when their length is not the model's."""
         self._needs_styles()
         size = self.method.capabilities.style_dim
         try:
-            found = torch.as_tensor(styles, dtype=torch.float32)
+            codes = torch.as_tensor(styles, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"Styles must be a number of random ones, or numbers (K, {size}): {error}.") from error
-        if found.dim() != 2 or found.shape[1] != size or not len(found):
-            raise UsageError(f"Styles of shape {tuple(found.shape)} do not fit: this model takes (K, {size}), K >= 1.")
-        if not bool(found.isfinite().all()):
+        if codes.dim() != 2 or codes.shape[1] != size or not len(codes):
+            raise UsageError(f"Styles of shape {tuple(codes.shape)} do not fit: this model takes (K, {size}), K >= 1.")
+        if not bool(codes.isfinite().all()):
             raise UsageError("Styles must be finite numbers.")
-        return found
+        return codes
 
     def _tensor(self, image: Any, domain: str) -> Tensor:
         """(1, C, H, W) in [-1, 1] on the device, with the domain's channels."""
@@ -267,17 +371,30 @@ class Translator:
                 )
             x = image.float()
         else:
-            x = to_tensor(convert_channels(_as_array(image), channels))
+            x = to_tensor(convert_channels(_as_array(image, channels, self._reading(domain)), channels))
         return x[None].to(self.device, memory_format=torch.channels_last)
 
+    def _reading(self, domain: str) -> Reading:
+        """How training read images of a domain."""
+        return reading_of(self.method.settings.data, domain)
+
     def _padded(self, x: Tensor) -> Tensor:
-        """x with rows and columns reflected below and to the right, to multiples of the stride and the least size."""
+        """x (N, C, H, W) with rows and columns reflected below and to the right, to sides that the networks take."""
         for axis in (2, 3):
             size = x.shape[axis]
-            wanted = max(self.method.min_side, -(-size // self.method.stride) * self.method.stride)
+            wanted = self._wanted(size)
             if wanted != size:
                 x = x.index_select(axis, _reflected(size, wanted).to(x.device))
         return x.contiguous(memory_format=torch.channels_last)
+
+    def _wanted(self, side: int) -> int:
+        """The side that an image of this side is padded to: a multiple of the stride, and not below the minimum."""
+        return max(self.method.min_side, -(-side // self.method.stride) * self.method.stride)
+
+
+def _owned(x: Tensor) -> Tensor:
+    """x (any shape), or a copy where it is a view: one made without gradients cannot be changed in place with them."""
+    return x.clone() if x._is_view() else x
 
 
 def _reflected(size: int, wanted: int) -> Tensor:
@@ -287,18 +404,25 @@ def _reflected(size: int, wanted: int) -> Tensor:
     return torch.minimum(places, period - places) if size > 1 else torch.zeros(wanted, dtype=torch.long)
 
 
-def _as_array(image: Any) -> np.ndarray:
-    """A PIL image or array as (H, W, C) of uint8 or uint16, or float in [0, 1] taken to uint16."""
-    array = from_image(image) if isinstance(image, Image.Image) else np.asarray(image)
+def _as_array(image: Any, channels: int, reading: Reading) -> np.ndarray:
+    """A PIL image or array as (H, W, C) of uint8 or uint16: float in [0, 1] taken to uint16, or numbers in the run's
+    range. Bands are chosen as the run chose them where the image has other channels."""
+    numbers = reading.value_range is not None
+    array = from_image(image) if isinstance(image, Image.Image) and not numbers else np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
-    if array.ndim != 3 or (array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f"):
+    fits = array.dtype in (np.uint8, np.uint16) or array.dtype.kind in ("fiu" if numbers else "f")
+    if array.ndim != 3 or not fits:
         raise UsageError(
             f"An image must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; "
             f"this is {type(image).__name__} of shape {array.shape} and type {array.dtype}."
         )
     if 0 in array.shape:
         raise UsageError(f"The image has no pixels: its shape is {array.shape}.")
+    if reading.bands and array.shape[2] != channels:
+        array = select_bands(array[None], "The image", reading.bands)[0]
+    if reading.value_range is not None:
+        return from_units(array, reading.value_range)
     if array.dtype.kind == "f":
         try:
             return from_unit(array)
@@ -307,17 +431,20 @@ def _as_array(image: Any) -> np.ndarray:
     return array
 
 
-def _like(image: Any, made: Tensor) -> Any:
-    """The output (C, H, W) in [-1, 1] as the kind that went in."""
+def _like(image: Any, output: Tensor, samples: Samples) -> Any:
+    """The output (C, H, W) in [-1, 1] as the kind that went in; in units where the run has a range."""
     if isinstance(image, Tensor):
-        return made.to(image.device)
-    if isinstance(image, np.ndarray):
-        if image.dtype.kind == "f":
-            return ((made.permute(1, 2, 0).clamp(-1, 1) + 1) / 2).numpy().astype(image.dtype)
-        return from_tensor(made, 8 * image.dtype.itemsize)
-    grey16 = image.mode.startswith("I;16") and len(made) == 1
-    array = from_tensor(made, 16 if grey16 else 8)
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+        return output.to(image.device)
+    pillow = isinstance(image, Image.Image)
+    dtype = np.asarray(image).dtype
+    if samples.value_range is not None:
+        array = to_units(output, samples.value_range, samples.dtype(dtype.name))
+    elif not pillow and dtype.kind == "f":
+        array = ((output.permute(1, 2, 0).clamp(-1, 1) + 1) / 2).numpy().astype(dtype)
+    else:
+        deep = image.mode.startswith("I;16") and len(output) == 1 if pillow else dtype != np.uint8
+        array = from_tensor(output, 16 if deep else 8)
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array) if pillow else array
 
 
 def load(run: str | Path, **options: Any) -> Translator:

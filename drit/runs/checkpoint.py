@@ -51,7 +51,7 @@ class Loaded(NamedTuple):
 
     folder: Path
     meta: dict[str, Any]
-    weights: dict[str, Tensor]  # by name, each of its own shape
+    weights: dict[str, Tensor]  # by name, of any shape
     average: dict[str, Tensor]  # likewise; empty if the run keeps none
     state: dict[str, Any]
 

@@ -7,18 +7,14 @@ precision, and for --accumulate and --recompute, without a formula to keep up to
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from drit.methods.base import Batch, Method
-from drit.runtime import autocast
+from drit.runtime import AliveBytes, autocast
 from drit.settings.common import TrainSettings
 from drit.training.updates import gradients, turns_of
 
@@ -43,34 +39,6 @@ class Memory:
         return LIBRARIES + round(GAPS * self.peak)
 
 
-class _Counter(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make, for as long as anything holds them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive = 0
-        self.peak = 0
-        self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        torch.utils._pytree.tree_map_only(Tensor, self.count, out)
-        return out
-
-    def count(self, x: Tensor) -> None:
-        storage = x.untyped_storage()
-        if storage in self._seen:
-            return
-        self._seen.add(storage)
-        size = storage.nbytes()
-        weakref.finalize(storage, self._free, size)
-        self.alive += size
-        self.peak = max(self.peak, self.alive)
-
-    def _free(self, size: int) -> None:
-        self.alive -= size
-
-
 def predict(
     method_type: type[Method], settings: TrainSettings, channels: dict[str, int], dtype: torch.dtype = torch.float32
 ) -> Memory:
@@ -79,7 +47,7 @@ def predict(
     channels: of every domain. dtype: of the convolutions, as `runtime.choose` gives it.
     """
     device = torch.device("cpu")
-    with FakeTensorMode(), _Counter() as counter:
+    with FakeTensorMode(), AliveBytes() as counter:
         method = method_type(settings, channels)
         average = [p.detach().clone() for n in method.inference for p in getattr(method, n).parameters()]
         average = average if settings.optim.ema else []

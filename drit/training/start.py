@@ -19,7 +19,7 @@ from drit.settings.common import TrainSettings
 class Start(NamedTuple):
     """The weights that a training begins with, in place of random ones."""
 
-    weights: dict[str, Tensor]  # by name, each of its own shape
+    weights: dict[str, Tensor]  # by name, of any shape
     average: dict[str, Tensor]  # likewise; empty if that run kept none
     record: dict[str, Any]  # whose they are, for config.json
 

@@ -123,7 +123,7 @@ class Trainer:
     def begin_with(self, weights: dict[str, Tensor], average: dict[str, Tensor]) -> None:
         """Begin with these weights, and this moving average where both keep one, in place of random ones.
 
-        weights, average: of some or all networks, by name, of the shapes of the method's own.
+        weights, average: tensors of some or all networks, by name, of any shape: that of the method's own.
         """
         self.method.load_state_dict(weights, strict=False)
         if self.average.tensors:

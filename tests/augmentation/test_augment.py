@@ -12,13 +12,15 @@ import pytest
 import torch
 
 import drit
+from drit.augmentation import folders as folders_module
 from drit.augmentation.augment import augment
 from drit.augmentation.settings import AugmentSettings
 from drit.augmentation.units import styles_of
 from drit.cli import main as cli
 from drit.data.images import decode, encode
 from drit.data.labelled import open_labelled
-from drit.errors import UsageError
+from drit.errors import DritError, UsageError
+from drit.inference import memory
 from drit.inference import translator as translate_module
 from drit.inference.translator import Translator
 from drit.runs import checkpoint as files
@@ -195,6 +197,89 @@ def test_a_damaged_image_is_named_and_left_out(translator: Translator, run: Path
     assert list(result["skipped"]) == ["cat/y.png"] and result["outputs"] == 4
 
 
+def test_an_image_whose_outputs_cannot_be_written_is_skipped_and_tried_again(
+    translator: Translator, run: Path, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work ends, labels.csv has what is there; the same command again fills in what is missing."""
+    work(translator, run, folder, tmp_path / "whole")
+    expected = contents(tmp_path / "whole")
+
+    def full(pixels: np.ndarray, path: Path, alpha: bool = True) -> None:
+        if path.name == "y_s002.png":
+            raise DritError(f"Could not write {path}: No space left on device.")
+        encode(pixels, path)
+
+    monkeypatch.setattr(folders_module, "encode", full)
+    out = tmp_path / "out"
+    result = work(translator, run, folder, out)
+    assert list(result["skipped"]) == ["cat/y.png"] and "No space left" in result["skipped"]["cat/y.png"]
+    assert result["outputs"] == 4 and not list(out.rglob("y_s*"))
+    rows = list(csv.DictReader((out / "labels.csv").open()))
+    assert [r["file"] for r in rows] == [f"{n}_s00{r}.png" for n in ("cat/x", "dog/x") for r in (1, 2)]
+    monkeypatch.undo()
+    monkeypatch.setattr(translate_module, "CHUNK_PIXELS", 2 * 16 * 20)
+    again = work(translator, run, folder, out)
+    assert (again["outputs"], again["rendered"], again["skipped"]) == (6, 2, {})
+    assert contents(out) == expected
+    assert work(translator, run, folder, out)["rendered"] == 0
+
+
+def test_a_name_too_long_for_an_output_ends_nothing(
+    run: Path, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(folder) / "cat" / "y.png").rename(Path(folder) / "cat" / ("y" * 248 + ".png"))
+    words = ["augment", str(run), folder, "--to", "b", "--times", "2", "--out", str(tmp_path / "out"), "--json"]
+    assert cli.main([*words, "--threads", "1"]) == 1
+    output = capsys.readouterr()
+    assert "File name too long" in output.err and json.loads(output.out)["outputs"] == 4
+    assert len(list(csv.DictReader((tmp_path / "out" / "labels.csv").open()))) == 4
+
+
+def test_an_image_that_is_too_large_is_skipped(
+    translator: Translator, run: Path, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode(np.zeros((40, 40, 1), np.uint8), Path(folder) / "cat" / "large.png")
+    monkeypatch.setattr(memory, "CHECKED_PIXELS", 30 * 30)
+    monkeypatch.setattr(memory, "available", lambda device: 1000)
+    result = work(translator, run, folder, tmp_path / "out")
+    assert list(result["skipped"]) == ["cat/large.png"] and result["outputs"] == 6
+    assert "The largest of its shape that fits is" in result["skipped"]["cat/large.png"]
+
+
+def test_formats_that_cannot_hold_the_outputs(translator: Translator, run: Path, folder: str, tmp_path: Path) -> None:
+    """16 bits under the name of a JPEG become a PNG, told once, beside x.png of the same class; JPEGs stay."""
+    rng = np.random.default_rng(2)
+    cat = Path(folder) / "cat"
+    encode(rng.integers(0, 65536, (16, 20, 1)).astype(np.uint16), cat / "deep.png")
+    (cat / "deep.png").rename(cat / "x.jpg")
+    encode(rng.integers(0, 256, (16, 20, 1)).astype(np.uint8), cat / "y.jpg")
+    out = tmp_path / "out"
+    result = work(translator, run, folder, out, times=1)
+    assert result["outputs"] == 5 and result["skipped"] == {}
+    assert result["notes"] == [".jpg holds 8 bits: 16-bit outputs are written as .png. (1)"]
+    names = sorted(p.name for p in (out / "cat").iterdir())
+    assert names == ["x_2_s001.png", "x_s001.png", "y_s001.jpg", "y_s001.png"]
+    depths = [decode(out / "cat" / name)[1].depth for name in names]
+    assert sorted(depths[:2]) == [8, 16] and depths[2:] == [8, 8]
+    assert len(open_labelled(str(out), str(out / "labels.csv"))) == 5
+
+
+def test_format_and_depth_on_demand(translator: Translator, run: Path, folder: str, array: str, tmp_path: Path) -> None:
+    work(translator, run, folder, tmp_path / "webp", format="webp")
+    assert (tmp_path / "webp" / "dog" / "x_s002.webp").is_file()
+    work(translator, run, folder, tmp_path / "deep", depth=16, keep_source=True)
+    source = decode(Path(folder) / "cat" / "x.png")[0]
+    kept = decode(tmp_path / "deep" / "cat" / "x_s000.png")[0]
+    np.testing.assert_array_equal(kept, np.repeat(source.astype(np.uint16) * 257, 3, 2))
+    deep = np.load(work(translator, run, array, tmp_path / "array", depth=16)["augmented"])["images"]
+    plain = np.load(work(translator, run, array, tmp_path / "plain")["augmented"])["images"]
+    assert deep.dtype == np.uint16 and np.abs(deep / 257 - plain).max() <= 0.51
+    with pytest.raises(UsageError, match=r"format \(webp before, None now\)"):
+        work(translator, run, folder, tmp_path / "webp")
+    with pytest.raises(UsageError, match="--format is for folders"):
+        work(translator, run, array, tmp_path / "no", format="png")
+
+
 def test_sixteen_bits(translator: Translator, run: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 65536, (3, 16, 20)).astype(np.uint16)
     np.savez(tmp_path / "a.npz", images=images, labels=[0, 1, 0])
@@ -211,7 +296,7 @@ def test_what_is_refused(translator: Translator, run: Path, array: str, folder: 
         work(translator, run, array, out, times=3, seed=0)
     with pytest.raises(UsageError, match="not empty and holds no augmentation"):
         work(translator, run, array, tmp_path)
-    with pytest.raises(UsageError, match="is within the set"):
+    with pytest.raises(UsageError, match="is within the input folder"):
         work(translator, run, folder, Path(folder) / "out")
     for part in ((0, 2), (3, 2)):
         with pytest.raises(UsageError, match="give I/N with I from 1 to N"):
@@ -226,8 +311,7 @@ def test_what_is_refused(translator: Translator, run: Path, array: str, folder: 
 
 def test_a_method_without_styles_gives_one_translation(folders: tuple[Path, Path], array: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    config = tiny(*folders, method="cyclegan", steps=1)
-    loop.train(config, run)
+    loop.train(tiny(*folders, method="cyclegan", steps=1), run)
     translator = drit.load(run, device="cpu", precision="float32", threads=1)
     with pytest.raises(UsageError, match="it has no styles; .* have. Use --times 1"):
         work(translator, run, array, tmp_path / "out")

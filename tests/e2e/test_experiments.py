@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drit.cli.flags import Parser, add_settings, settings
 from drit.data.images import encode
 from drit.errors import DataError
-from drit.methods.registry import method_class
+from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
 from experiments import adaptation, mnist_m
-from experiments.suite import SUITES, Suite, contact_sheet
+from experiments.suite import SUITES, Suite, configured, contact_sheet
 from experiments.suite import train as train_member
 
 
@@ -110,9 +109,6 @@ def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path])
 
 
 def test_every_member_of_every_suite_is_a_configuration() -> None:
-    parser = Parser()
-    add_settings(parser)
     for suite in SUITES.values():
         for flags in suite.members.values():
-            config = settings(parser.parse_all(f"{suite.flags} {flags}".split()))
-            method_class(config.method)
+            method_for(configured(f"{suite.flags} {flags}".split()))

@@ -159,7 +159,7 @@ def test_sample_draws_grids_and_tells_the_agreement(
     words = ["sample", str(drawn), "--out", str(out), "--count", "3", "--data.a", f"{digits}:train_images"]
     assert cli.main([*words, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert sorted(p.name for p in out.iterdir()) == ["category.png", "continuous_1.png", "continuous_2.png"]
+    assert sorted(p.name for p in out.glob("*.png")) == ["category.png", "continuous_1.png", "continuous_2.png"]
     found = result["agreement"]
     counts = np.array(found["counts"])
     assert counts.shape == (4, 3) and counts.sum(0).tolist() == [6, 6, 6] and found["images"] == 18

@@ -1,0 +1,100 @@
+"""What may be written where, the same for every command: nothing that this program did not make is overwritten.
+
+    OUT/outputs.json      {FILE: {"input": ..., "style": ..., "domain": ...}} of every file that a command wrote there
+
+An output folder does not lie within a folder that the command reads. A file that is there already is overwritten when
+outputs.json names it, or with --overwrite; an input never is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from drit.atomic import write_json
+from drit.errors import DritError, UsageError, some
+from drit.runs.run import refuse_run_folder
+
+OUTPUTS = "outputs.json"
+SHEET = "sheet.png"
+STYLES = "styles.json"
+
+
+def refuse_inside(out: Path, sources: Iterable[str | Path]) -> None:
+    """Raises UsageError where `out` is one of the folders among `sources`, or lies within one."""
+    for source in map(Path, sources):
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            where = (
+                "is an input folder" if out.resolve() == source.resolve() else f"is within the input folder {source}"
+            )
+            raise UsageError(
+                f"--out {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
+            )
+
+
+def read_outputs(out: Path) -> dict[str, dict[str, Any]] | None:
+    """What outputs.json of a folder says; None where there is none, or none of this program's."""
+    try:
+        content = json.loads((out / OUTPUTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) and "domain" in v for v in content.values()):
+        return None
+    return content
+
+
+def own_files(out: Path) -> set[str]:
+    """The files under `out` that this program wrote, by their names there; outputs.json among them, and what lies
+    beside translations."""
+    written = read_outputs(out)
+    if written is None:
+        return set()
+    translations = any(value.get("input") for value in written.values())
+    return {OUTPUTS, *written} | ({SHEET, STYLES} if translations else set())
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether an image is the contact sheet of a folder of translations."""
+    return path.name == SHEET and SHEET in own_files(path.parent)
+
+
+def check_free(out: Path, names: Sequence[str], overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raises UsageError where files of these names under `out` are there that this program did not write.
+
+    overwrite: such files may be overwritten. inputs: files that may not, ever.
+    """
+    refuse_run_folder(out)
+    read = {path.resolve() for path in inputs}
+    at_risk = [name for name in names if (out / name).resolve() in read]
+    if at_risk:
+        raise UsageError(f"--out {out}: the outputs would overwrite inputs ({some(at_risk)}). Choose another folder.")
+    if overwrite:
+        return
+    own = own_files(out)
+    foreign = [name for name in (*names, OUTPUTS) if name not in own and os.path.lexists(out / name)]
+    if foreign:
+        raise UsageError(
+            f"--out {out} holds files that would be overwritten and that {OUTPUTS} there does not name as outputs: "
+            f"{some(foreign)}. Choose another folder, or give --overwrite."
+        )
+
+
+def note(out: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write outputs.json: these files and those that it names already, as far as they are there.
+
+    Raises DritError where the disk refuses.
+    """
+    earlier = {name: value for name, value in (read_outputs(out) or {}).items() if os.path.isfile(out / name)}
+    write(out / OUTPUTS, earlier | {name: dict(value) for name, value in files.items()})
+
+
+def write(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Raises DritError where the disk refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, value)
+    except OSError as error:
+        raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error

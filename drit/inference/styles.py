@@ -1,0 +1,98 @@
+"""The styles that a translation is asked for: random, of exemplar images, kept in files, or between others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from drit.data.folders import list_images
+from drit.data.images import to_tensor
+from drit.errors import DataError, UsageError
+from drit.inference.reading import numbered, read_image
+from drit.inference.translator import Translator
+from drit.methods.registry import no_styles
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style (S,) with the name that files and columns carry."""
+
+    name: str
+    code: Tensor  # (S,)
+    image: np.ndarray | None = None  # the exemplar it was taken from (H, W, C)
+
+
+@dataclass(frozen=True)
+class StyleChoice:
+    """Which styles are asked for: those of exemplar images and saved files, else random ones."""
+
+    count: int = 1  # random styles
+    seed: int = 0  # of the random styles
+    exemplars: Sequence[str] = ()  # image files, or folders of images
+    saved: Sequence[str] = ()  # JSON files as translate writes them
+    interpolate: int = 0  # in place of them so many steps between each and the next; fewer than two get random ends
+
+
+def chosen_styles(translator: Translator, to: str, choice: StyleChoice) -> list[Style]:
+    """The styles asked for, of domain `to`, each with a name of its own.
+
+    Raises UsageError where the method has no such styles, DataError for an exemplar that cannot be read.
+    """
+    if not translator.method.capabilities.style_dim:
+        if choice.exemplars or choice.saved or choice.interpolate or choice.count > 1:
+            raise UsageError(f"{no_styles()} Leave the style flags out.")
+        return [Style("output", torch.zeros(0))]
+    styles = []
+    for path in _exemplar_files(choice.exemplars):
+        array = read_image(path, translator.method, to)
+        styles.append(Style(f"as_{path.stem}", translator.style(to_tensor(array), to)[0], array))
+    for name in choice.saved:
+        styles += read_styles(Path(name), translator)
+    if not styles or (choice.interpolate and len(styles) < 2):
+        ends = max(2 - len(styles), 1 if styles else choice.count)
+        codes = translator.sample(ends if choice.interpolate else choice.count, to, choice.seed)
+        styles += [Style(f"style{i + 1:03d}", code) for i, code in enumerate(codes)]
+    if choice.interpolate:
+        steps = translator.interpolate(torch.stack([s.code for s in styles]), choice.interpolate)
+        return [Style(f"step{i + 1:03d}", code) for i, code in enumerate(steps)]
+    names = numbered([s.name for s in styles])
+    return [replace(style, name=name) for style, name in zip(styles, names, strict=True)]
+
+
+def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:
+    """The images that file and folder names mean. Raises DataError for one that is missing, or an empty folder."""
+    files: list[Path] = []
+    for name in exemplars:
+        path = Path(name)
+        images = list_images(path) if path.is_dir() else [path] if path.is_file() else []
+        if not images:
+            raise DataError(f"No images in {path}." if path.is_dir() else f"There is no image or folder {path}.")
+        files += images
+    return files
+
+
+def read_styles(path: Path, translator: Translator) -> list[Style]:
+    """Styles of a JSON file as `translate` writes it: {"styles": {name: [numbers]}}, each of the model's length S.
+
+    Raises UsageError for a file that is none, or a name that cannot be part of a file's.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["styles"]
+        codes = translator.checked(list(content.values()))
+    except OSError as error:
+        raise UsageError(f"The style file {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f'{path} is not a style file: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
+        ) from error
+    for name in content:
+        if not name or name != Path(name).name:
+            raise UsageError(f"{path}: the style's name {name!r} cannot be part of a file name. Rename it in the file.")
+    return [Style(name, code) for name, code in zip(content, codes, strict=True)]
