@@ -36,7 +36,7 @@ class _Ahead:
         return self._digest if _state(self._path) == self._state else ""
 
 
-_ahead: dict[Path, _Ahead] = {}  # by file; each is used once
+_ahead: dict[Path, _Ahead] = {}  # by file; used once, and one at a time
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -55,6 +55,7 @@ def start(run: Path) -> None:
     except CheckpointError:  # said by who reads the checkpoint
         return
     path = checkpoint / WEIGHTS
+    _ahead.clear()  # of one that nobody asked for
     if path.is_file():
         _ahead[path] = _Ahead(path)
 
