@@ -22,13 +22,12 @@ from drit.augmentation.units import Renderer, cut_units
 from drit.data.images import convert_channels
 from drit.data.labelled import LabelledSet
 from drit.errors import UsageError
-from drit.inference import outputs
 from drit.inference.formats import FormatChoice, samples_of
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
 from drit.progress import tracked
 from drit.runs import checkpoint as checkpoints
-from drit.runs.folder import run_of
+from drit.runs.folder import refuse_inside, run_of
 
 
 def augment(
@@ -86,7 +85,7 @@ def _check(translator: Translator, data: LabelledSet, settings: AugmentSettings,
     if not 1 <= i <= n:
         raise UsageError(f"--part {i}/{n}: give I/N with I from 1 to N.")
     if data.array is None:
-        outputs.refuse_inside(out, [data.root])
+        refuse_inside(out, [data.root])
     elif settings.format:
         raise UsageError(f"--format is for folders of images; {data.source} gives one array file. Leave it out.")
     FormatChoice(settings.format, settings.depth).check(samples_of(method, source, translator.domain(settings.to)))

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import INTERRUPTED, add_device, add_run, command, show, translator_of
-from drit.cli.translate import add_format
+from drit.cli.options import INTERRUPTED, add_device, add_format, add_run, command, show, translator_of
 from drit.errors import UsageError
 from drit.progress import quiet
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.options import INTERRUPTED, Progress, add_threads, command, show
+from drit.cli.options import INTERRUPTED, Progress, add_overwrite, add_threads, command, show
 from drit.errors import UsageError
+
+PAGES = ("comparison.json", "table.md", "index.html")
 
 
 def add(commands: Any) -> None:
@@ -36,6 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--features", default="", metavar="NAME[:FILE]", help="feature network [the protocol's]")
     parser.add_argument("--perceptual", default="", metavar="NAME[:FILE]", help="network of lpips [as --features]")
     parser.add_argument("--size", type=int, metavar="PX", help="side of the images [as the runs were trained]")
+    add_overwrite(parser)
     add_threads(parser)
 
 
@@ -52,11 +56,14 @@ def compare(values: argparse.Namespace) -> int:
     protocol = checked(replace(protocol, **changes))
     from drit.atomic import write_atomically, write_json
     from drit.evaluation.comparison import compare as compare_runs
+    from drit.inference import outputs
     from drit.reports import comparison as page
-    from drit.runs.run import refuse_run_folder
+    from drit.runs.folder import refuse_inside
 
     out = Path(values.out)
-    refuse_run_folder(out)
+    refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
+    pages = {name: {"input": None, "style": None, "domain": None} for name in PAGES}
+    outputs.check_free(out, list(PAGES), values.overwrite or _holds_comparison(out))
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
@@ -78,7 +85,7 @@ def compare(values: argparse.Namespace) -> int:
         names = [c.name for c in compared if warning in c.result["warnings"]]
         where = "" if len(names) == len(compared) else f" ({', '.join(names)})"
         print(f"warning{where}: {warning}", file=sys.stderr)
-    out.mkdir(parents=True, exist_ok=True)
+    outputs.note(out, pages)
     runs = {c.name: {"result": c.result, "cost": c.cost} for c in compared}
     result = {"runs": runs, "families": page.over_families(compared)}
     write_json(out / "comparison.json", result)
@@ -87,3 +94,11 @@ def compare(values: argparse.Namespace) -> int:
     message = f"{page.markdown(compared)}\nPage: {out / 'index.html'}"
     show(values, result | {"out": str(out)}, message)
     return 0
+
+
+def _holds_comparison(out: Path) -> bool:
+    """Whether a folder holds a comparison, which a version without outputs.json may have written."""
+    try:
+        return "runs" in json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False

@@ -98,13 +98,13 @@ def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     sections: list[Section] = []
     rows_png: list[list[np.ndarray | None]] = []
     for source, target in (("a", "b"), ("b", "a")):
-        probe = train_classifier(images(train[target], len(train[target])), _labels(train[target]))
-        real = accuracy(probe, images(test[target], MEASURED), _labels(test[target])[:MEASURED])
+        classifier = train_classifier(images(train[target], len(train[target])), _labels(train[target]))
+        real = accuracy(classifier, images(test[target], MEASURED), _labels(test[target])[:MEASURED])
         styles = translator.sample(STYLES, target, seed=1)
         x = images(test[source], MEASURED)
         outputs = torch.stack([torch.stack(list(translator.outputs(p, styles, target))) for p in x])  # (N, K, C, H, W)
         labels = np.repeat(_labels(test[source])[: len(x)], STYLES)
-        share = accuracy(probe, outputs.flatten(0, 1), labels)
+        share = accuracy(classifier, outputs.flatten(0, 1), labels)
         diversity = pairwise_difference(outputs)
         result |= {f"accuracy_{target}": share, f"real_{target}": real, f"diversity_{target}": diversity}
         result["titles"][f"accuracy_{target}"] = f"content accuracy, {source} to {target}"

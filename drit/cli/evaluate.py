@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import INTERRUPTED, Progress, add_device, add_run, command, show, translator_of
-from drit.cli.translate import add_overwrite
+from drit.cli.options import INTERRUPTED, Progress, add_device, add_overwrite, add_run, command, show, translator_of
 from drit.errors import UsageError
 
 
@@ -77,6 +76,7 @@ def evaluate(values: argparse.Namespace) -> int:
     from drit.evaluation.features.shelf import parse
     from drit.inference import outputs
     from drit.reports import evaluation as page
+    from drit.runs.folder import refuse_inside
 
     for spec in (values.features, values.perceptual):
         if spec:
@@ -84,7 +84,7 @@ def evaluate(values: argparse.Namespace) -> int:
     model = Path(values.model)
     translator = translator_of(values)
     out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
-    outputs.refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
+    refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
     pages = {name: {"input": None, "style": None, "domain": None} for name in ("index.html", "result.json")}
     outputs.check_free(out, list(pages), values.overwrite or _holds_result(out))
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None

@@ -114,8 +114,8 @@ def _refuse_foreign(name: str, method: str, what: str) -> None:
     owners = [owner for owner in registry.entries() if name in _names(owner)]
     if owners and method not in owners:
         raise UsageError(
-            f"{what}: {method} has no such setting, {', '.join(owners)} {'have' if len(owners) > 1 else 'has'}. Leave "
-            "it out, or choose one of these with --method."
+            f"{what}: {method} has no such setting. Methods that have it: {', '.join(owners)}. Leave it out, or choose "
+            "one of these with --method."
         )
 
 

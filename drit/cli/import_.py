@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
     parser = command(
         commands,
         "import",
-        "make a run folder of a checkpoint of the published DRIT program",
+        "make a run folder of a checkpoint of the official implementation of DRIT",
         import_,
         "example:\n  drit import 01199.pth --out runs/published\n\n"
         "Both forms of the generator. Nothing in the file is executed; what is not tensors and numbers is refused.",

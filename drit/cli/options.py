@@ -104,3 +104,18 @@ class Progress:
         """A bar; returns what is called with each number of things done."""
         task = self._bars.add_task(title, total=total)
         return lambda done: self._bars.advance(task, done)
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Format and depth of the outputs."""
+    parser.add_argument(
+        "--format", choices=("png", "jpg", "webp", "tif"), default="", help="of the outputs [the input's, else png]"
+    )
+    parser.add_argument("--depth", type=int, choices=(8, 16), default=0, help="bits of the outputs [the input's]")
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Whether files of others may be overwritten."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="overwrite files in DIR that are not outputs of this program too"
+    )

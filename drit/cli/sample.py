@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import add_device, add_run, command, show, translator_of
-from drit.cli.translate import add_overwrite
+from drit.cli.options import add_device, add_overwrite, add_run, command, show, translator_of
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -41,8 +40,8 @@ def add(commands: Any) -> None:
 def sample(values: argparse.Namespace) -> int:
     if values.count < 1:
         raise UsageError("--count must be at least 1.")
-    from drit.inference.outputs import refuse_inside
     from drit.inference.sampling import code_agreement, draw, labelled
+    from drit.runs.folder import refuse_inside
 
     refuse_inside(Path(values.out), [values.labelled] if values.labelled else [])
     translator = translator_of(values)

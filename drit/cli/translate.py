@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import add_device, add_run, command, show, translator_of
+from drit.cli.options import add_device, add_format, add_overwrite, add_run, command, show, translator_of
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -50,21 +50,6 @@ def add(commands: Any) -> None:
     add_format(parser)
     add_overwrite(parser)
     add_device(parser)
-
-
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Format and depth of the outputs."""
-    parser.add_argument(
-        "--format", choices=("png", "jpg", "webp", "tif"), default="", help="of the outputs [the input's, else png]"
-    )
-    parser.add_argument("--depth", type=int, choices=(8, 16), default=0, help="bits of the outputs [the input's]")
-
-
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """Whether files of others may be overwritten."""
-    parser.add_argument(
-        "--overwrite", action="store_true", help="overwrite files in DIR that are not outputs of this program too"
-    )
 
 
 def translate(values: argparse.Namespace) -> int:

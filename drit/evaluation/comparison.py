@@ -75,7 +75,7 @@ def compare(
         for (name, meta), run in zip(metas.items(), runs, strict=True)
     }
     _check(metas, configs, protocol)
-    hashes = {name: _training_hashes(run) for name, run in zip(metas, runs, strict=True)}
+    hashes = {name: training_hashes(run) for name, run in zip(metas, runs, strict=True)}
     _check_images(hashes, [name for name, config in configs.items() if _paired(config)], say)
     trained = {
         name: replace(configs[name], steps=metas[name]["step"], data=_identified(configs[name].data, hashes[name]))
@@ -125,11 +125,6 @@ def names(runs: Sequence[Path]) -> list[str]:
     return joined
 
 
-def _training_hashes(run: Path) -> dict[str, str]:
-    """The hash of what a run was trained on, by domain; nothing for an imported one."""
-    return training_hashes(run)
-
-
 def _identified(data: DataSettings, hashes: Mapping[str, str]) -> DataSettings:
     """Data settings with the hashes of the images in place of where they lie: a copy is the same images."""
     return replace(data, a="", b="", pairs="", domains=tuple(hashes.values())) if hashes else data
@@ -150,7 +145,12 @@ def _check_images(hashes: Mapping[str, dict[str, str]], paired: Sequence[str], s
                 f"{first} and {name} cannot be compared: domain {d} of one is domain {letter} of the other. Train "
                 "one of them with its domains in the order of the other."
             )
-        differing = [d for d in own if d in other and own[d] != other[d]]
+        shared = [d for d in own if d in other]
+        kinds = {h.partition(":")[0] for d in shared for h in (own[d], other[d])}
+        if len(kinds) > 1:
+            say(f"Whether {first} and {name} learnt from the same images is not known: their hashes differ in kind.")
+            continue
+        differing = [d for d in shared if own[d] != other[d]]
         if differing and not {first, name} & {*paired}:
             say(f"{first} and {name} were trained on other images of domain {' and '.join(differing)}.")
 

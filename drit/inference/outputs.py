@@ -16,23 +16,11 @@ from typing import Any
 
 from drit.atomic import write_json
 from drit.errors import DritError, UsageError, some
-from drit.runs.run import refuse_run_folder
+from drit.runs.folder import refuse_run_folder
 
 OUTPUTS = "outputs.json"
 SHEET = "sheet.png"
 STYLES = "styles.json"
-
-
-def refuse_inside(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raises UsageError where `out` is one of the folders among `sources`, or lies within one."""
-    for source in map(Path, sources):
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            where = (
-                "is an input folder" if out.resolve() == source.resolve() else f"is within the input folder {source}"
-            )
-            raise UsageError(
-                f"--out {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
-            )
 
 
 def read_outputs(out: Path) -> dict[str, dict[str, Any]] | None:

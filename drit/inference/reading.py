@@ -15,6 +15,7 @@ from drit.data.ranges import AS_STORED, Reading, read_array_images, reading_of
 from drit.errors import DataError
 from drit.inference import outputs
 from drit.methods.base import Method
+from drit.runs.folder import refuse_inside
 
 
 class Input(NamedTuple):
@@ -56,7 +57,7 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
     earlier call wrote into `out`. Raises DataError for one that is missing or a folder without images, UsageError where
     `out` lies within an input folder.
     """
-    outputs.refuse_inside(out, inputs)
+    refuse_inside(out, inputs)
     given: list[Input] = []
     left_out = 0
     own = {out.resolve() / name for name in outputs.own_files(out)}

@@ -8,10 +8,11 @@ RUN/checkpoints/latest          the name of the newest whole one
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drit.errors import CheckpointError
+from drit.errors import CheckpointError, UsageError
 from drit.runs.reading import DamagedError, check_inside, read_bytes
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"  # of a checkpoint
@@ -170,3 +171,20 @@ def instead(checkpoint: Path) -> str:
     return (
         f"There is another: {others[-1]}. Use that, or remove {checkpoint} to go on from it: drit train --resume {run}"
     )
+
+
+def refuse_inside(out: Path, sources: Iterable[str | Path]) -> None:
+    """Raises UsageError where `out` is one of the folders among `sources`, which are read, or lies within one."""
+    for source in map(Path, sources):
+        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+            same = out.resolve() == source.resolve()
+            where = "is an input folder" if same else f"is within the input folder {source}"
+            raise UsageError(
+                f"--out {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
+            )
+
+
+def refuse_run_folder(out: Path) -> None:
+    """Raises UsageError where a command would write its output into a run."""
+    if RunFolder(out).config.exists():
+        raise UsageError(f"--out {out} is a run folder. Choose another.")

@@ -111,12 +111,14 @@ def data_record(run: Path) -> dict[str, dict[str, Any]]:
 
 
 def training_hashes(run: Path) -> dict[str, str]:
-    """The hash of the images that a run, or the run of a checkpoint, learnt from, by domain; nothing for an imported
-    one. Raises CheckpointError for a record that is damaged."""
+    """The hash of the images that a run, or the run of a checkpoint, learnt from, by domain: `KIND:HASH`.
+
+    KIND is empty in records of format 1. Nothing for an imported run. Raises CheckpointError for a damaged record.
+    """
     folder = run_of(find(run).resolve())
     if folder is None or not RunFolder(folder).data.is_file():
         return {}
-    return {d: str(images.get("sha256", "")) for d, images in data_record(folder).items()}
+    return {d: f"{images.get('hash', '')}:{images.get('sha256', '')}" for d, images in data_record(folder).items()}
 
 
 def image_changes(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drit.errors import CheckpointError, DritError, UsageError
+from drit.errors import CheckpointError, DritError
 from drit.runs.checkpoint import read_json
 from drit.runs.folder import RunFolder, checkpoints
 from drit.runs.metrics import read_lines_and_damage
@@ -90,9 +90,3 @@ def read_run(path: Path) -> Run:
 def _left_out(path: Path, damaged: int) -> list[str]:
     """What to say of the damaged lines of a file."""
     return [f"{path.name}: {damaged} half-written line{'s' if damaged > 1 else ''} left out"] if damaged else []
-
-
-def refuse_run_folder(out: Path) -> None:
-    """Raises UsageError where a command would write its output into a run."""
-    if RunFolder(out).config.exists():
-        raise UsageError(f"--out {out} is a run folder. Choose another.")

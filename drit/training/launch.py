@@ -14,7 +14,7 @@ from drit.data.folders import ImageSet
 from drit.errors import CheckpointError, DataError, DritError, UsageError
 from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
-from drit.runs.folder import RunFolder, step_of
+from drit.runs.folder import RunFolder, refuse_inside, step_of
 from drit.runs.lock import holder, locked
 from drit.runs.metrics import check_lines
 from drit.runs.record import data_record, image_changes, record, recorded_settings, run_record
@@ -47,6 +47,8 @@ def train(
     method = method_for(settings)
     choose_device(settings.device)  # raises before the images are opened
     sets = open_sets(method, settings)
+    data = settings.data
+    refuse_inside(out, [source for source in (data.a, data.b, data.pairs, *data.domains) if source])
     settings = settled(settings, sets)
     channels = {d: s.channels for d, s in sets.items()}
     start = starting_weights(start_from, start_networks, skeleton(method, settings, channels)) if start_from else None

@@ -420,10 +420,12 @@ class Trainer:
     def _introduction(self, workers: int) -> str:
         counts = ", ".join(f"{d} {len(s)} images of {s.channels} channels" for d, s in self.sets.items())
         skipped = "".join(f"\nskipped: {why}" for s in self.sets.values() for why in s.skipped.values())
+        notes = "".join(f"\nnote: {s.source} has {note}." for s in self.sets.values() for note in s.notes)
         chosen = self.chosen()
         millions = sum(p.numel() for p in self.method.parameters()) / 1e6
         return (
             f"{self.settings.method} ({self.settings.preset}): {counts}; {millions:.1f} M weights; "
             f"{chosen['precision']} on {chosen['device']}, {chosen['threads']} threads, "
-            f"{workers} loader processes; iterations {self.step} to {self.settings.steps} into {self.path}{skipped}"
+            f"{workers} loader processes; iterations {self.step} to {self.settings.steps} into {self.path}"
+            f"{skipped}{notes}"
         )

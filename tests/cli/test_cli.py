@@ -149,11 +149,12 @@ def test_mistakes_name_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture
         (("train", *out), "No images of domain a"),
         (
             ("train", *out, "--loss.identity", 5),
-            "Unknown flag '--loss.identity': drit has no such setting, cycle-bicycle, cyclegan, cyclegan-noise have.",
+            "Unknown flag '--loss.identity': drit has no such setting. Methods that have it: cycle-bicycle, "
+            "cyclegan, cyclegan-noise.",
         ),
         (
             ("train", *out, "--method", "unit", "--optim.content-discriminator-lr", 1e-4),
-            "unit has no such setting, drit, drit++ have.",
+            "unit has no such setting. Methods that have it: drit, drit++.",
         ),
         (("train",), "Give either --out"),
         (("trian",), "Did you mean 'train'?"),

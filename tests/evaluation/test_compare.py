@@ -226,3 +226,23 @@ def test_numbers_over_seeds() -> None:
 def test_names_tell_runs_apart(tmp_path: Path) -> None:
     assert compare.names([tmp_path / "x" / "one", tmp_path / "y" / "two"]) == ["one", "two"]
     assert compare.names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x-run", "y-run"]
+
+
+def test_hashes_of_two_kinds_are_not_compared() -> None:
+    """A run of format 1 has hashes of names and sizes: they tell nothing about a run of format 2."""
+    said: list[str] = []
+    compare._check_images(
+        {"old": {"a": ":1", "b": ":2"}, "new": {"a": "sampled-v2:3", "b": "sampled-v2:4"}}, [], said.append
+    )
+    assert len(said) == 1 and "is not known" in said[0]
+    said.clear()
+    compare._check_images({"x": {"a": "k:1", "b": "k:2"}, "y": {"a": "k:1", "b": "k:4"}}, [], said.append)
+    assert said == ["x and y were trained on other images of domain b."]
+
+
+def test_what_lies_in_the_folder_is_not_overwritten(run: Path, folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    data = [f"--data.{d}={folder}" for d, folder in zip("ab", folders, strict=True)]
+    assert cli.main(["compare", str(run), *data, "--out", str(tmp_path)]) == 2
+    assert cli.main(["compare", str(run), *data, "--out", str(folders[0] / "out")]) == 2
+    assert (tmp_path / "index.html").read_text() == "mine" and not (folders[0] / "out").exists()

@@ -269,3 +269,11 @@ def test_newest_checkpoints_are_kept(folders: tuple[Path, Path], tmp_path: Path)
     config = replace(config, log=replace(config.log, checkpoint_every=1, keep=2, keep_every=3, sample_every=0))
     loop.train(config, tmp_path / "run")
     assert [p.name[-1] for p in files.checkpoints(tmp_path / "run")] == ["3", "5", "6"]
+
+
+def test_a_run_within_its_own_images_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Its sample sheets would be training images at the next resume."""
+    a = write_images(tmp_path / "a", 4, 3)
+    with pytest.raises(UsageError, match="within the input folder"):
+        loop.train(tiny(a, folders[1]), a / "run")
+    assert not (a / "run").exists()

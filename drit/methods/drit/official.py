@@ -1,4 +1,4 @@
-"""The published DRIT program's tensor names, as names of this program's networks.
+"""The tensor names of the official implementation of DRIT, as names of this program's networks.
 
 Layout as published: networks enc_c, enc_a, gen, disA, disA2, disB, disB2, disContent, each a flat state of tensors.
 """
