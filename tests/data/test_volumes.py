@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 from drit.data import volumes
 from drit.data.folders import list_images, open_domain
-from drit.data.images import decode, read_header, read_values
+from drit.data.images import decode, encode, read_header, read_values
+from drit.data.labelled import mask_file, open_labelled
 from drit.data.names import file_of, slice_of, suffix_of, without_ending
+from drit.data.ranges import reading_of
 from drit.errors import DataError
 from drit.settings.common import DataSettings
 from tests.data.test_containers import mutant
@@ -214,3 +217,43 @@ def test_much_damage_is_a_data_error(tmp_path: Path) -> None:
                 read(path)
             except DataError as error:
                 assert path.name in str(error)
+
+
+def test_a_labelled_set_reads_what_a_domain_does(tmp_path: Path) -> None:
+    """The same decoder and the same reading, for images and masks."""
+    write(tmp_path / "set/sick/x.nii.gz", values())
+    encode(np.full((20, 18, 1), 300, np.uint16), tmp_path / "set/sick/y.tif")
+    mask = (values() > 0).astype(np.uint8) * 7
+    write(tmp_path / "set/masks/sick/x.nii", mask)
+    (tmp_path / "set/sick/x_0002.txt").write_text("0 0.5 0.5 1 1")
+    reading = reading_of(CONFIG, "a")
+    labelled = open_labelled(str(tmp_path / "set"), reading=reading)
+    domain = open_domain(str(tmp_path / "set/sick"), CONFIG, "a")
+    assert [labelled.name(i) for i in range(6)] == [*(f"sick/x.nii.gz[{i}]" for i in range(5)), "sick/y.tif"]
+    for i in range(6):
+        np.testing.assert_array_equal(labelled.get(i), domain.get(i))
+    assert [p.name for p in labelled.notes(2)] == ["x_0002.txt"] and not labelled.notes(1)
+    path = labelled.mask(2)
+    assert path == tmp_path / "set/masks/sick/x.nii[2]" and labelled.mask(5) is None
+    content, suffix = mask_file(path)
+    (tmp_path / f"copy{suffix}").write_bytes(content)
+    np.testing.assert_array_equal(decode(tmp_path / f"copy{suffix}")[0][:, :, 0], upright(mask[:, :, 2]))
+    encode(np.full((20, 18, 1), 1, np.uint8), tmp_path / "set/masks/sick/y.png")
+    found = labelled.mask(5)
+    assert found is not None and mask_file(found) == ((tmp_path / "set/masks/sick/y.png").read_bytes(), ".png")
+
+
+def test_channels_of_a_labelled_set_are_those_of_a_domain(tmp_path: Path) -> None:
+    """A model of four bands gets the fourth band, as in training, not full alpha in its place."""
+    from tests.data.samples import pixels, tiff
+
+    (tmp_path / "x").mkdir()
+    for i in range(2):
+        content = tiff(pixels(4, np.uint16), photometric="rgb", extrasamples=["unspecified"])
+        (tmp_path / f"x/{i}.tif").write_bytes(content)
+    config = replace(CONFIG, range=())
+    domain, labelled = open_domain(str(tmp_path / "x"), config, "a"), open_labelled(str(tmp_path))
+    assert domain.channels == labelled.channels == 4
+    np.testing.assert_array_equal(labelled.get(0, 4), domain.get(0))
+    rgb = open_domain(str(tmp_path / "x"), replace(config, channels_a=3), "a")
+    np.testing.assert_array_equal(labelled.get(0, 3), rgb.get(0))
