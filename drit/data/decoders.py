@@ -19,9 +19,10 @@ from PIL import Image
 
 from drit.data.containers import MEDICAL, by_pillow, opened
 from drit.data.dicom import DicomHeader, read_dicom, read_dicom_header
+from drit.data.metadata import ORIENTATION, Metadata, of_pillow, of_tiff, with_holes
 from drit.data.names import suffix_of
 from drit.data.pixels import from_units, on_white, straight, upright
-from drit.data.tiff import ORIENTATION, TiffHeader, read_tiff_header, read_tiff_samples, without_orientation
+from drit.data.tiff import TiffHeader, read_tiff_header, read_tiff_samples, without_orientation
 from drit.data.volumes import Volume, place_in, read_slice, read_volume
 from drit.errors import UsageError
 
@@ -42,6 +43,7 @@ class ImageFormat:
     alpha: bool = False  # the last channel is transparency
     extra: int = 0  # channels that the file gives no meaning, at the end: bands beside grey or colour
     dtype: str = "uint8"  # of the file's numbers
+    metadata: Metadata = Metadata()  # what it says beside its pixels: `encode` keeps it in an output
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Header:
     profile: bool = False  # it has a colour profile other than sRGB
     content: str = ""  # the format: TIFF, PNG ...
     transparent: bool = False  # it has transparency, kept or not
+    nodata: float | None = None  # the value that stands for none (GDAL)
+    converted: str = ""  # from what its colours or greys are converted, where a person should know
 
 
 class _Layout(NamedTuple):
@@ -74,6 +78,8 @@ class _Layout(NamedTuple):
     further: bool = False
     profile: bool = False
     deeper: bool = False  # it has more bits than are read
+    metadata: Metadata = Metadata()
+    converted: str = ""  # from what, where a person should know
 
 
 def decode(
@@ -84,7 +90,7 @@ def decode(
     C is 1 or 3, more where the file has bands without a meaning, and with alpha="keep" one more for transparent images;
     "flatten" lays them on white. Palettes and CMYK become RGB. bands: the samples to take, counted from 1, in place of
     all. value_range: the file's values that become 0 and 65535 (uint16); values between are mapped linearly, others
-    clipped, NaN becomes 0. path: a file, or a slice of a volume (`scan.nii.gz[37]`).
+    clipped, NaN and the file's value for none become 0. path: a file, or a slice of a volume (`scan.nii.gz[37]`).
     Raises DataError that names the file when it is unreadable, truncated or not an image, holds int16, floating-point
     or 32-bit numbers without a range, or lacks a band.
     """
@@ -94,7 +100,7 @@ def decode(
             samples, transparency = _select(samples, transparency, bands), None
         _check_numbers(layout.dtype, value_range)
         if value_range is not None:
-            samples = from_units(samples, value_range)
+            samples = from_units(with_holes(samples, layout.metadata.nodata), value_range)
             if transparency is not None and transparency.dtype == np.uint8:
                 transparency = transparency.astype(np.uint16) * 257
         if transparency is not None:
@@ -108,6 +114,7 @@ def decode(
         transparency is not None and alpha == "keep",
         0 if bands else layout.extra,
         layout.dtype.name,
+        layout.metadata,
     )
 
 
@@ -118,8 +125,8 @@ def read_values(path: Path, bands: Sequence[int] = ()) -> np.ndarray:
     Raises DataError as `decode` does.
     """
     with opened(path) as (file, content):
-        samples, _, _ = _read(file, content, path, bool(bands))
-        return _select(samples, None, bands) if bands else samples
+        samples, _, layout = _read(file, content, path, bool(bands))
+        return with_holes(_select(samples, None, bands) if bands else samples, layout.metadata.nodata)
 
 
 def read_header(
@@ -147,6 +154,8 @@ def read_header(
             layout.profile,
             content,
             layout.alpha and not bands,
+            layout.metadata.nodata,
+            layout.converted,
         )
 
 
@@ -195,32 +204,51 @@ def _layout(file: BinaryIO, content: str, path: Path, raw: bool) -> _Layout:
     if content == "TIFF":
         tiff = read_tiff_header(file, raw)
         if not tiff.by_pillow:
-            return _tiff_layout(tiff)
+            return _tiff_layout(tiff, b"")
         file.seek(0)
         with by_pillow(file, content) as image:
-            kind = _kind(image)
+            kind, mode = _kind(image), image.mode
         height, width = _turned(tiff.height, tiff.width, tiff.orientation)
-        return _kind_layout(kind, height, width, tiff.further_pages, _foreign_profile(tiff.profile))
+        layout = _kind_layout(kind, height, width, tiff.further_pages, _foreign_profile(tiff.profile))
+        metadata = of_tiff(tiff.tags, b"", (height, width), converted=True)
+        return layout._replace(metadata=metadata, converted=_ink(mode))
     with by_pillow(file, content) as image:
         height, width = _turned(image.height, image.width, _orientation(image, content))
         profile = _foreign_profile(image.info.get("icc_profile"))
         layout = _kind_layout(_kind(image), height, width, _further(image), profile)
+        layout = layout._replace(converted=_ink(image.mode))
     return layout._replace(deeper=content in ("AVIF", "HEIF") and _isobmff_bits(file) > 8)
+
+
+def _ink(mode: str) -> str:
+    """`CMYK` for images of inks, whose conversion to RGB is rough; else empty."""
+    return mode if mode == "CMYK" else ""
 
 
 def _dicom_layout(header: DicomHeader) -> _Layout:
     colours = 1 if header.grey else 3
-    return _Layout(header.height, header.width, colours, 0, False, header.dtype, header.frames > 1)
+    converted = "MONOCHROME1" if header.inverted else ""
+    return _Layout(header.height, header.width, colours, 0, False, header.dtype, header.frames > 1, converted=converted)
 
 
 def _slice_layout(volume: Volume) -> _Layout:
     return _Layout(volume.height, volume.width, 1, 0, False, np.dtype(np.float32), volume.further)
 
 
-def _tiff_layout(tiff: TiffHeader) -> _Layout:
+def _tiff_layout(tiff: TiffHeader, data: bytes) -> _Layout:
+    """data: the file, for its directories of EXIF; empty where they are not wanted."""
     height, width = _turned(tiff.height, tiff.width, tiff.orientation)
-    profile = _foreign_profile(tiff.profile)
-    return _Layout(height, width, tiff.colours, tiff.extra, tiff.alpha >= 0, tiff.dtype, tiff.further_pages, profile)
+    return _Layout(
+        height,
+        width,
+        tiff.colours,
+        tiff.extra,
+        tiff.alpha >= 0,
+        tiff.dtype,
+        tiff.further_pages,
+        _foreign_profile(tiff.profile),
+        metadata=of_tiff(tiff.tags, data, (height, width), tiff.white_is_zero),
+    )
 
 
 def _kind_layout(kind: _Kind, height: int, width: int, further: bool = False, profile: bool = False) -> _Layout:
@@ -271,7 +299,7 @@ def _read(file: BinaryIO, content: str, path: Path, raw: bool) -> tuple[np.ndarr
     if content == "TIFF":
         tiff = read_tiff_header(io.BytesIO(data), raw)
         if not tiff.by_pillow:
-            return *_tiff_samples(data, tiff, raw), _tiff_layout(tiff)
+            return *_tiff_samples(data, tiff, raw), _tiff_layout(tiff, data)
         data, orientation = without_orientation(data, tiff), tiff.orientation
     with by_pillow(io.BytesIO(data), content) as image:
         kind = _kind(image)  # before the pixels are read: Pillow then forgets their depth
@@ -281,7 +309,8 @@ def _read(file: BinaryIO, content: str, path: Path, raw: bool) -> tuple[np.ndarr
         array = _read_16(data, kind, image.info.get("transparency")) if kind.depth == 16 else _read_8(image, kind)
         array = upright(array, orientation)
         size = array.shape[0], array.shape[1]
-    layout = _kind_layout(kind, *size)
+        metadata = of_tiff(tiff.tags, data, size, converted=True) if tiff else of_pillow(image, size)
+    layout = _kind_layout(kind, *size)._replace(metadata=metadata)
     return (array[:, :, :-1], array[:, :, -1:], layout) if kind.transparent else (array, None, layout)
 
 

@@ -25,6 +25,7 @@ class DicomHeader:
     height: int
     width: int
     grey: bool
+    inverted: bool  # 0 is white in the file
     frames: int
     dataset: Any  # the elements before the pixels
 
@@ -70,7 +71,9 @@ def read_dicom_header(file: BinaryIO) -> DicomHeader:
         )
     height, width = int(dataset.Rows), int(dataset.Columns)
     check_size(height, width, samples * max(4, bits // 8))
-    return DicomHeader(height, width, grey, int(dataset.get("NumberOfFrames", 1) or 1), dataset)
+    return DicomHeader(
+        height, width, grey, photometric == _GREY[0], int(dataset.get("NumberOfFrames", 1) or 1), dataset
+    )
 
 
 def read_dicom(file: BinaryIO) -> tuple[np.ndarray, DicomHeader]:

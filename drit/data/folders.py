@@ -297,6 +297,16 @@ def _folder_notes(
 
     tell([p for p, h in headers.items() if odd(p, h.content)], "another format than the ending says: content counts")
     tell([p for p, h in headers.items() if h.further], "further pages or frames: the first of each is read")
+    tell(
+        [p for p, h in headers.items() if h.converted == "CMYK"],
+        "CMYK: converted to RGB without a profile; convert them yourself if colours matter",
+    )
+    tell([p for p, h in headers.items() if h.converted == "MONOCHROME1"], "0 as white (MONOCHROME1): turned round")
+    tell(
+        [p for p, h in headers.items() if h.nodata is not None],
+        "a value that stands for none (GDAL's no-data value): "
+        + ("it is taken as LOW" if ranged else "it stays as it is; with --data.range it becomes LOW"),
+    )
     tell([p for p, h in headers.items() if h.deeper], "10 or 12 bits, of which 8 are read: convert them to 16-bit PNG")
     tell(
         [p for p, h in headers.items() if h.profile],

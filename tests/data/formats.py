@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from drit.data import containers, volumes
+from drit.data import containers, metadata, volumes
 from drit.data.folders import READ_SUFFIXES
-from drit.data.images import SUFFIXES, decode, encode, read_header
+from drit.data.images import SUFFIXES, Metadata, decode, encode, read_header
+from drit.data.metadata import Tag
 from drit.errors import DataError, UsageError
 from tests.data.dicom import dicom
 from tests.data.layouts import LAYOUTS, Layout
@@ -46,6 +48,7 @@ Where the tables say *refused*, the file is named, with what to convert, and the
 
 Transparency is laid on white, or kept as a channel with `--data.alpha keep`. A TIFF says by its tag ExtraSamples which
 channel is transparency. A channel without a meaning is a band, and told.
+CMYK becomes RGB without a profile, and is told.
 
 ## Storage of TIFF
 
@@ -65,7 +68,8 @@ the patient is.
 {dicom}
 
 - Rescale slope and intercept give the units: Hounsfield for CT. Windows are not applied: `--data.range` is one.
-- MONOCHROME1 (0 is white) is turned round within what the stored bits hold, so that high is bright.
+- MONOCHROME1 (0 is white) is turned round within what the stored bits hold, so that high is bright, and
+  told.
 - Pixels of PixelPaddingValue are NaN: LOW. Of several frames the first is read, and told.
 - Other compressions are refused by name. Save the file uncompressed, or install a decoder for pydicom.
 - A DICOMDIR is left out, and told.
@@ -81,6 +85,22 @@ is 0.
   unpack large sets once with `gunzip`.
 - Names for pairs and outputs are `scan_0037`.
 - Two files (`.hdr`, `.img`), colours and complex numbers are refused.
+
+## Beside the pixels
+
+What an output keeps of its input. What its format cannot hold is named.
+
+{beside}
+
+- A georeference is the tags {geo}.
+- It is kept where the output has the size of its input.
+- EXIF is kept but for its orientation, since outputs are upright, and its preview, since that shows the input. Of a
+  TIFF it is the directories of EXIF and GPS (not in BigTIFF), description, maker, model, date, artist and copyright.
+- A profile of colours is not kept for grey.
+- Not kept: XMP, IPTC, text of PNG, comments of JPEG, and GDAL's descriptions of bands.
+
+GDAL's no-data value is taken as NaN with a range: LOW. Without one, numbers of 8 and 16 bits stay as they are. Both are
+told.
 
 ## Bands
 
@@ -222,6 +242,17 @@ def dicom_kinds(folder: Path) -> str:
     return table(["DICOM", "read as"], rows)
 
 
+def beside() -> str:
+    profile = bytes(16) + b"RGB "
+    exif = Image.Exif()
+    exif[271] = "a maker"
+    tag = Tag(metadata.NODATA, "s", 0, "0")
+    whole = Metadata((8, 8), profile, exif.tobytes(), (72.0, 72.0), (tag,))
+    names = whole.kept(".tif", (8, 8, 3))
+    rows = [[s, *("kept" if n in whole.kept(s, (8, 8, 3)) else "–" for n in names)] for s in SUFFIXES]  # noqa: RUF001
+    return table(["ending", *names], rows)
+
+
 def page() -> str:
     read = {*containers.READ, *containers.MEDICAL}
     foreign = sorted({name for _, _, name in containers.MAGIC} - read | {"Netpbm"}, key=str.lower)
@@ -237,6 +268,8 @@ def page() -> str:
             outputs=outputs(Path(folder)),
             dicom=dicom_kinds(Path(folder)),
             cached=volumes.CACHED >> 20,
+            beside=beside(),
+            geo=", ".join(map(str, metadata.GEO)) + f" ({metadata.GEO_NAMES})",
         )
 
 

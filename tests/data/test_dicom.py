@@ -90,7 +90,7 @@ def test_frames_endings_and_notes(tmp_path: Path) -> None:
     grey = STORED.astype(np.uint16)
     for name in ("x.dcm", "IM0001", "1.2.840.5"):
         (tmp_path / name).write_bytes(dicom(grey))
-    (tmp_path / "many").write_bytes(dicom(grey, frames=3))
+    (tmp_path / "many").write_bytes(dicom(grey, "MONOCHROME1", frames=3))
     (tmp_path / "notes").write_text("words")
     (tmp_path / "DICOMDIR").write_bytes(dicom(grey))
     assert [p.name for p in list_images(tmp_path)] == ["1.2.840.5", "IM0001", "many", "x.dcm"]
@@ -98,9 +98,10 @@ def test_frames_endings_and_notes(tmp_path: Path) -> None:
     assert [note.removeprefix(f"{tmp_path}: ") for note in images.notes] == [
         "2 files with other endings, left out: 2 without suffix.",
         "1 file with further pages or frames: the first of each is read (many).",
+        "1 file with 0 as white (MONOCHROME1): turned round (many).",
     ]
     assert len(images) == 4 and images.depth == 16 and images.key(0) == "1.2.840.5"
-    np.testing.assert_array_equal(images.get(2), images.get(3))
+    np.testing.assert_array_equal(images.get(1), images.get(3))
     with pytest.raises(
         DataError, match=r"holds floating-point numbers \(float32\)\. Say which .*--data.range LOW HIGH"
     ):
