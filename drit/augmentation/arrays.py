@@ -98,7 +98,7 @@ class ArrayWriter:
         """The kept rows of an array (n, ...), unit by unit; kept: (M,) bool, of the outputs of all units."""
         begin = 0
         for unit in range(len(self.units)):
-            with np.load(self._part(unit)) as part:
+            with np.load(self._part(unit), allow_pickle=False) as part:
                 values = part[name]
             yield values[kept[begin : begin + len(values)]]
             begin += len(values)

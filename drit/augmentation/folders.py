@@ -19,10 +19,11 @@ import numpy as np
 from drit.augmentation.filter import dropped_by_class, kept_outputs
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
-from drit.data.images import decode, encode
-from drit.data.labelled import BESIDE, MASKS, shown
+from drit.data.images import Metadata, decode, encode
+from drit.data.labelled import BESIDE, MASKS, mask_file, shown
+from drit.data.names import slice_of, without_ending
 from drit.errors import DataError, DritError
-from drit.inference.formats import OutputFormat
+from drit.inference.formats import OutputFormat, lost_notes, lost_parts
 
 COLUMNS = ("file", "label", "source", "repetition", "style")
 FILTER_SIDE = 32  # pixels of the images that the filter's classifiers see
@@ -39,6 +40,7 @@ class FolderWriter:
         self.out = out
         formats = [renderer.format(i) for i in range(len(self.data))]
         self.notes = [f"{note} ({count})" for note, count in Counter(f.note for f in formats if f.note).items()]
+        self._lost: Counter[str] = Counter()  # what outputs do not keep of their inputs
         self._stems_and_suffixes = self._unique_names(formats)
 
     def missing(self, unit: int) -> bool:
@@ -48,9 +50,9 @@ class FolderWriter:
 
     def write(self, unit: int, rendered: RenderedUnit) -> None:
         """Write the outputs of a unit; an image of which one cannot be written is skipped, and leaves none."""
-        for i, images in zip(rendered.places, rendered.images, strict=True):
+        for i, images, metadata in zip(rendered.places, rendered.images, rendered.metadata, strict=True):
             try:
-                self._write_image(i, images)
+                self._write_image(i, images, metadata)
             except (DritError, OSError, ValueError) as error:
                 self.renderer.skipped[self.data.name(i)] = f"{self.data.name(i)}: {error}"
                 for r in self.settings.repetitions:
@@ -79,7 +81,8 @@ class FolderWriter:
         kept_rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
         write_output(self.out / "labels.csv", self._table(kept_rows).encode())
         joined = {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
-        joined |= {"notes": self.notes} if self.notes else {}
+        notes = [*self.notes, *lost_notes(self._lost)]
+        joined |= {"notes": notes} if notes else {}
         return joined | ({"dropped": dropped_by_class(kept, labels, self.data.classes)} if self.settings.drop else {})
 
     def clear(self) -> None:
@@ -99,7 +102,7 @@ class FolderWriter:
         """Stem under OUT and suffix of each image's outputs: x.png and x.jpg that both become PNG get x and x_2."""
         paths = [path.relative_to(self.data.root) for path in self.data.paths]
         names = [
-            (path.with_suffix("").as_posix(), path.suffix if path.suffix.lower() == form.suffix else form.suffix)
+            (without_ending(path).as_posix(), path.suffix if path.suffix.lower() == form.suffix else form.suffix)
             for path, form in zip(paths, formats, strict=True)
         ]
         given, taken, unique = set(names), set[tuple[str, str]](), []
@@ -112,19 +115,22 @@ class FolderWriter:
             unique.append(name)
         return unique
 
-    def _write_image(self, i: int, images: list[np.ndarray]) -> None:
+    def _write_image(self, i: int, images: list[np.ndarray], metadata: Metadata) -> None:
         """The outputs (H, W, C) of image i. What belongs to it comes first: an image that is there is whole."""
         mask, notes = self.data.mask(i), self.data.notes(i)
+        content, ending = mask_file(mask) if mask else (b"", "")
+        form = self.renderer.format(i)
         for r, image in zip(self.settings.repetitions, images, strict=True):
             path = self.out / self._place(i, r)
             path.parent.mkdir(parents=True, exist_ok=True)
             for note in notes:
                 write_output(path.with_suffix(note.suffix), note.read_bytes())
             if mask:
-                copy = (self.out / MASKS / self._place(i, r)).with_suffix(mask.suffix)
+                copy = (self.out / MASKS / self._place(i, r)).with_suffix(ending)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                write_output(copy, mask.read_bytes())
-            encode(image, path, self.renderer.format(i).alpha)
+                write_output(copy, content)
+            encode(image, path, form.alpha, metadata)
+            self._lost.update(lost_parts(metadata, path.suffix, image.shape))
 
     def _table(self, rows: list[tuple[int, int]]) -> str:
         """labels.csv: a line for each (image, repetition), with the columns that the set carries along."""
@@ -145,7 +151,8 @@ class FolderWriter:
         mask = self.data.mask(i)
         belonging = [path.with_suffix(s) for s in BESIDE]
         if mask:
-            belonging.append((self.out / MASKS / self._place(i, repetition)).with_suffix(mask.suffix))
+            ending = mask.suffix if slice_of(mask) is None else ".tif"  # as mask_file has it
+            belonging.append((self.out / MASKS / self._place(i, repetition)).with_suffix(ending))
         for file in (path, *belonging):
             try:
                 file.unlink(missing_ok=True)

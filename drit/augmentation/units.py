@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from drit.augmentation.settings import AugmentSettings
-from drit.data.images import Header, convert_channels, read_header, to_tensor
+from drit.data.images import Header, Metadata, convert_channels, read_header, to_tensor
 from drit.data.labelled import LabelledSet
+from drit.data.names import suffix_of
 from drit.errors import DataError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of, to_depth
 from drit.inference.memory import TooLargeError
@@ -28,6 +29,7 @@ class RenderedUnit(NamedTuple):
     places: list[int]  # the images' places in the set
     images: list[list[np.ndarray]]  # n times R images (H, W, C) of uint8 or uint16
     styles: Tensor  # (n, R, S); zeros for the image itself
+    metadata: list[Metadata]  # what the n files say beside their pixels
 
 
 def cut_units(translator: Translator, data: LabelledSet) -> list[list[int]]:
@@ -73,10 +75,13 @@ class Renderer:
         """The first K = `times` styles of an image (K, S), as in `styles_of`."""
         return styles_of(self.translator, self.to, image, times, self.settings.seed)
 
-    def read(self, i: int) -> np.ndarray:
-        """Image i (H, W, C) of uint8 or uint16, as training read it. Raises DataError for a damaged file."""
+    def read(self, i: int) -> tuple[np.ndarray, Metadata]:
+        """Image i (H, W, C) of uint8 or uint16, as training read it, and what its file says beside its pixels.
+
+        Raises DataError for a damaged file.
+        """
         if self.data.array is not None:
-            return convert_channels(self.data.array[i], self.translator.method.channels[self.source])
+            return convert_channels(self.data.array[i], self.translator.method.channels[self.source]), Metadata()
         return read_image(self.data.paths[i], self.translator.method, self.source)
 
     def format(self, i: int) -> OutputFormat:
@@ -96,17 +101,19 @@ class Renderer:
             header = read_header(path, *self.data.reading)
         except DataError:  # said when it is read
             header = Header(0, 0, 0, 8)
-        return self.choice.of(path.suffix, header, self.samples)
+        return self.choice.of(suffix_of(path), header, self.samples)
 
     def render(self, unit: list[int]) -> RenderedUnit | None:
         """The outputs of the images of a unit, without damaged ones; None where all are, or are too large.
 
         Raises TooLargeError where the images of an array are, which are all of one size.
         """
-        sources, places = [], []
+        sources, places, metadata = [], [], []
         for i in unit:
             try:
-                sources.append(self.read(i))
+                source, beside = self.read(i)
+                sources.append(source)
+                metadata.append(beside)
                 places.append(i)
             except DataError as error:
                 self.skipped[self.data.name(i)] = str(error)
@@ -129,7 +136,7 @@ class Renderer:
             kept = [self._kept(s, form) for s, form in zip(sources, formats, strict=True)]
             images = [[source, *row] for source, row in zip(kept, images, strict=True)]
             styles = torch.cat([torch.zeros_like(styles[:1]), styles])
-        return RenderedUnit(places, images, styles.transpose(0, 1))
+        return RenderedUnit(places, images, styles.transpose(0, 1), metadata)
 
     def _kept(self, source: np.ndarray, form: OutputFormat) -> np.ndarray:
         """An image (H, W, C) as training read it, written as its translations are, in the units it came in."""

@@ -52,7 +52,8 @@ def augment(values: argparse.Namespace) -> int:
         raise UsageError(f"--part {values.part}: give I/N, as in 1/4.")
     from drit.augmentation.augment import augment as augment_set
     from drit.augmentation.settings import AugmentSettings
-    from drit.data.labelled import open_labelled
+    from drit.data.folders import left_out_notes
+    from drit.data.labelled import BESIDE, open_labelled
     from drit.data.ranges import reading_of
     from drit.runs import checkpoint as files
 
@@ -60,6 +61,8 @@ def augment(values: argparse.Namespace) -> int:
     translator = translator_of(values)
     reading = reading_of(translator.method.settings.data, translator.source(values.to))
     data = open_labelled(values.data, values.labels, reading=reading)
+    for note in left_out_notes(data.root, (*BESIDE, ".csv")) if data.array is None else ():
+        print(f"note: {data.root}: {note}.", file=sys.stderr)
     try:
         settings = AugmentSettings(
             values.to,

@@ -57,6 +57,7 @@ def translate(values: argparse.Namespace) -> int:
         raise UsageError("--styles must be at least 1.")
     if values.interpolate and values.interpolate < 2:
         raise UsageError("--interpolate needs at least 2 steps.")
+    from drit.data.folders import left_out_notes
     from drit.data.ranges import reading_of
     from drit.inference.files import translate_files
     from drit.inference.formats import FormatChoice
@@ -77,6 +78,9 @@ def translate(values: argparse.Namespace) -> int:
     )
     styles = chosen_styles(translator, to, choice)
     form = FormatChoice(values.format, values.depth)
+    for folder in filter(Path.is_dir, map(Path, values.inputs)):
+        for note in left_out_notes(folder):
+            print(f"note: {folder}: {note}.", file=sys.stderr)
     result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet=quiet())
     for note in result["notes"]:
         print(f"note: {note}", file=sys.stderr)

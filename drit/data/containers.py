@@ -1,7 +1,7 @@
 """What a file is, judged by its content, and the one way to open one that holds an image.
 
 Pillow knows formats that run programs (PostScript) or were never meant for strangers' files. Only the formats of `READ`
-are handed to it, each to its own reader, whatever the file's name ends in.
+are handed to it, each to its own reader, whatever the file's name ends in. Those of `MEDICAL` have their own readers.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from drit.data.names import file_of
 from drit.errors import DataError
 
 READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")  # Pillow's names of what is read
-SNIFFED = 144  # bytes at the start that tell a format
+MEDICAL = ("DICOM", "NIfTI")  # read by pydicom and nibabel, where they are installed
+SNIFFED = 1024  # bytes at the start that tell a format, of a packed file too
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAGIC: tuple[tuple[int, bytes, str], ...] = (  # place, bytes, format
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -49,6 +52,8 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (  # place, bytes, format
     (0, b"SIMPLE  =", "FITS"),
     (128, b"DICM", "DICOM"),
     (344, b"n+1\0", "NIfTI"),
+    (4, b"n+2\0\r\n\x1a\n", "NIfTI"),
+    (344, b"ni1\0", "NIfTI in two files"),
     (0, b"\x89HDF", "HDF5"),
     (0, b"\x93NUMPY", "a NumPy array"),
     (0, b"PK\x03\x04", "a zip archive"),
@@ -61,7 +66,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 
 def content_of(head: bytes) -> str:
-    """The format that a file's first bytes tell: one of `READ`, another's name, or an empty string."""
+    """The format that a file's first bytes tell: one of `READ` or `MEDICAL`, another's name, or an empty string."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":  # ISO media: the main brand, then the compatible ones
@@ -72,32 +77,60 @@ def content_of(head: bytes) -> str:
         return "HEIF" if any(brand in _HEIF_BRANDS for brand in brands) else "a video (ISO media)"
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3].isspace():
         return "Netpbm"
-    return next((name for place, magic, name in MAGIC if head[place : place + len(magic)] == magic), "")
+    found = next((name for place, magic, name in MAGIC if head[place : place + len(magic)] == magic), "")
+    return "NIfTI" if found == "gzip" and content_of(_inner(head)) == "NIfTI" else found
+
+
+def _inner(head: bytes) -> bytes:
+    """What the first bytes of a gzip file unpack to: enough to tell NIfTI."""
+    try:
+        return zlib.decompressobj(31).decompress(head, 352)
+    except zlib.error:
+        return b""
+
+
+def holds_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does. False for what cannot be read."""
+    try:
+        with _regular(path) as file:
+            return content_of(file.read(SNIFFED)) == "DICOM"
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
+    """A file opened for reading. Raises ValueError for what is no regular file, which may never end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("it is a folder, pipe, socket or device, not a regular file")
+    # The check above spares devices; opening without waiting and the check below spare one put there since.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is not a regular file")
+        yield file
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    """An image file, opened for reading, and its format (one of `READ`).
+    """An image file, or the volume of a slice, opened for reading, and its format (one of `READ` or `MEDICAL`).
 
     Whatever goes wrong with it in the block becomes a DataError that names it; so do files that are no regular files,
     which may never end, and formats that are not read.
     """
-    with _named(path):
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ValueError("it is a folder, pipe, socket or device, not a regular file")
-        # The check above spares devices; opening without waiting and the check below spare one put there since.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError("it is not a regular file")
-            content = content_of(file.read(SNIFFED))
-            file.seek(0)
-            if content and content not in READ:
-                raise _ForeignError(f"{path} holds {content}, which is not read. Convert it to PNG, JPEG or TIFF.")
-            if not content:
-                raise UnidentifiedImageError
-            if content == "HEIF":
-                _register_heif()
-            yield file, content
+    with _named(path), _regular(file_of(path)) as file:
+        content = content_of(file.read(SNIFFED))
+        file.seek(0)
+        if content and content not in (*READ, *MEDICAL):
+            instead = _INSTEAD.get(content, "PNG, JPEG or TIFF")
+            raise _ForeignError(f"{path} holds {content}, which is not read. Convert it to {instead}.")
+        if not content:
+            raise UnidentifiedImageError
+        if content == "HEIF":
+            _register_heif()
+        yield file, content
+
+
+_INSTEAD = {"NIfTI in two files": "one .nii file"}
 
 
 class _ForeignError(ValueError):
@@ -136,6 +169,11 @@ def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     lines = text.strip().splitlines()
     return (lines[0][:300].rstrip(". ") if lines else "") or "it is damaged"
+
+
+def needs(package: str, content: str) -> ValueError:
+    """What to raise where the package that reads a medical format is not installed."""
+    return ValueError(f"it holds {content}, which needs the package {package}: pip install 'drit[medical]'")
 
 
 def check_size(height: int, width: int, bytes_per_pixel: int = 4) -> None:

@@ -1,7 +1,8 @@
 """Image files to arrays: one decoder for everything that reads an image.
 
 It decides layout, polarity, transparency, channels, depth and orientation of each format, from the file's content:
-TIFF by `tiff.py`, 16-bit PNG by OpenCV (Pillow cuts its colours to 8 bits), everything else by Pillow.
+TIFF by `tiff.py`, DICOM by `dicom.py`, NIfTI by `volumes.py`, 16-bit PNG by OpenCV (Pillow cuts its colours to 8 bits),
+everything else by Pillow.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from drit.data.containers import by_pillow, opened
+from drit.data.containers import MEDICAL, by_pillow, opened
+from drit.data.dicom import DicomHeader, read_dicom, read_dicom_header
+from drit.data.metadata import ORIENTATION, Metadata, of_pillow, of_tiff, with_holes
+from drit.data.names import suffix_of
 from drit.data.pixels import from_units, on_white, straight, upright
-from drit.data.tiff import ORIENTATION, TiffHeader, read_tiff_header, read_tiff_samples, without_orientation
+from drit.data.tiff import TiffHeader, read_tiff_header, read_tiff_samples, without_orientation
+from drit.data.volumes import Volume, place_in, read_slice, read_volume
 from drit.errors import UsageError
 
 Alpha = Literal["flatten", "keep"]
@@ -38,6 +43,7 @@ class ImageFormat:
     alpha: bool = False  # the last channel is transparency
     extra: int = 0  # channels that the file gives no meaning, at the end: bands beside grey or colour
     dtype: str = "uint8"  # of the file's numbers
+    metadata: Metadata = Metadata()  # what it says beside its pixels: `encode` keeps it in an output
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Header:
     profile: bool = False  # it has a colour profile other than sRGB
     content: str = ""  # the format: TIFF, PNG ...
     transparent: bool = False  # it has transparency, kept or not
+    nodata: float | None = None  # the value that stands for none (GDAL)
+    converted: str = ""  # from what its colours or greys are converted, where a person should know
 
 
 class _Layout(NamedTuple):
@@ -70,6 +78,8 @@ class _Layout(NamedTuple):
     further: bool = False
     profile: bool = False
     deeper: bool = False  # it has more bits than are read
+    metadata: Metadata = Metadata()
+    converted: str = ""  # from what, where a person should know
 
 
 def decode(
@@ -80,16 +90,17 @@ def decode(
     C is 1 or 3, more where the file has bands without a meaning, and with alpha="keep" one more for transparent images;
     "flatten" lays them on white. Palettes and CMYK become RGB. bands: the samples to take, counted from 1, in place of
     all. value_range: the file's values that become 0 and 65535 (uint16); values between are mapped linearly, others
-    clipped, NaN becomes 0. Raises DataError that names the file when it is unreadable, truncated or not an image, holds
-    int16, floating-point or 32-bit numbers without a range, or lacks a band.
+    clipped, NaN and the file's value for none become 0. path: a file, or a slice of a volume (`scan.nii.gz[37]`).
+    Raises DataError that names the file when it is unreadable, truncated or not an image, holds int16, floating-point
+    or 32-bit numbers without a range, or lacks a band.
     """
     with opened(path) as (file, content):
-        samples, transparency, layout = _read(file.read(), content, bool(bands))
+        samples, transparency, layout = _read(file, content, path, bool(bands))
         if bands:
             samples, transparency = _select(samples, transparency, bands), None
         _check_numbers(layout.dtype, value_range)
         if value_range is not None:
-            samples = from_units(samples, value_range)
+            samples = from_units(with_holes(samples, layout.metadata.nodata), value_range)
             if transparency is not None and transparency.dtype == np.uint8:
                 transparency = transparency.astype(np.uint16) * 257
         if transparency is not None:
@@ -99,21 +110,23 @@ def decode(
     return np.ascontiguousarray(samples), ImageFormat(
         samples.shape[2],
         8 * samples.dtype.itemsize,
-        _suffix(path, 8 * samples.dtype.itemsize, bool(layout.extra) if not bands else len(bands) not in (1, 3)),
+        _suffix(path, content, samples, bool(layout.extra) if not bands else len(bands) not in (1, 3)),
         transparency is not None and alpha == "keep",
         0 if bands else layout.extra,
         layout.dtype.name,
+        layout.metadata,
     )
 
 
 def read_values(path: Path, bands: Sequence[int] = ()) -> np.ndarray:
-    """The numbers of an image as its file holds them, of any type: (H, W, C), upright, without transparency.
+    """The numbers of an image as its file holds them, of any type: (H, W, C), upright, without transparency; NaN where
+    they have the file's value for none.
 
     Raises DataError as `decode` does.
     """
     with opened(path) as (file, content):
-        samples, _, _ = _read(file.read(), content, bool(bands))
-        return _select(samples, None, bands) if bands else samples
+        samples, _, layout = _read(file, content, path, bool(bands))
+        return with_holes(_select(samples, None, bands) if bands else samples, layout.metadata.nodata)
 
 
 def read_header(
@@ -122,7 +135,7 @@ def read_header(
     """What decode would give, from the header: pixels are not read. Raises DataError as decode does, for what a header
     shows."""
     with opened(path) as (file, content):
-        layout = _layout(file, content, bool(bands))
+        layout = _layout(file, content, path, bool(bands))
         keep = layout.alpha and alpha == "keep" and not bands
         present = layout.colours + layout.extra + layout.alpha
         if bands and max(bands) > present:
@@ -141,6 +154,8 @@ def read_header(
             layout.profile,
             content,
             layout.alpha and not bands,
+            layout.metadata.nodata,
+            layout.converted,
         )
 
 
@@ -164,41 +179,76 @@ def _check_numbers(dtype: np.dtype[Any], value_range: Range | None) -> None:
         )
 
 
-def _suffix(path: Path, depth: int, bands: bool) -> str:
-    """The ending of an output like the file: its own where it can be written so, else .jpg for JPEG, .tif for bands,
-    .png for others."""
-    suffix = Path(path).suffix.lower()
-    if bands:
+def _suffix(path: Path, content: str, samples: np.ndarray, bands: bool) -> str:
+    """The ending of an output like the file: its own where it can be written so, else .jpg for JPEG, .tif for bands and
+    for numbers in medical units, .png for others."""
+    suffix = suffix_of(path)
+    deep = samples.dtype == np.uint16
+    if bands or (deep and content in MEDICAL):
         return suffix if suffix in (".tif", ".tiff") else ".tif"
-    if depth == 16:
+    if deep:
         return suffix if suffix in DEPTH_16 else ".png"
     if suffix in (".jfif", ".jpe"):
         return ".jpg"
     return suffix if suffix in WRITTEN else ".png"
 
 
-def _layout(file: Any, content: str, raw: bool) -> _Layout:
+def _layout(file: BinaryIO, content: str, path: Path, raw: bool) -> _Layout:
     """The layout of an opened file, from its header."""
+    if content == "DICOM":
+        return _dicom_layout(read_dicom_header(file))
+    if content == "NIfTI":
+        volume = read_volume(file)
+        place_in(volume, path)
+        return _slice_layout(volume)
     if content == "TIFF":
         tiff = read_tiff_header(file, raw)
         if not tiff.by_pillow:
-            return _tiff_layout(tiff)
+            return _tiff_layout(tiff, b"")
         file.seek(0)
         with by_pillow(file, content) as image:
-            kind = _kind(image)
+            kind, mode = _kind(image), image.mode
         height, width = _turned(tiff.height, tiff.width, tiff.orientation)
-        return _kind_layout(kind, height, width, tiff.further_pages, _foreign_profile(tiff.profile))
+        layout = _kind_layout(kind, height, width, tiff.further_pages, _foreign_profile(tiff.profile))
+        metadata = of_tiff(tiff.tags, b"", (height, width), converted=True)
+        return layout._replace(metadata=metadata, converted=_ink(mode))
     with by_pillow(file, content) as image:
         height, width = _turned(image.height, image.width, _orientation(image, content))
         profile = _foreign_profile(image.info.get("icc_profile"))
         layout = _kind_layout(_kind(image), height, width, _further(image), profile)
+        layout = layout._replace(converted=_ink(image.mode))
     return layout._replace(deeper=content in ("AVIF", "HEIF") and _isobmff_bits(file) > 8)
 
 
-def _tiff_layout(tiff: TiffHeader) -> _Layout:
+def _ink(mode: str) -> str:
+    """`CMYK` for images of inks, whose conversion to RGB is rough; else empty."""
+    return mode if mode == "CMYK" else ""
+
+
+def _dicom_layout(header: DicomHeader) -> _Layout:
+    colours = 1 if header.grey else 3
+    converted = "MONOCHROME1" if header.inverted else ""
+    return _Layout(header.height, header.width, colours, 0, False, header.dtype, header.frames > 1, converted=converted)
+
+
+def _slice_layout(volume: Volume) -> _Layout:
+    return _Layout(volume.height, volume.width, 1, 0, False, np.dtype(np.float32), volume.further)
+
+
+def _tiff_layout(tiff: TiffHeader, data: bytes) -> _Layout:
+    """data: the file, for its directories of EXIF; empty where they are not wanted."""
     height, width = _turned(tiff.height, tiff.width, tiff.orientation)
-    profile = _foreign_profile(tiff.profile)
-    return _Layout(height, width, tiff.colours, tiff.extra, tiff.alpha >= 0, tiff.dtype, tiff.further_pages, profile)
+    return _Layout(
+        height,
+        width,
+        tiff.colours,
+        tiff.extra,
+        tiff.alpha >= 0,
+        tiff.dtype,
+        tiff.further_pages,
+        _foreign_profile(tiff.profile),
+        metadata=of_tiff(tiff.tags, data, (height, width), tiff.white_is_zero),
+    )
 
 
 def _kind_layout(kind: _Kind, height: int, width: int, further: bool = False, profile: bool = False) -> _Layout:
@@ -237,23 +287,30 @@ def _foreign_profile(profile: bytes | None) -> bool:
     return bool(profile) and b"sRGB" not in profile and "sRGB".encode("utf-16-be") not in profile  # type: ignore[operator]
 
 
-def _read(data: bytes, content: str, raw: bool) -> tuple[np.ndarray, np.ndarray | None, _Layout]:
+def _read(file: BinaryIO, content: str, path: Path, raw: bool) -> tuple[np.ndarray, np.ndarray | None, _Layout]:
     """The samples of a file (H, W, C) upright, in their own type; its transparency (H, W, 1), straight, or None."""
+    if content == "DICOM":
+        array, header = read_dicom(file)
+        return array, None, _dicom_layout(header)
+    if content == "NIfTI":
+        array, volume = read_slice(file, path)
+        return array, None, _slice_layout(volume)
+    data, tiff = file.read(), None
     if content == "TIFF":
         tiff = read_tiff_header(io.BytesIO(data), raw)
         if not tiff.by_pillow:
-            return *_tiff_samples(data, tiff, raw), _tiff_layout(tiff)
+            return *_tiff_samples(data, tiff, raw), _tiff_layout(tiff, data)
         data, orientation = without_orientation(data, tiff), tiff.orientation
-    else:
-        orientation = 1
     with by_pillow(io.BytesIO(data), content) as image:
         kind = _kind(image)  # before the pixels are read: Pillow then forgets their depth
         image.load()  # raises for damaged pixels, which OpenCV would leave black
-        if content != "TIFF":
+        if not tiff:
             orientation = int(image.getexif().get(ORIENTATION, 1))
         array = _read_16(data, kind, image.info.get("transparency")) if kind.depth == 16 else _read_8(image, kind)
-    array = upright(array, orientation)
-    layout = _kind_layout(kind, array.shape[0], array.shape[1])
+        array = upright(array, orientation)
+        size = array.shape[0], array.shape[1]
+        metadata = of_tiff(tiff.tags, data, size, converted=True) if tiff else of_pillow(image, size)
+    layout = _kind_layout(kind, *size)._replace(metadata=metadata)
     return (array[:, :, :-1], array[:, :, -1:], layout) if kind.transparent else (array, None, layout)
 
 

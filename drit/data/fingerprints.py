@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from drit.data.names import file_of
 from drit.errors import DataError
 
 HASH = "sampled-v2"  # the kind of hash, as data.json names it
@@ -14,8 +15,10 @@ _known: dict[tuple[str, int, int], bytes] = {}  # by path, size and time of chan
 
 
 def file_digest(path: Path) -> bytes:
-    """SHA-256 of a file's size and sampled blocks. Raises DataError where it cannot be read."""
+    """SHA-256 of a file's size and sampled blocks; of its volume's, for a slice. Raises DataError where it cannot be
+    read."""
     try:
+        path = file_of(path)
         status = path.stat()
         key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in _known:
@@ -50,7 +53,7 @@ def folder_digest_v1(folder: Path, paths: Iterable[Path], what: str = "") -> str
     """The hash that runs recorded before `HASH`: of names and file sizes. For comparison with their records alone."""
     digest = hashlib.sha256(what.encode())
     for path in paths:
-        digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\n".encode())
+        digest.update(f"{path.relative_to(folder)}\0{file_of(path).stat().st_size}\n".encode())
     return digest.hexdigest()
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from drit.data.arrays import array_file, read_arrays
+from drit.data.containers import holds_dicom
 from drit.data.fingerprints import folder_digest, folder_digest_v1
 from drit.data.images import Header, fit_channels, read_header, read_values
 from drit.data.imageset import Half, ImageSet, check_skipped
+from drit.data.names import READ_SUFFIXES, file_of, may_be_dicom, slice_of, suffix_of
 from drit.data.ranges import (
     SURVEYED,
     Reading,
@@ -26,12 +28,12 @@ from drit.data.ranges import (
     survey,
 )
 from drit.data.transforms import resized_shape
+from drit.data.volumes import expand
 from drit.errors import DataError, some
 from drit.settings.common import MIN_CROP, DataSettings
 
-READ_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"),
-)
+__all__ = ["READ_SUFFIXES", "ImageSet", "list_images", "open_domain", "source_name"]
+
 HALVES: dict[str, Half] = {"a": "left", "b": "right"}
 MIN_IMAGES = 2
 _LOOKED_AT = {8: 4, 16: 8}  # images of a set whose values are looked at, by their depth, where no range is asked for
@@ -40,12 +42,28 @@ _ENDINGS = {  # of formats, for those that say another one
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "TIFF": (".tif", ".tiff"),
     "HEIF": (".heic", ".heif"),
+    "DICOM": (".dcm",),
+    "NIfTI": (".nii", ".nii.gz"),
 }
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images under a folder, by their ending, sorted by path; hidden files and folders are left out."""
-    return sorted(p for p in _files(folder) if p.suffix.lower() in READ_SUFFIXES)
+    """All images under a folder, by their ending, sorted by path; hidden files and folders are left out.
+
+    Files without an ending count where they are DICOM. A NIfTI volume counts as its slices, in their order:
+    `scan.nii.gz[0]`, `scan.nii.gz[1]` ... (`names.slice_of`).
+    """
+    return _images(sorted(_files(folder)))
+
+
+def _images(files: Sequence[Path]) -> list[Path]:
+    """Those of the files that are images, in their order, volumes as their slices."""
+    return [image for file in files if _counts(file) for image in expand(file)]
+
+
+def _counts(file: Path) -> bool:
+    """Whether a file of a folder is an image by its name, or by its content where the name says nothing."""
+    return suffix_of(file) in READ_SUFFIXES or (may_be_dicom(file) and holds_dicom(file))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -92,8 +110,8 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     if not folder.is_dir():
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
     files = sorted(_files(folder))
-    paths = [p for p in files if p.suffix.lower() in READ_SUFFIXES]
-    others = Counter(p.suffix.lower() or "without suffix" for p in files if p.suffix.lower() not in READ_SUFFIXES)
+    paths = _images(files)
+    others = _others(files, paths)
     if not paths:
         if not others:
             raise DataError(f"The folder {folder} (domain {domain}) is empty. {_ADVICE}")
@@ -125,7 +143,13 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     looked_at = _spread(list(headers), SURVEYED if isinstance(wanted, str) else _LOOKED_AT[depth])
     seen = survey(_values(looked_at, bands))
     value_range = auto_range(seen, str(folder), _flag(config, domain)) if isinstance(wanted, str) else wanted
-    notes = _folder_notes(headers, others, channels, config) + range_notes(seen, value_range, _flag(config, domain))
+    notes = _left_out(others) + header_notes(headers, channels, config, value_range is not None)
+    notes += range_notes(seen, value_range, _flag(config, domain))
+    if seen is not None and seen.flat and any(map(slice_of, headers)):
+        notes.append(
+            f"{seen.flat} of {seen.images} slices looked at hold one value alone, such as air: they are kept; remove "
+            "the ends of the volumes where they teach nothing"
+        )
     return ImageSet(
         str(folder),
         list(headers),
@@ -251,22 +275,57 @@ def _check_memory(path: Path, height: int, width: int, config: DataSettings) -> 
         )
 
 
-def _folder_notes(headers: dict[Path, Header], others: Counter[str], channels: int, config: DataSettings) -> list[str]:
-    """What was left out or converted, counted, each in a sentence without its full stop."""
-    notes = []
-    if others:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
-        notes.append(f"{_files_with(sum(others.values()), 'other endings')}, left out: {kinds}")
+def left_out_notes(folder: Path, beside: Sequence[str] = ()) -> list[str]:
+    """How many files of a folder are no images, as for `list_images`: a sentence without its full stop, or nothing.
+
+    beside: endings of files that belong to an image, which are not counted.
+    """
+    files = sorted(p for p in _files(folder) if p.suffix.lower() not in beside)
+    return _left_out(_others(files, _images(files)))
+
+
+def _others(files: Sequence[Path], images: Sequence[Path]) -> Counter[str]:
+    """The endings of the files that hold none of the images."""
+    read = {file_of(p) for p in images}
+    return Counter(p.suffix.lower() or "without suffix" for p in files if p not in read)
+
+
+def _left_out(others: Counter[str]) -> list[str]:
+    if not others:
+        return []
+    kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
+    return [f"{_files_with(sum(others.values()), 'other endings')}, left out: {kinds}"]
+
+
+def header_notes(headers: Mapping[Path, Header], channels: int, config: DataSettings, ranged: bool) -> list[str]:
+    """What was converted or not read, counted, each in a sentence without its full stop.
+
+    headers: of files that are read as `config` says, with or without a range, to be of so many channels.
+    """
+    notes: list[str] = []
 
     def tell(chosen: list[Path], text: str) -> None:
-        if chosen:
-            notes.append(f"{_files_with(len(chosen), text)} ({some([p.name for p in chosen])})")
+        files = list(dict.fromkeys(map(file_of, chosen)))
+        if files:
+            notes.append(f"{_files_with(len(files), text)} ({some([p.name for p in files])})")
 
     def odd(path: Path, content: str) -> bool:
-        return path.suffix.lower() not in _ENDINGS.get(content, (f".{content.lower()}",))
+        return not (content == "DICOM" and may_be_dicom(path)) and suffix_of(path) not in _ENDINGS.get(
+            content, (f".{content.lower()}",)
+        )
 
     tell([p for p, h in headers.items() if odd(p, h.content)], "another format than the ending says: content counts")
     tell([p for p, h in headers.items() if h.further], "further pages or frames: the first of each is read")
+    tell(
+        [p for p, h in headers.items() if h.converted == "CMYK"],
+        "CMYK: converted to RGB without a profile; convert them yourself if colours matter",
+    )
+    tell([p for p, h in headers.items() if h.converted == "MONOCHROME1"], "0 as white (MONOCHROME1): turned round")
+    tell(
+        [p for p, h in headers.items() if h.nodata is not None],
+        "a value that stands for none (GDAL's no-data value): "
+        + ("it is taken as LOW" if ranged else "it stays as it is; with --data.range it becomes LOW"),
+    )
     tell([p for p, h in headers.items() if h.deeper], "10 or 12 bits, of which 8 are read: convert them to 16-bit PNG")
     tell(
         [p for p, h in headers.items() if h.profile],

@@ -6,6 +6,7 @@ Arrays are (H, W, C) of uint8 or uint16; tensors (C, H, W) float32 in [-1, 1].
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from drit.data.decoders import (
     read_header,
     read_values,
 )
+from drit.data.metadata import Metadata, pillow_options, png_with, tiff_options, tiff_with
 from drit.data.pixels import convert_channels, fit_channels, from_tensor, from_unit, from_units, to_tensor, to_units
 from drit.errors import DritError, UsageError
 
@@ -36,6 +38,7 @@ __all__ = [
     "Alpha",
     "Header",
     "ImageFormat",
+    "Metadata",
     "convert_channels",
     "decode",
     "encode",
@@ -55,23 +58,27 @@ _TIFF = (".tif", ".tiff")
 ALPHA = (".png", ".tif", ".tiff", ".webp")  # formats that hold transparency
 
 
-def encode(array: np.ndarray, path: Path, alpha: bool = True) -> None:
+def encode(array: np.ndarray, path: Path, alpha: bool = True, metadata: Metadata | None = None) -> None:
     """Write (H, W, C) in the format of the path's suffix: whole, or not at all.
 
     uint8 and uint16 are written with their 8 or 16 bits; TIFF also takes other numbers (float32, int16: what `to_units`
     gives) and any number of channels. alpha: the last of 2 or 4 channels is transparency; else they are bands, which
-    TIFF alone holds. JPEG is written at quality 95 without colour subsampling, WebP without loss. Raises UsageError
-    where the format cannot hold the channels or numbers, DritError when the disk refuses.
+    TIFF alone holds. metadata: of the input (`ImageFormat.metadata`): what of it the format can hold is written too;
+    `metadata.lost` names the rest. JPEG is written at quality 95 without colour subsampling, WebP without loss. Raises
+    UsageError where the format cannot hold the channels or numbers, DritError when the disk refuses.
     """
     suffix = path.suffix.lower()
     channels, pixels = array.shape[2], array.dtype in (np.uint8, np.uint16)
     if suffix not in SUFFIXES:
         raise UsageError(f"{path.name}: images are written as {', '.join(SUFFIXES)}.")
-    if suffix in _TIFF and not (pixels and channels in ((1, 2, 3, 4) if alpha else (1, 3))):
-        content = _encoded_bands(array, alpha)
+    parts = metadata.kept(suffix, array.shape) if metadata else {}
+    if suffix in _TIFF and (parts or not (pixels and channels in ((1, 2, 3, 4) if alpha else (1, 3)))):
+        content = _encoded_bands(array, alpha, parts)
     else:
         _check_format(path.name, suffix, array, alpha)
-        content = _encoded_16(array, suffix) if array.dtype == np.uint16 else _encoded_8(array, suffix)
+        content = _encoded_16(array, suffix) if array.dtype == np.uint16 else _encoded_8(array, suffix, parts)
+        if suffix == ".png" and parts:
+            content = png_with(content, parts)
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -89,7 +96,7 @@ def _check_format(name: str, suffix: str, array: np.ndarray, alpha: bool) -> Non
         raise UsageError(f"{name}: {suffix} cannot hold {channels} channels.")
 
 
-def _encoded_8(array: np.ndarray, suffix: str) -> bytes:
+def _encoded_8(array: np.ndarray, suffix: str, parts: Mapping[str, Any]) -> bytes:
     image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     formats: dict[str, dict[str, Any]] = {
         ".jpg": {"quality": 95, "subsampling": 0},
@@ -98,15 +105,16 @@ def _encoded_8(array: np.ndarray, suffix: str) -> bytes:
         ".tif": {"compression": "tiff_deflate"},
         ".tiff": {"compression": "tiff_deflate"},
     }
+    options = formats.get(suffix, {}) | (pillow_options(parts) if suffix != ".png" else {})
     buffer = io.BytesIO()
-    image.save(buffer, Image.registered_extensions()[suffix], **formats.get(suffix, {}))
+    image.save(buffer, Image.registered_extensions()[suffix], **options)
     return buffer.getvalue()
 
 
 def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     channels = array.shape[2]
     if suffix in _TIFF and channels in (2, 4):  # OpenCV would not say that the last one is alpha
-        return _encoded_bands(array, alpha=True)
+        return _encoded_bands(array, True, {})
     if channels == 2:  # OpenCV has no grey with alpha
         array = np.concatenate([np.repeat(array[:, :, :1], 3, axis=2), array[:, :, 1:]], axis=2)
     order = [2, 1, 0, 3][: array.shape[2]] if array.shape[2] > 1 else [0]
@@ -116,8 +124,9 @@ def _encoded_16(array: np.ndarray, suffix: str) -> bytes:
     return buffer.tobytes()
 
 
-def _encoded_bands(array: np.ndarray, alpha: bool) -> bytes:
-    """A TIFF of any numbers and channels, deflated: what the last of 2 or 4 means is said in it."""
+def _encoded_bands(array: np.ndarray, alpha: bool, parts: Mapping[str, Any]) -> bytes:
+    """A TIFF of any numbers and channels, deflated: what the last of 2 or 4 means is said in it, and the parts of
+    `Metadata.kept`."""
     channels = array.shape[2]
     with_alpha = alpha and channels in (2, 4)
     colour = channels == 3 or (with_alpha and channels == 4)
@@ -132,6 +141,8 @@ def _encoded_bands(array: np.ndarray, alpha: bool) -> bytes:
         compression="deflate",
         metadata=None,
         software="",
+        byteorder="<",
         **options,
+        **tiff_options(parts),
     )
-    return buffer.getvalue()
+    return tiff_with(buffer.getvalue(), parts) if parts else buffer.getvalue()

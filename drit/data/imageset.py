@@ -10,6 +10,7 @@ import numpy as np
 
 from drit.data.fingerprints import HASH, part_digest
 from drit.data.images import convert_channels, decode, fit_channels, from_units
+from drit.data.names import without_ending
 from drit.data.ranges import Reading
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
@@ -64,7 +65,7 @@ class ImageSet:
         return len(self._images)
 
     def name(self, index: int) -> str:
-        """The file of an image, or its place in the array."""
+        """The file of an image, its slice in a volume (`scan.nii.gz[37]`), or its place in the array."""
         image = self._images[index]
         return str(image) if isinstance(image, Path) else f"{self.source}[{index}]"
 
@@ -119,7 +120,7 @@ class ImageSet:
     def key(self, index: int) -> str:
         """What pairs an image with one of another domain: its path below the folder without suffix; its place."""
         image = self._images[index]
-        return str(image.relative_to(self.source).with_suffix("")) if isinstance(image, Path) else str(index)
+        return str(without_ending(image.relative_to(self.source))) if isinstance(image, Path) else str(index)
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of image `index` as `get` gives it."""

@@ -5,13 +5,15 @@
     FILE.npz or FILE.npz:train_images      labels in `labels` or `train_labels`; other arrays of as many rows come along
 
 What belongs to an image of a folder comes along too: a mask of the same name in DIR/masks/ (DIR/masks/CLASS/x.png for
-DIR/CLASS/x.png), and a .txt, .json or .xml file of the same name beside it (boxes).
+DIR/CLASS/x.png), and a .txt, .json or .xml file of the same name beside it (boxes). Of a slice of a volume,
+DIR/CLASS/scan.nii.gz[37], it is that slice of DIR/masks/CLASS/scan.nii.gz, and scan_0037.txt.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,13 +21,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 import torch
 from torch import Tensor
 
 from drit.data.arrays import array_file, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
-from drit.data.images import convert_channels, decode, fit_channels, read_header
+from drit.data.images import convert_channels, decode, fit_channels, read_header, read_values
+from drit.data.names import VOLUMES, file_of, slice_name, slice_of, without_ending
 from drit.data.ranges import AS_STORED, Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
@@ -58,25 +62,33 @@ class LabelledSet:
         """The file's place in its folder, or the image's in its array."""
         return str(i) if self.array is not None else self.paths[i].relative_to(self.root).as_posix()
 
-    def get(self, i: int) -> np.ndarray:
+    def get(self, i: int, channels: int = 0) -> np.ndarray:
         """Image i: (H, W, C) of uint8 or uint16. Raises DataError when its file is damaged.
 
-        RGB with one band more is RGB: elsewhere four channels mean transparency.
+        channels: those that a model takes: the image is given with them, as `ImageSet.get` does. Without it RGB with
+        one band more is RGB: where no number is asked for, four channels mean transparency.
         """
         if self.array is not None:
-            return self.array[i]
+            return convert_channels(self.array[i], channels) if channels else self.array[i]
         array, image_format = decode(self.paths[i], *self.reading)
+        if channels:
+            return fit_channels(array, channels, image_format.extra, image_format.alpha)
         return fit_channels(array, 3, image_format.extra) if array.shape[2] == 4 and image_format.extra else array
 
     def mask(self, i: int) -> Path | None:
-        """The mask of image i, with its own suffix or another one."""
+        """The mask of image i, with its own suffix or another one; of a slice, that slice of a volume of its name."""
         place = self.root / MASKS / self.paths[i].relative_to(self.root)
-        suffixes = dict.fromkeys((place.suffix, *READ_SUFFIXES))
-        return next((p for p in map(place.with_suffix, suffixes) if p.is_file()), None)
+        bare = without_ending(place)
+        names = [place, *(bare.with_name(bare.name + suffix) for suffix in READ_SUFFIXES)]
+        if found := slice_of(place):
+            volume = without_ending(found[0])
+            names += [slice_name(volume.with_name(volume.name + suffix), found[1]) for suffix in VOLUMES]
+        return next((p for p in names if file_of(p).is_file()), None)
 
     def notes(self, i: int) -> list[Path]:
         """Files of the same name beside image i."""
-        return [p for p in map(self.paths[i].with_suffix, BESIDE) if p.is_file()]
+        bare = without_ending(self.paths[i])
+        return [p for suffix in BESIDE if (p := bare.with_name(bare.name + suffix)).is_file()]
 
     def pixels(self, side: int, channels: int = 0) -> np.ndarray:
         """All images as one array (N, side, side, channels) of uint8; not copied where it is one already."""
@@ -87,6 +99,25 @@ class LabelledSet:
         for i in range(len(self)):
             images[i] = shown(self.get(i), side, channels)
         return images
+
+
+def mask_file(mask: Path) -> tuple[bytes, str]:
+    """A mask as a file of its own, for an output: its content, and its ending. A slice becomes a TIFF of its numbers.
+
+    Raises DataError where it cannot be read.
+    """
+    if slice_of(mask) is None:
+        try:
+            return mask.read_bytes(), mask.suffix
+        except OSError as error:
+            raise DataError(f"{mask} cannot be read: {error.strerror}.") from error
+    values = read_values(mask)[:, :, 0]
+    whole = values.astype(np.uint16)
+    if np.array_equal(whole, values):
+        values = whole.astype(np.uint8) if whole.max(initial=0) < 256 else whole
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, photometric="minisblack", compression="deflate", metadata=None, software="")
+    return buffer.getvalue(), ".tif"
 
 
 def shown(image: np.ndarray, side: int, channels: int) -> np.ndarray:

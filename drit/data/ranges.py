@@ -117,23 +117,25 @@ class Survey(NamedTuple):
     holes: int  # images that hold NaN or infinite numbers
     images: int  # looked at
     dtype: np.dtype
+    flat: int  # images of one value alone
 
 
 def survey(images: Iterable[np.ndarray]) -> Survey | None:
     """A look at images (H, W, C) of any type; None where they hold no finite value."""
-    samples, holes, count, dtype = [], 0, 0, np.dtype(np.uint8)
+    samples, holes, flat, count, dtype = [], 0, 0, 0, np.dtype(np.uint8)
     for image in images:
         values = image.reshape(-1)[:: max(1, image.size // VALUES)]
         if values.dtype.kind == "f":
             holes += not np.isfinite(image).all()
             values = values[np.isfinite(values)]
+        flat += image.size > 0 and bool((image == image.flat[0]).all())
         samples.append(values.astype(np.float64))
         dtype, count = np.promote_types(dtype, image.dtype), count + 1
     every = np.concatenate(samples) if samples else np.empty(0)
     if not len(every):
         return None
     low, high = (float(v) for v in np.percentile(every, PERCENTILES))
-    return Survey(low, high, holes, count, dtype)
+    return Survey(low, high, holes, count, dtype, flat)
 
 
 def auto_range(seen: Survey | None, source: str, flag: str) -> Range:

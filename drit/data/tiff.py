@@ -13,8 +13,8 @@ import logging
 import lzma
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -22,9 +22,8 @@ import tifffile
 from PIL import TiffImagePlugin
 
 from drit.data.containers import check_size
+from drit.data.metadata import ICC_PROFILE, ORIENTATION, TAGS
 
-ORIENTATION = 0x0112  # a tag; its EXIF number too
-ICC_PROFILE = 34675  # a tag
 RUN = 32 << 20  # bytes of strips that are unpacked together
 MAX_SEGMENTS = 1 << 20  # strips or tiles; more are an attack, or tiles of a few pixels
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations
@@ -65,6 +64,7 @@ class TiffHeader:
     byteorder: Literal["<", ">"]  # "<" or ">"
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
+    tags: Mapping[int, Any] = field(default_factory=dict)  # by number: what `metadata` takes
 
     @property
     def extra(self) -> int:
@@ -149,10 +149,11 @@ def read_tiff_header(file: BinaryIO, raw: bool = False) -> TiffHeader:
         byteorder,
         offsets,
         counts,
+        tags,
     )
 
 
-_WANTED = (256, 257, 258, 259, 262, 266, ORIENTATION, 277, 278, 284, 317, 322, 323, 338, 339, 32997, ICC_PROFILE)
+_WANTED = (256, 257, 258, 259, 262, 266, ORIENTATION, 277, 278, 284, 317, 322, 323, 338, 339, 32997, *TAGS)
 
 
 def _has_more(opened: tifffile.TiffFile) -> bool:

@@ -18,14 +18,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
-from drit.data.images import encode, from_tensor, to_tensor
+from drit.data.folders import header_notes
+from drit.data.images import Header, Metadata, encode, from_tensor, to_tensor
+from drit.data.names import suffix_of
+from drit.data.ranges import reading_of
 from drit.errors import DataError, DritError
 from drit.inference import memory, outputs
-from drit.inference.formats import FormatChoice, OutputFormat, samples_of
+from drit.inference.formats import FormatChoice, OutputFormat, lost_notes, lost_parts, samples_of
 from drit.inference.reading import Input, numbered
 from drit.inference.styles import Style
 from drit.inference.translator import Translator
+from drit.methods.base import Method
 from drit.progress import tracked
 from drit.sheets import as_image, save_sheet, sheet
 
@@ -38,8 +43,7 @@ class _Job(NamedTuple):
     """The translation of one image."""
 
     image: Input
-    height: int
-    width: int
+    header: Header
     format: OutputFormat
     names: list[str]  # of its outputs under the output folder, one for each style
 
@@ -97,17 +101,18 @@ def translate_files(
     if any(s.image is not None for s in styles):
         rows.append([None, *(None if s.image is None else _small(s.image) for s in styles[:SHEET_COLUMNS])])
     written: list[str] = []
+    lost: Counter[str] = Counter()
     began = time.monotonic()
     for job in tracked(jobs, "translating", len(jobs), hidden=quiet):
         try:
-            with memory.named_size(job.height, job.width):
-                array = job.image.read(translator.method, source)
+            with memory.named_size(job.header.height, job.header.width):
+                array, metadata = job.image.read(translator.method, source)
                 row: list[np.ndarray | None] = [_small(array)]
                 for name, output in zip(job.names, translator.outputs(to_tensor(array), codes, target), strict=True):
                     if len(row) <= SHEET_COLUMNS:
                         row.append(_small(from_tensor(output)))
                     try:
-                        _write(job.format.array(output), out / name, job.format.alpha)
+                        lost.update(_write(output, out / name, job.format, metadata))
                         written.append(name)
                     except DritError as error:
                         skipped.add(job.image.path, error)
@@ -131,7 +136,7 @@ def translate_files(
         "sheet": str(out / outputs.SHEET),
         "outputs": str(out / outputs.OUTPUTS),
         "skipped": skipped.reasons,
-        "notes": _notes(jobs),
+        "notes": [*_read_notes(translator.method, source, jobs), *_notes(jobs), *lost_notes(lost)],
         "seconds": round(seconds, 3),
         "outputs_per_second": round(len(written) / max(seconds, 1e-9), 3),
     }
@@ -157,23 +162,25 @@ def _plan(
         except DritError as error:
             skipped.add(image.path, error)
             continue
-        form = choice.of(".png" if image.array is not None else image.path.suffix, header, samples)
+        form = choice.of(".png" if image.array is not None else suffix_of(image.path), header, samples)
         of_image = stems[i * len(styles) : (i + 1) * len(styles)]
         names = [Path(f"{stem}{form.suffix}").as_posix() for stem in of_image]
-        jobs.append(_Job(image, header.height, header.width, form, names))
+        jobs.append(_Job(image, header, form, names))
     return jobs
 
 
-def _write(pixels: np.ndarray, path: Path, alpha: bool) -> None:
-    """Write an output (H, W, C). alpha: as `encode` takes it.
+def _write(output: Tensor, path: Path, form: OutputFormat, metadata: Metadata) -> list[str]:
+    """Write an output (C, H, W) with what its input says beside its pixels; returns what of that the format drops.
 
     Raises DritError where the disk, the name or the format refuses.
     """
+    array = form.array(output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        encode(pixels, path, alpha)
+        encode(array, path, form.alpha, metadata)
     except (OSError, ValueError) as error:
         raise DritError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+    return lost_parts(metadata, path.suffix, array.shape)
 
 
 def _small(array: np.ndarray) -> np.ndarray:
@@ -192,6 +199,16 @@ def _write_sheet(rows: list[list[np.ndarray | None]], names: list[str], path: Pa
         save_sheet(sheet(rows, column_titles=["input", *names], cell=max(64, cell)), path)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+
+
+def _read_notes(method: Method, domain: str, jobs: Sequence[_Job]) -> list[str]:
+    """What of the inputs is converted or not read, as it is told before a training."""
+    config = method.settings.data
+    headers = {job.image.path: job.header for job in jobs if job.image.array is None}
+    if not headers:
+        return []
+    ranged = reading_of(config, domain).value_range is not None
+    return [f"{note}." for note in header_notes(headers, method.channels[domain], config, ranged)]
 
 
 def _notes(jobs: Sequence[_Job]) -> list[str]:

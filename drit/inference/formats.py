@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from drit.data.images import Header, encode, from_tensor, from_units, to_units
+from drit.data.images import Header, Metadata, encode, from_tensor, from_units, to_units
 from drit.data.ranges import Range, reading_of
 from drit.errors import DritError, UsageError
 from drit.methods.base import Method
@@ -142,6 +143,16 @@ def holds(suffix: str, channels: int, depth: int, alpha: bool = True) -> bool:
                 return True  # the disk refused, not the format
             return False
     return True
+
+
+def lost_parts(metadata: Metadata, suffix: str, shape: tuple[int, ...]) -> list[str]:
+    """What an output (H, W, C) with this ending does not keep of its input, each in words."""
+    return [f"{part} of the input is not kept in {suffix}" for part in metadata.lost(suffix, shape)]
+
+
+def lost_notes(lost: Mapping[str, int]) -> list[str]:
+    """What outputs do not keep of their inputs, each once, with the number of outputs."""
+    return [f"{part} ({count} output{'s' if count > 1 else ''})" for part, count in lost.items()]
 
 
 def to_depth(array: np.ndarray, depth: int) -> np.ndarray:

@@ -10,8 +10,10 @@ import numpy as np
 
 from drit.data.arrays import array_file, read_arrays
 from drit.data.folders import list_images
-from drit.data.images import Header, decode, fit_channels, read_header
+from drit.data.images import Header, Metadata, decode, fit_channels, read_header
+from drit.data.names import file_of, without_ending
 from drit.data.ranges import AS_STORED, Reading, read_array_images, reading_of
+from drit.data.volumes import expand
 from drit.errors import DataError
 from drit.inference import outputs
 from drit.methods.base import Method
@@ -33,21 +35,22 @@ class Input(NamedTuple):
         height, width, channels = self.array.shape
         return Header(height, width, channels, 8 * self.array.dtype.itemsize, dtype=self.dtype)
 
-    def read(self, method: Method, domain: str) -> np.ndarray:
+    def read(self, method: Method, domain: str) -> tuple[np.ndarray, Metadata]:
         """As `read_image`."""
         if self.array is None:
             return read_image(self.path, method, domain)
-        return fit_channels(self.array, method.channels[domain])
+        return fit_channels(self.array, method.channels[domain]), Metadata()
 
 
-def read_image(path: Path, method: Method, domain: str) -> np.ndarray:
+def read_image(path: Path, method: Method, domain: str) -> tuple[np.ndarray, Metadata]:
     """A file as training on `domain` read it (but for its size): (H, W, C) of uint8 or uint16, C the domain's channels.
 
-    Transparency, bands and range are as the run's settings say. Raises DataError for a file that cannot be read or has
-    other channels.
+    Second: what the file says beside its pixels. Transparency, bands and range are as the run's settings say. Raises
+    DataError for a file that cannot be read or has other channels.
     """
     array, image_format = decode(path, *reading_of(method.settings.data, domain))
-    return fit_channels(array, method.channels[domain], image_format.extra, image_format.alpha)
+    fitting = fit_channels(array, method.channels[domain], image_format.extra, image_format.alpha)
+    return fitting, image_format.metadata
 
 
 def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) -> list[Input]:
@@ -69,13 +72,13 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
             images = [p for p in list_images(path) if not outputs.is_sheet(p)]
             if not images:
                 raise DataError(f"No images in {path}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
-            given += [Input(p, p.relative_to(path).with_suffix("")) for p in images]
-        elif not path.is_file():
+            given += [Input(p, without_ending(p.relative_to(path))) for p in images]
+        elif not file_of(path).is_file():
             raise DataError(f"There is no image or folder {path}.")
         elif path.resolve() in own:
             left_out += 1
         else:
-            given.append(Input(path, Path(path.stem)))
+            given += [Input(p, Path(without_ending(p).name)) for p in expand(path)]
     if left_out and not given:
         raise DataError(f"All {left_out} images given are outputs of an earlier call in --out {out}. Give others.")
     places = numbered([str(image.place) for image in given])  # x.png and x.jpg, or two folders with the same names

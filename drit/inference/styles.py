@@ -14,6 +14,8 @@ from torch import Tensor
 
 from drit.data.folders import list_images
 from drit.data.images import to_tensor
+from drit.data.names import file_of, without_ending
+from drit.data.volumes import expand
 from drit.errors import DataError, UsageError
 from drit.inference.reading import numbered, read_image
 from drit.inference.translator import Translator
@@ -51,8 +53,8 @@ def chosen_styles(translator: Translator, to: str, choice: StyleChoice) -> list[
         return [Style("output", torch.zeros(0))]
     styles = []
     for path in _exemplar_files(choice.exemplars):
-        array = read_image(path, translator.method, to)
-        styles.append(Style(f"as_{path.stem}", translator.style(to_tensor(array), to)[0], array))
+        array, _ = read_image(path, translator.method, to)
+        styles.append(Style(f"as_{without_ending(path).name}", translator.style(to_tensor(array), to)[0], array))
     for name in choice.saved:
         styles += read_styles(Path(name), translator)
     if not styles or (choice.interpolate and len(styles) < 2):
@@ -71,7 +73,7 @@ def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for name in exemplars:
         path = Path(name)
-        images = list_images(path) if path.is_dir() else [path] if path.is_file() else []
+        images = list_images(path) if path.is_dir() else expand(path) if file_of(path).is_file() else []
         if not images:
             raise DataError(f"No images in {path}." if path.is_dir() else f"There is no image or folder {path}.")
         files += images

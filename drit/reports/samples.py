@@ -44,7 +44,7 @@ def frames(sheets: Mapping[int, Path]) -> tuple[list[Frame], list[str]]:
 def _embedded(path: Path) -> str:
     """A small sheet as it is; a larger one as JPEG of at most MAX_WIDTH pixels. Raises OSError for what is no image."""
     content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as opened:
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as opened:
         image = opened.convert("RGB")
     if len(content) < SMALL_FILE and image.width <= MAX_WIDTH:
         return encoded(content, "image/png")

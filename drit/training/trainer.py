@@ -420,7 +420,7 @@ class Trainer:
     def _introduction(self, workers: int) -> str:
         counts = ", ".join(f"{d} {len(s)} images of {s.channels} channels" for d, s in self.sets.items())
         skipped = "".join(f"\nskipped: {why}" for s in self.sets.values() for why in s.skipped.values())
-        notes = "".join(f"\nnote: {s.source} has {note}." for s in self.sets.values() for note in s.notes)
+        notes = "".join(f"\nnote: {note}" for s in self.sets.values() for note in s.notes)
         chosen = self.chosen()
         millions = sum(p.numel() for p in self.method.parameters()) / 1e6
         return (

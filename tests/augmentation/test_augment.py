@@ -204,10 +204,10 @@ def test_an_image_whose_outputs_cannot_be_written_is_skipped_and_tried_again(
     work(translator, run, folder, tmp_path / "whole")
     expected = contents(tmp_path / "whole")
 
-    def full(pixels: np.ndarray, path: Path, alpha: bool = True) -> None:
+    def full(pixels: np.ndarray, path: Path, *others: Any) -> None:
         if path.name == "y_s002.png":
             raise DritError(f"Could not write {path}: No space left on device.")
-        encode(pixels, path)
+        encode(pixels, path, *others)
 
     monkeypatch.setattr(folders_module, "encode", full)
     out = tmp_path / "out"

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from drit.data import containers
+from drit.data import containers, metadata, volumes
 from drit.data.folders import READ_SUFFIXES
-from drit.data.images import SUFFIXES, decode, encode
+from drit.data.images import SUFFIXES, Metadata, decode, encode, read_header
+from drit.data.metadata import Tag
 from drit.errors import DataError, UsageError
+from tests.data.dicom import dicom
 from tests.data.layouts import LAYOUTS, Layout
 from tests.data.samples import FILES, packed, pixels, tiff
 
@@ -28,7 +31,8 @@ Where the tables say *refused*, the file is named, with what to convert, and the
 
 - **Its content decides, not its ending.** `x.png` may hold a JPEG: it is read as one, and told.
 - A folder is searched for these endings: {endings}. Files with other endings are counted and told.
-- `.heic` needs a plug-in: `pip install pillow-heif`.
+- Files without an ending, or with a number for one, are read where they are DICOM.
+- `.heic` needs a plug-in: `pip install pillow-heif`. DICOM and NIfTI need `pip install 'drit[medical]'`.
 - **Never read**, whatever the ending: {foreign}.
 - Pipes, sockets and devices are named and skipped.
 - An image of more than {limit} pixels is refused.
@@ -44,6 +48,7 @@ Where the tables say *refused*, the file is named, with what to convert, and the
 
 Transparency is laid on white, or kept as a channel with `--data.alpha keep`. A TIFF says by its tag ExtraSamples which
 channel is transparency. A channel without a meaning is a band, and told.
+CMYK becomes RGB without a profile, and is told.
 
 ## Storage of TIFF
 
@@ -51,7 +56,51 @@ channel is transparency. A channel without a meaning is a band, and told.
 
 Strips and tiles, chunky samples and planes, both byte orders, BigTIFF and predictors all give the same pixels. JPEG
 within a TIFF is read in 8 bits. Bilevel images, and grey or palettes of 2 and 4 bits, become 8 bits. Samples of 12 bits
-are refused.
+are refused: convert them to 16 bits. So is CMYK of 16 bits: convert it to RGB of 16 bits.
+
+## Medical images
+
+They are read with `--data.range`, in the file's own units, as float32. Outputs are TIFF, and hold nothing that says who
+the patient is.
+
+**DICOM** (by pydicom): one image a file.
+
+{dicom}
+
+- Rescale slope and intercept give the units: Hounsfield for CT. Windows are not applied: `--data.range` is one.
+- MONOCHROME1 (0 is white) is turned round within what the stored bits hold, so that high is bright, and
+  told.
+- Pixels of PixelPaddingValue are NaN: LOW. Of several frames the first is read, and told.
+- Other compressions are refused by name. Save the file uncompressed, or install a decoder for pydicom.
+- A DICOMDIR is left out, and told.
+
+**NIfTI** (by nibabel): `.nii` and `.nii.gz`. Every slice of a volume is an image. `scan.nii.gz[37]` is one; the first
+is 0.
+
+- However it is stored, a volume is turned to the nearest canonical orientation. Slices go from the feet to the head.
+- The top of a slice is the front of the body, and its left is the body's right, as in axial DICOM.
+- `scl_slope` and `scl_inter` give the units. Of a series (4 axes) the first volume is read, and told.
+- A slice of one value alone (air) is kept. How many of those looked at are so is told.
+- A slice of a `.nii` is read alone. A `.nii.gz` is unpacked for each slice, but for the last of up to {cached} MiB:
+  unpack large sets once with `gunzip`.
+- Names for pairs and outputs are `scan_0037`.
+- Two files (`.hdr`, `.img`), colours and complex numbers are refused.
+
+## Beside the pixels
+
+What an output keeps of its input. What its format cannot hold is named.
+
+{beside}
+
+- A georeference is the tags {geo}.
+- It is kept where the output has the size of its input.
+- EXIF is kept but for its orientation, since outputs are upright, and its preview, since that shows the input. Of a
+  TIFF it is the directories of EXIF and GPS (not in BigTIFF), description, maker, model, date, artist and copyright.
+- A profile of colours is not kept for grey.
+- Not kept: XMP, IPTC, text of PNG, comments of JPEG, and GDAL's descriptions of bands.
+
+GDAL's no-data value is taken as NaN with a range: LOW. Without one, numbers of 8 and 16 bits stay as they are. Both are
+told.
 
 ## Bands
 
@@ -171,8 +220,42 @@ def outputs(folder: Path) -> str:
     return table(["ending", "8 bits", "16 bits", "float32, int16"], rows)
 
 
+def dicom_kinds(folder: Path) -> str:
+    grey, colour = np.arange(64).reshape(8, 8), pixels(3, size=(8, 8))
+    files = [
+        *((f"grey, {np.dtype(t)}", dicom(grey.astype(t), RescaleSlope=2)) for t in ("u1", "i1", "u2", "i2")),
+        ("grey, 0 is white", dicom(grey.astype("u2"), "MONOCHROME1")),
+        ("colour, 8 bits", dicom(colour, "RGB")),
+        ("colour, 16 bits", dicom(colour.astype("u2"), "RGB")),
+        ("palette", dicom(grey.astype("u1"), "PALETTE COLOR")),
+        ("compressed as a whole", dicom(grey.astype("u2"), syntax="1.2.840.10008.1.2.1.99")),
+    ]
+    rows = []
+    for name, content in files:
+        (folder / "x.dcm").write_bytes(content)
+        try:
+            header = read_header(folder / "x.dcm", value_range=(0, 1))
+            kept = header.dtype == "uint8"
+            rows.append([name, "kept" if kept else f"{header.dtype}, in units"])
+        except DataError as error:
+            rows.append([name, f"refused: {_reason(error)}"])
+    return table(["DICOM", "read as"], rows)
+
+
+def beside() -> str:
+    profile = bytes(16) + b"RGB "
+    exif = Image.Exif()
+    exif[271] = "a maker"
+    tag = Tag(metadata.NODATA, "s", 0, "0")
+    whole = Metadata((8, 8), profile, exif.tobytes(), (72.0, 72.0), (tag,))
+    names = whole.kept(".tif", (8, 8, 3))
+    rows = [[s, *("kept" if n in whole.kept(s, (8, 8, 3)) else "–" for n in names)] for s in SUFFIXES]  # noqa: RUF001
+    return table(["ending", *names], rows)
+
+
 def page() -> str:
-    foreign = sorted({name for _, _, name in containers.MAGIC} - set(containers.READ) | {"Netpbm"}, key=str.lower)
+    read = {*containers.READ, *containers.MEDICAL}
+    foreign = sorted({name for _, _, name in containers.MAGIC} - read | {"Netpbm"}, key=str.lower)
     assert {kind.split()[0].upper() for kind in FILES} <= set(containers.READ)
     with tempfile.TemporaryDirectory() as folder:
         return TEXT.format(
@@ -183,6 +266,10 @@ def page() -> str:
             storage=storage(Path(folder)),
             numbers=numbers(Path(folder)),
             outputs=outputs(Path(folder)),
+            dicom=dicom_kinds(Path(folder)),
+            cached=volumes.CACHED >> 20,
+            beside=beside(),
+            geo=", ".join(map(str, metadata.GEO)) + f" ({metadata.GEO_NAMES})",
         )
 
 

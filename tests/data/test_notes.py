@@ -90,6 +90,16 @@ def test_colour_profiles(tmp_path: Path) -> None:
     assert "(lab.jpg, lab.png, lab.tif)" in note
 
 
+def test_inks_are_told(tmp_path: Path) -> None:
+    """Without a profile CMYK becomes RGB by arithmetic, which no printer follows."""
+    write_images(tmp_path, 2, 3)
+    for name in ("x.jpg", "y.tif"):
+        Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(tmp_path / name)
+    assert notes(tmp_path) == [
+        "2 files with CMYK: converted to RGB without a profile; convert them yourself if colours matter (x.jpg, y.tif)."
+    ]
+
+
 def test_avif_of_more_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow reads 8 of 10 bits; what the file says is looked up in its box pixi."""
     write_images(tmp_path, 3, 3)

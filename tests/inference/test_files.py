@@ -105,10 +105,10 @@ def test_what_fails_later_is_named_and_the_rest_written(
     long = "x" * 248 + ".png"
     (folder / "001.png").rename(folder / long)
 
-    def full(pixels: np.ndarray, path: Path, alpha: bool = True) -> None:
+    def full(pixels: np.ndarray, path: Path, *others: Any) -> None:
         if path.name == "002_style002.png":
             raise DritError(f"Could not write {path}: No space left on device.")
-        encode(pixels, path)
+        encode(pixels, path, *others)
 
     monkeypatch.setattr(module, "encode", full)
     encode(colours((30, 40, 1)), folder / "large.png")
@@ -138,7 +138,7 @@ def test_what_fails_later_is_named_and_the_rest_written(
 def test_nothing_written_is_an_error(run: Path, tmp_path: Path, capsys: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_images(tmp_path / "in", 2, 1)
 
-    def full(pixels: np.ndarray, path: Path, alpha: bool = True) -> None:
+    def full(pixels: np.ndarray, path: Path, *others: Any) -> None:
         raise DritError(f"Could not write {path}: No space left on device.")
 
     monkeypatch.setattr(module, "encode", full)
@@ -206,10 +206,10 @@ def test_the_same_call_again_and_another_into_the_same_folder(run: Path, tmp_pat
 def test_a_stopped_translation_knows_its_own(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = write_images(tmp_path / "in", 2, 1), tmp_path / "out"
 
-    def stop_at_the_second(pixels: np.ndarray, path: Path, alpha: bool = True) -> None:
+    def stop_at_the_second(pixels: np.ndarray, path: Path, *others: Any) -> None:
         if path.name.startswith("001"):
             raise KeyboardInterrupt
-        encode(pixels, path)
+        encode(pixels, path, *others)
 
     monkeypatch.setattr(module, "encode", stop_at_the_second)
     assert translate(run, folder, "--out", out) == 130

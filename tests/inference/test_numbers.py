@@ -163,3 +163,66 @@ def test_translate_takes_array_files(folders: tuple[Path, Path], tmp_path: Path)
     expected = drit.load(run, threads=1).translate(images[2], "b", styles=5)[4]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out" / "set_00002_style005.png")), expected)
     assert command("translate", run, tmp_path / "no.npz", "--to", "b", "--out", tmp_path / "no") == 2
+
+
+def test_medical_folders_come_back_as_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DICOM to NIfTI: trained, translated by slice, augmented; each output is a TIFF in the other domain's units."""
+    pytest.importorskip("pydicom")
+    nibabel = pytest.importorskip("nibabel")
+    from tests.data.dicom import dicom
+
+    rng = np.random.default_rng(0)
+    a, b = tmp_path / "set" / "ct", tmp_path / "mr"
+    a.mkdir(parents=True)
+    b.mkdir()
+    for i in range(3):
+        image = rng.integers(0, 2000, (20, 24)).astype(np.int16)
+        (a / f"IM{i}.dcm").write_bytes(dicom(image, RescaleSlope=1, RescaleIntercept=-1000))
+    volume = rng.integers(0, 500, (24, 20, 4)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), b / "scan.nii.gz")
+    run, out = tmp_path / "run", tmp_path / "out"
+    settings = changed(tiny(a, b, steps=1), {"data.range": ("-1000", "1000"), "data.range_b": ("0", "500")})
+    launch.train(settings, run)
+    capsys.readouterr()
+    assert command("translate", run, a, "--to", "b", "--out", out, "--styles", 1, "--style-from", b) == 0
+    array = tifffile.imread(out / "IM0_as_scan_0003.tif")
+    assert array.dtype == np.float32 and array.shape == (20, 24) and 0 <= array.min() < array.max() <= 500
+    assert command("translate", run, b / "scan.nii.gz", "--to", "a", "--out", tmp_path / "back", "--styles", 1) == 0
+    assert len(list((tmp_path / "back").glob("scan_000?_style001.tif"))) == 4
+    augmented = tmp_path / "augmented"
+    assert command("augment", run, tmp_path / "set", "--to", "b", "--times", 1, "--out", augmented) == 0
+    assert tifffile.imread(augmented / "ct" / "IM2_s001.tif").dtype == np.float32
+
+
+def test_what_a_file_says_beside_its_pixels_is_kept(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Georeference and resolution; told, once, where the output's format drops them, as are pages and other files."""
+    run, folder = tmp_path / "run", tmp_path / "set" / "field"
+    launch.train(tiny(*folders, steps=1), run)
+    folder.mkdir(parents=True)
+    tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True), (33922, "d", 6, (0.0, 0.0, 0.0, 4e5, 5e6, 0.0), True)]
+    image = np.random.default_rng(0).integers(0, 256, (20, 24)).astype(np.uint8)
+    for i in range(2):
+        tifffile.imwrite(folder / f"{i}.tif", image, extratags=tags, resolution=(300, 300), resolutionunit=2)
+    with tifffile.TiffWriter(folder / "pages.tif") as writer:
+        writer.write(image)
+        writer.write(image)
+    (folder / "notes.doc").write_text("x")
+    for name, words in (("translate", ("--styles", 1)), ("augment", ("--times", 1))):
+        out = tmp_path / name
+        source = folder if name == "translate" else folder.parent
+        capsys.readouterr()
+        assert command(name, run, source, "--to", "b", "--out", out, *words) == 0
+        assert "1 file with other endings, left out: 1 .doc" in capsys.readouterr().err
+        written = out / ("0_style001.tif" if name == "translate" else "field/0_s001.tif")
+        with tifffile.TiffFile(written) as file:
+            page = file.pages[0]
+            assert page.tags[33550].value == (0.5, 0.5, 0.0) and page.tags[33922].value[3] == 4e5
+            assert page.tags[282].value == (300, 1)
+        assert (
+            command(name, run, source, "--to", "b", "--out", tmp_path / f"{name}_png", *words, "--format", "png") == 0
+        )
+        assert "georeference of the input is not kept in .png (2 outputs)" in capsys.readouterr().err
+    assert command("translate", run, folder, "--to", "b", "--out", tmp_path / "told", "--styles", 1) == 0
+    assert "further pages or frames: the first of each is read (pages.tif)" in capsys.readouterr().err
