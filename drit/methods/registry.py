@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
@@ -36,12 +35,14 @@ DEFAULT = "drit"  # the method where none is named
 def entries() -> Mapping[str, Entry]:
     """Every method by name. An installed package that cannot be loaded, or takes a name that is taken, is told of on
     standard error and left out."""
+    from importlib import metadata  # a third of the time of `drit --help`, which needs no methods
+
     known: dict[str, Entry] = {}
     for module in pkgutil.iter_modules(methods.__path__):
         if module.ispkg:
             for entry in importlib.import_module(f"{methods.__name__}.{module.name}").METHODS:
                 known[entry.name] = entry
-    for point in importlib.metadata.entry_points(group=GROUP):
+    for point in metadata.entry_points(group=GROUP):
         try:
             offered = tuple(point.load())
         except Exception as error:  # code of others may raise anything

@@ -7,6 +7,7 @@ dataclass is a group: its fields have dotted names, `data.crop`. Imports no torc
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -50,9 +51,15 @@ class Setting:
     resumable: bool  # by itself or by its group
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The types of a class's fields, with their ranges: found once, since every flag and preset asks for them."""
+    return typing.get_type_hints(cls, include_extras=True)
+
+
 def settings_of(cls: type, prefix: str = "", resumable: bool = False) -> Iterator[Setting]:
     """Every setting of a class, groups opened, in the order of their definition."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     for f in dataclasses.fields(cls):
         hint, name, free = hints[f.name], f"{prefix}{f.name}", resumable or f.metadata["resumable"]
         if dataclasses.is_dataclass(hint):
@@ -64,7 +71,7 @@ def settings_of(cls: type, prefix: str = "", resumable: bool = False) -> Iterato
 
 def groups_of(cls: type) -> dict[str, str]:
     """The groups of a class of settings: name to the first line of what its class says."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     names = [f.name for f in dataclasses.fields(cls) if dataclasses.is_dataclass(hints[f.name])]
     return {name: (hints[name].__doc__ or "").splitlines()[0] for name in names}
 
@@ -89,7 +96,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "", ignore_u
     Raises UsageError for an unknown name (with the nearest one), unless told to pass over them, or a value of the wrong
     type. Ranges are checked by `check_ranges`.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)  # type: ignore[arg-type]
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     chosen: dict[str, Any] = {}
     for name, value in values.items():
