@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from drit.augmentation.settings import AugmentSettings
-from drit.data.images import Header, Metadata, convert_channels, read_header, to_tensor
+from drit.data.images import Metadata, convert_channels, to_tensor
 from drit.data.labelled import LabelledSet
 from drit.data.names import suffix_of
 from drit.errors import DataError
@@ -85,23 +85,17 @@ class Renderer:
         return read_image(self.data.paths[i], self.translator.method, self.source)
 
     def format(self, i: int) -> OutputFormat:
-        """How the outputs of image i are written; a file that cannot be read is taken for one of 8 bits."""
+        """How the outputs of image i are written."""
         if i not in self._formats:
             self._formats[i] = self._format_of(i)
         return self._formats[i]
 
     def _format_of(self, i: int) -> OutputFormat:
         if self.data.array is not None:
-            header = Header(0, 0, 0, 8 * self.data.array.dtype.itemsize, dtype=self.data.dtype)
-            dtype = "" if self.settings.depth else self.samples.dtype(header.dtype)
-            depth = self.settings.depth or header.depth
+            dtype = "" if self.settings.depth else self.samples.dtype(self.data.dtype)
+            depth = self.settings.depth or 8 * self.data.array.dtype.itemsize
             return OutputFormat("", depth, dtype=dtype, value_range=self.samples.value_range)
-        path = self.data.paths[i]
-        try:
-            header = read_header(path, *self.data.reading)
-        except DataError:  # said when it is read
-            header = Header(0, 0, 0, 8)
-        return self.choice.of(suffix_of(path), header, self.samples)
+        return self.choice.of(suffix_of(self.data.paths[i]), self.data.headers[i], self.samples)
 
     def render(self, unit: list[int]) -> RenderedUnit | None:
         """The outputs of the images of a unit, without damaged ones; None where all are, or are too large.

@@ -144,6 +144,9 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     seen = survey(_values(looked_at, bands))
     value_range = auto_range(seen, str(folder), _flag(config, domain)) if isinstance(wanted, str) else wanted
     notes = _left_out(others) + header_notes(headers, channels, config, value_range is not None)
+    depths = Counter(h.depth for h in headers.values())
+    if len(depths) > 1:
+        notes.append(f"{depths[8]} of {len(headers)} files have 8 bits: their values are spread to 16")
     notes += range_notes(seen, value_range, _flag(config, domain))
     if seen is not None and seen.flat and any(map(slice_of, headers)):
         notes.append(
@@ -344,9 +347,6 @@ def header_notes(headers: Mapping[Path, Header], channels: int, config: DataSett
             [p for p, h in headers.items() if h.transparent],
             "transparency: laid on white; --data.alpha keep keeps it",
         )
-    depths = Counter(h.depth for h in headers.values())
-    if len(depths) > 1:
-        notes.append(f"{depths[8]} of {len(headers)} files have 8 bits: their values are spread to 16")
     return notes
 
 

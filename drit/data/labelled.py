@@ -28,7 +28,7 @@ from torch import Tensor
 from drit.data.arrays import array_file, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
-from drit.data.images import convert_channels, decode, fit_channels, read_header, read_values
+from drit.data.images import Header, convert_channels, decode, fit_channels, read_header, read_values
 from drit.data.names import VOLUMES, file_of, slice_name, slice_of, without_ending
 from drit.data.ranges import AS_STORED, Reading, read_array_images
 from drit.errors import LISTED, DataError, some
@@ -51,6 +51,7 @@ class LabelledSet:
     array: np.ndarray | None = None  # (N, H, W, C) of uint8 or uint16
     root: Path = Path()
     paths: list[Path] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)  # of the files
     beside: dict[str, np.ndarray] = field(default_factory=dict)  # arrays or columns carried along: (N, ...)
     reading: Reading = AS_STORED  # how the files are read
     dtype: str = "uint8"  # of an array file's numbers
@@ -160,15 +161,12 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Rea
                 "folder named after its class, or give a file with columns file,label (--labels, and of drit probe "
                 "--train-labels and --test-labels)."
             )
-    shapes, channels, broken = [], 0, []
+    headers, broken = [], []
     for p in paths:
         try:
-            header = read_header(p, *reading)
+            headers.append(read_header(p, *reading))
         except DataError as error:
             broken.append(str(error))
-            continue
-        shapes.append((header.height, header.width))
-        channels = max(channels, header.channels)
     if broken:
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
@@ -180,11 +178,12 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Rea
         values,
         classes,
         places,
-        shapes,
-        channels,
+        [(h.height, h.width) for h in headers],
+        max(h.channels for h in headers),
         digest.hexdigest(),
         root=root,
         paths=paths,
+        headers=headers,
         beside=beside,
         reading=reading,
     )

@@ -86,9 +86,16 @@ def compare(
     training = training or {d: p for d, p in first.data.sources().items() if d in "ab"}
     real = RealFeatures()
     compared: list[Compared] = []
+    told: set[str] = set()
+
+    def say_once(message: str) -> None:
+        if message not in told:  # the images are those of every run
+            told.add(message)
+            say(message)
+
     for (name, meta), run in zip(metas.items(), runs, strict=True):
         translator = Translator.load(run, threads=threads)
-        prepared = prepare(run, data, protocol, out / "features", networks, training, real, translator, say)
+        prepared = prepare(run, data, protocol, out / "features", networks, training, real, translator, say_once)
         path = out / "results" / f"{name}.json"
         result = _kept(path, prepared.header)
         if result is None:

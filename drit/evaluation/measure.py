@@ -106,6 +106,8 @@ def prepare(
     settings = as_trained(config.data, translator.method.channels)
     crop = protocol.size or settings.crop
     sets = {d: open_images(data[d], d, settings, protocol.size) for d in DOMAINS}
+    for note in (note for s in sets.values() for note in s.notes):
+        say(f"note: {note}")
     chosen = {d: Images(s, crop, protocol.count, protocol.seed) for d, s in sets.items()}
     warnings: list[str] = []
     learn = _training(training, config, sets, settings, protocol, warnings)

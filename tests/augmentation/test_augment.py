@@ -256,7 +256,10 @@ def test_formats_that_cannot_hold_the_outputs(translator: Translator, run: Path,
     out = tmp_path / "out"
     result = work(translator, run, folder, out, times=1)
     assert result["outputs"] == 5 and result["skipped"] == {}
-    assert result["notes"] == [".jpg holds 8 bits: 16-bit outputs are written as .png. (1)"]
+    assert result["notes"] == [
+        "1 file with another format than the ending says: content counts (x.jpg).",
+        ".jpg holds 8 bits: 16-bit outputs are written as .png. (1)",
+    ]
     names = sorted(p.name for p in (out / "cat").iterdir())
     assert names == ["x_2_s001.png", "x_s001.png", "y_s001.jpg", "y_s001.png"]
     depths = [decode(out / "cat" / name)[1].depth for name in names]

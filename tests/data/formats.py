@@ -24,7 +24,8 @@ TEXT = """# Image files
 
 What is read, converted and refused. The tests write the tables of this page from what the program does.
 
-All commands that read images use one decoder: `train`, `translate`, `evaluate` and `augment`.
+All commands that read images use one decoder: `train`, `translate`, `evaluate`, `compare`, `augment` and `probe`. The
+tables hold for all of them: a test reads every layout as training, translation and augmentation do.
 Where the tables say *refused*, the file is named, with what to convert, and the other files are read.
 
 ## How a file is judged

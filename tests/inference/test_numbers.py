@@ -224,5 +224,5 @@ def test_what_a_file_says_beside_its_pixels_is_kept(
             command(name, run, source, "--to", "b", "--out", tmp_path / f"{name}_png", *words, "--format", "png") == 0
         )
         assert "georeference of the input is not kept in .png (2 outputs)" in capsys.readouterr().err
-    assert command("translate", run, folder, "--to", "b", "--out", tmp_path / "told", "--styles", 1) == 0
-    assert "further pages or frames: the first of each is read (pages.tif)" in capsys.readouterr().err
+        assert command(name, run, source, "--to", "b", *words, "--out", tmp_path / f"{name}_told") == 0
+        assert "further pages or frames: the first of each is read (pages.tif)" in capsys.readouterr().err
