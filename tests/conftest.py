@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,10 @@ from drit.settings.schema import changed
 from drit.training import launch as loop
 from drit.training.checks import open_sets
 from drit.training.trainer import Trainer
+
+# No example has a time limit: machines are busy, and time is asserted in no test.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def write_images(folder: Path, count: int, channels: int, size: tuple[int, int] = (24, 30), seed: int = 0) -> Path:
