@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -62,8 +61,7 @@ def compare(values: argparse.Namespace) -> int:
 
     out = Path(values.out)
     refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
-    pages = {name: {"input": None, "style": None, "domain": None} for name in PAGES}
-    outputs.check_free(out, list(PAGES), values.overwrite or _holds_comparison(out))
+    outputs.check_pages(out, PAGES, "runs", values.overwrite)
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
@@ -85,7 +83,7 @@ def compare(values: argparse.Namespace) -> int:
         names = [c.name for c in compared if warning in c.result["warnings"]]
         where = "" if len(names) == len(compared) else f" ({', '.join(names)})"
         print(f"warning{where}: {warning}", file=sys.stderr)
-    outputs.note(out, pages)
+    outputs.note_pages(out, PAGES)
     runs = {c.name: {"result": c.result, "cost": c.cost} for c in compared}
     result = {"runs": runs, "families": page.over_families(compared)}
     write_json(out / "comparison.json", result)
@@ -94,11 +92,3 @@ def compare(values: argparse.Namespace) -> int:
     message = f"{page.markdown(compared)}\nPage: {out / 'index.html'}"
     show(values, result | {"out": str(out)}, message)
     return 0
-
-
-def _holds_comparison(out: Path) -> bool:
-    """Whether a folder holds a comparison, which a version without outputs.json may have written."""
-    try:
-        return "runs" in json.loads((out / "comparison.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 from drit.cli.flags import seed
 from drit.cli.options import INTERRUPTED, Progress, add_device, add_overwrite, add_run, command, show, translator_of
 from drit.errors import UsageError
+
+PAGES = ("index.html", "result.json")
 
 
 def add(commands: Any) -> None:
@@ -85,8 +86,7 @@ def evaluate(values: argparse.Namespace) -> int:
     translator = translator_of(values)
     out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
     refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
-    pages = {name: {"input": None, "style": None, "domain": None} for name in ("index.html", "result.json")}
-    outputs.check_free(out, list(pages), values.overwrite or _holds_result(out))
+    outputs.check_pages(out, PAGES, "protocol", values.overwrite)
     training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
     with Progress() as progress:
         try:
@@ -107,7 +107,7 @@ def evaluate(values: argparse.Namespace) -> int:
     for warning in evaluation.result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     try:
-        outputs.note(out, pages)
+        outputs.note_pages(out, PAGES)
         page.write_page(out / "index.html", evaluation.result, evaluation.directions)
         write_json(out / "result.json", evaluation.result)
     except OSError as error:
@@ -115,11 +115,3 @@ def evaluate(values: argparse.Namespace) -> int:
     message = f"{page.table(evaluation.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
     show(values, evaluation.result | {"out": str(out)}, message)
     return 0
-
-
-def _holds_result(out: Path) -> bool:
-    """Whether a folder holds an evaluation, which a version without outputs.json may have written."""
-    try:
-        return "protocol" in json.loads((out / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
-        return False

@@ -86,3 +86,27 @@ def write(path: Path, value: Any) -> None:
         write_json(path, value)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+
+
+def check_pages(out: Path, names: Sequence[str], known_by: str, overwrite: bool) -> None:
+    """As `check_free`, for pages and results that a command writes into `out`.
+
+    known_by: a key of the JSON file among them. A version without outputs.json may have written it: such a folder is
+    this program's too.
+    """
+    own = any(known_by in _object(out / name) for name in names if name.endswith(".json"))
+    check_free(out, names, overwrite or own)
+
+
+def note_pages(out: Path, names: Sequence[str]) -> None:
+    """As `note`, for pages and results, which are no translation of an input."""
+    note(out, {name: {"input": None, "style": None, "domain": None} for name in names})
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON object, empty where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
