@@ -19,12 +19,12 @@ import numpy as np
 from drit.augmentation.filter import dropped_by_class, kept_outputs
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
-from drit.data.folders import header_notes
 from drit.data.images import Metadata, decode, encode
 from drit.data.labelled import BESIDE, MASKS, mask_file, shown
 from drit.data.names import slice_of, without_ending
 from drit.errors import DataError, DritError
 from drit.inference.formats import OutputFormat, lost_notes, lost_parts
+from drit.inference.reading import reading_notes
 
 COLUMNS = ("file", "label", "source", "repetition", "style")
 FILTER_SIDE = 32  # pixels of the images that the filter's classifiers see
@@ -40,7 +40,8 @@ class FolderWriter:
         self.units = units
         self.out = out
         formats = [renderer.format(i) for i in range(len(self.data))]
-        self.notes = self._read_notes()
+        headers = dict(zip(self.data.paths, self.data.headers, strict=True))
+        self.notes = reading_notes(renderer.translator.method, renderer.source, headers)
         self.notes += [f"{note} ({count})" for note, count in Counter(f.note for f in formats if f.note).items()]
         self._lost: Counter[str] = Counter()  # what outputs do not keep of their inputs
         self._stems_and_suffixes = self._unique_names(formats)
@@ -94,13 +95,6 @@ class FolderWriter:
         """Where an output lies within OUT."""
         stem, suffix = self._stems_and_suffixes[i]
         return Path(f"{stem}_s{repetition:03d}{suffix}")
-
-    def _read_notes(self) -> list[str]:
-        """What of the images is converted or not read, as it is told before a training."""
-        method, ranged = self.renderer.translator.method, self.data.reading.value_range is not None
-        headers = dict(zip(self.data.paths, self.data.headers, strict=True))
-        channels = method.channels[self.renderer.source]
-        return [f"{note}." for note in header_notes(headers, channels, method.settings.data, ranged)]
 
     def _decoded(self, i: int, repetition: int) -> np.ndarray:
         """An output that is there: (H, W, C) of grey levels."""

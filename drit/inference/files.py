@@ -20,17 +20,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from drit.data.folders import header_notes
 from drit.data.images import Header, Metadata, encode, from_tensor, to_tensor
 from drit.data.names import suffix_of
-from drit.data.ranges import reading_of
 from drit.errors import DataError, DritError
 from drit.inference import memory, outputs
 from drit.inference.formats import FormatChoice, OutputFormat, lost_notes, lost_parts, samples_of
-from drit.inference.reading import Input, numbered
+from drit.inference.reading import Input, numbered, reading_notes
 from drit.inference.styles import Style
 from drit.inference.translator import Translator
-from drit.methods.base import Method
 from drit.progress import tracked
 from drit.sheets import as_image, save_sheet, sheet
 
@@ -128,6 +125,7 @@ def translate_files(
     numbers = {s.name: [round(float(v), 6) for v in s.code] for s in styles}
     outputs.write(out / outputs.STYLES, {"domain": target, "styles": numbers})
     _write_sheet(rows, [s.name for s in styles[:SHEET_COLUMNS]], out / outputs.SHEET)
+    headers = {job.image.path: job.header for job in jobs if job.image.array is None}
     return {
         "to": target,
         "images": len(inputs) - len(skipped.reasons),
@@ -136,7 +134,7 @@ def translate_files(
         "sheet": str(out / outputs.SHEET),
         "outputs": str(out / outputs.OUTPUTS),
         "skipped": skipped.reasons,
-        "notes": [*_read_notes(translator.method, source, jobs), *_notes(jobs), *lost_notes(lost)],
+        "notes": [*reading_notes(translator.method, source, headers), *_notes(jobs), *lost_notes(lost)],
         "seconds": round(seconds, 3),
         "outputs_per_second": round(len(written) / max(seconds, 1e-9), 3),
     }
@@ -199,16 +197,6 @@ def _write_sheet(rows: list[list[np.ndarray | None]], names: list[str], path: Pa
         save_sheet(sheet(rows, column_titles=["input", *names], cell=max(64, cell)), path)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
-
-
-def _read_notes(method: Method, domain: str, jobs: Sequence[_Job]) -> list[str]:
-    """What of the inputs is converted or not read, as it is told before a training."""
-    config = method.settings.data
-    headers = {job.image.path: job.header for job in jobs if job.image.array is None}
-    if not headers:
-        return []
-    ranged = reading_of(config, domain).value_range is not None
-    return [f"{note}." for note in header_notes(headers, method.channels[domain], config, ranged)]
 
 
 def _notes(jobs: Sequence[_Job]) -> list[str]:

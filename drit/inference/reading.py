@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from drit.data.arrays import array_file, read_arrays
-from drit.data.folders import list_images
+from drit.data.folders import header_notes, list_images
 from drit.data.images import Header, Metadata, decode, fit_channels, read_header
 from drit.data.names import file_of, without_ending
 from drit.data.ranges import AS_STORED, Reading, read_array_images, reading_of
@@ -51,6 +51,15 @@ def read_image(path: Path, method: Method, domain: str) -> tuple[np.ndarray, Met
     array, image_format = decode(path, *reading_of(method.settings.data, domain))
     fitting = fit_channels(array, method.channels[domain], image_format.extra, image_format.alpha)
     return fitting, image_format.metadata
+
+
+def reading_notes(method: Method, domain: str, headers: Mapping[Path, Header]) -> list[str]:
+    """What of files of a domain is converted or not read, in sentences, as it is told before a training."""
+    if not headers:
+        return []
+    config = method.settings.data
+    ranged = reading_of(config, domain).value_range is not None
+    return [f"{note}." for note in header_notes(headers, method.channels[domain], config, ranged)]
 
 
 def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) -> list[Input]:
