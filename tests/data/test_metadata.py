@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def test_no_data_without_a_range_is_told(tmp_path: Path) -> None:
     assert "no-data value): it stays as it is; with --data.range it becomes LOW" in note
 
 
+@cache
 def profile(space: str) -> bytes:
+    """Made once: it holds the second at which it was made, and tests compare bytes."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()  # type: ignore[arg-type]
 
 
