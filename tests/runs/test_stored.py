@@ -29,58 +29,63 @@ SAME_BITS = {
 }
 EXACT = torch.__version__.partition("+")[0] == "2.13.0"  # other versions may sum up in another order
 
-TRANSLATE = """
-import sys
-import numpy as np
-from drit.inference.translator import Translator
-translator = Translator.load(sys.argv[1], precision="float32", threads=1)
-sources = {"b": np.load("a.npz")["images"][0][..., None], "a": np.load("b.npz")["images"][0]}
-made = {f"to_{to}": np.stack(translator.translate(x, to, styles=3, seed=5)) for to, x in sources.items()}
-np.savez("found.npz", **made)
-"""
-RESUME = """
+PROGRAM = """
 import hashlib, json, sys
 from pathlib import Path
+import numpy as np
+from drit.inference.translator import Translator
 from drit.runs import checkpoint
 from drit.training.launch import resume
-assert resume(Path(sys.argv[1])).finished
+
+def translate(method):
+    translator = Translator.load(method, precision="float32", threads=1)
+    sources = {"b": np.load("a.npz")["images"][0][..., None], "a": np.load("b.npz")["images"][0]}
+    made = {f"to_{to}": np.stack(translator.translate(x, to, styles=3, seed=5)) for to, x in sources.items()}
+    np.savez(f"found_{method}.npz", **made)
+
 def digest(tensors):
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())
         found.update(tensors[name].numpy().tobytes())
     return found.hexdigest()
-done = checkpoint.find(Path(sys.argv[1]))
-weights, average = checkpoint.load_weights(done)
-state = checkpoint.load_state(done)
-sums = {k: float(v.double().abs().sum()) for k, v in weights.items()}
-found = {"weights": digest(weights), "average": digest(average), "step": state["step"], "position": state["position"]}
-Path("found.json").write_text(json.dumps(found | {"weight_sums": sums}))
+
+def train_on(method):
+    assert resume(Path(method)).finished
+    done = checkpoint.find(Path(method))
+    weights, average = checkpoint.load_weights(done)
+    state = checkpoint.load_state(done)
+    sums = {k: float(v.double().abs().sum()) for k, v in weights.items()}
+    found = {"weights": digest(weights), "average": digest(average), "weight_sums": sums}
+    found |= {"step": state["step"], "position": state["position"]}
+    Path(f"found_{method}.json").write_text(json.dumps(found))
+
+for method in sys.argv[1:]:
+    translate(method)
+    train_on(method)
 """
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    """A copy of the stored runs, in a folder whose name says nothing."""
-    return shutil.copytree(STORED, tmp_path / "stored")
-
-
-def run(program: str, method: str, cwd: Path) -> None:
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the stored runs, in a folder whose name says nothing; each translated with, then resumed, in a process
+    whose instructions are those of the stored numbers."""
+    folder = shutil.copytree(STORED, tmp_path_factory.mktemp("old") / "stored")
     done = subprocess.run(
-        [sys.executable, "-c", program, method],
-        cwd=cwd,
+        [sys.executable, "-c", PROGRAM, *METHODS],
+        cwd=folder,
         env=os.environ | SAME_BITS,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_old_run_translates_to_the_same_bytes(method: str, stored: Path) -> None:
-    run(TRANSLATE, method, stored)
-    found, expected = np.load(stored / "found.npz"), np.load(stored / f"expected_{method}.npz")
+    found, expected = np.load(stored / f"found_{method}.npz"), np.load(stored / f"expected_{method}.npz")
     for name in ("to_a", "to_b"):
         difference = np.abs(found[name].astype(int) - expected[name])
         assert difference.max() <= (0 if EXACT else 1), name
@@ -88,8 +93,7 @@ def test_an_old_run_translates_to_the_same_bytes(method: str, stored: Path) -> N
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_old_run_resumes_to_the_same_bits(method: str, stored: Path) -> None:
-    run(RESUME, method, stored)
-    found = json.loads((stored / "found.json").read_text())
+    found = json.loads((stored / f"found_{method}.json").read_text())
     expected = json.loads((stored / f"expected_{method}.json").read_text())
     assert (found["step"], found["position"]) == (expected["step"], expected["position"])
     for name, value in expected["weight_sums"].items():

@@ -20,6 +20,7 @@ def config(**changes: object) -> DRITSettings:
     base = DRITSettings.from_preset("quick")
     data = replace(base.data, crop=64)
     network = replace(base.network, width=8, attribute_width=8, discriminator_width=8)
+    network = replace(network, content_blocks=1, generator_blocks=1, attribute_blocks=2, discriminator_scales=1)
     return replace(base, batch=4, data=data, network=network, **changes)  # type: ignore[arg-type]
 
 
