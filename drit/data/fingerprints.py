@@ -1,28 +1,35 @@
-"""Hashes that tell images apart: of contents, sampled so that a large folder takes seconds."""
+"""Hashes that tell images apart: of contents, sampled so that a large folder takes seconds, or whole on request."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from drit.data.names import file_of
 from drit.errors import DataError
 
-HASH = "sampled-v2"  # the kind of hash, as data.json names it
+# Kinds of hash, as data.json names them.
+SAMPLED = "sampled-v2"
+FULL = "full-v1"
+NAMES = ""  # of names and file sizes alone: of runs before the others
+KINDS = (SAMPLED, FULL, NAMES)
 BLOCK = 64 << 10  # bytes at the start, in the middle and at the end; smaller files are hashed whole
-_known: dict[tuple[str, int, int], bytes] = {}  # by path, size and time of change: for this process
+# By kind, path, size and time of change: for this process.
+_known: dict[tuple[str, str, int, int], bytes] = {}
 
 
-def file_digest(path: Path) -> bytes:
-    """SHA-256 of a file's size and sampled blocks; of its volume's, for a slice. Raises DataError where it cannot be
-    read."""
+def file_digest(path: Path, kind: str = SAMPLED) -> bytes:
+    """SHA-256 of a file's size and contents: of sampled blocks, or (FULL) of every byte; for a slice of its volume's.
+    Raises DataError where it cannot be read."""
     try:
         path = file_of(path)
         status = path.stat()
-        key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
+        key = (kind, str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in _known:
-            _known[key] = _sampled(path, status.st_size)
+            _known[key] = (_whole if kind == FULL else _sampled)(path, status.st_size)
         return _known[key]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
@@ -40,23 +47,56 @@ def _sampled(path: Path, size: int) -> bytes:
     return digest.digest()
 
 
-def folder_digest(folder: Path, paths: Iterable[Path], what: str = "") -> str:
-    """The hash of images of a folder: of their places below it and their contents. what: the part of each image that
-    is meant, where it is not all."""
-    digest = hashlib.sha256(what.encode())
-    for path in paths:
-        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + file_digest(path))
-    return digest.hexdigest()
+def _whole(path: Path, size: int) -> bytes:
+    with open(path, "rb") as file:
+        contents = hashlib.file_digest(file, "sha256").digest()
+    return hashlib.sha256(size.to_bytes(8, "big") + contents).digest()
 
 
-def folder_digest_v1(folder: Path, paths: Iterable[Path], what: str = "") -> str:
-    """The hash that runs recorded before `HASH`: of names and file sizes. For comparison with their records alone."""
-    digest = hashlib.sha256(what.encode())
-    for path in paths:
-        digest.update(f"{path.relative_to(folder)}\0{file_of(path).stat().st_size}\n".encode())
-    return digest.hexdigest()
+class Digest(Protocol):
+    """The hash of a set's images, of the kind that is asked for. Hashing waits until then."""
+
+    def __call__(self, kind: str) -> str: ...
 
 
-def part_digest(digest: str, indices: list[int]) -> str:
+@dataclass(frozen=True)
+class FolderDigest:
+    """The hash of images of a folder: of their places below it and their contents.
+
+    what: the part of each image that is meant, where it is not all. Raises DataError where a file cannot be read.
+    """
+
+    folder: Path
+    paths: Sequence[Path]
+    what: str = ""
+
+    def __call__(self, kind: str) -> str:
+        digest = hashlib.sha256(self.what.encode())
+        for path in self.paths:
+            place = path.relative_to(self.folder)
+            if kind == NAMES:
+                digest.update(f"{place}\0{file_of(path).stat().st_size}\n".encode())
+            else:
+                digest.update(f"{place.as_posix()}\0".encode() + file_digest(path, kind))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ArrayDigest:
+    """The hash of an array's values, of every kind the same: all of them are read anyway."""
+
+    sha256: str
+
+    def __call__(self, kind: str) -> str:
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class PartDigest:
     """The hash of some of a set's images, in this order."""
-    return hashlib.sha256(f"{digest} {indices}".encode()).hexdigest()
+
+    whole: Digest
+    indices: Sequence[int]
+
+    def __call__(self, kind: str) -> str:
+        return hashlib.sha256(f"{self.whole(kind)} {list(self.indices)}".encode()).hexdigest()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from drit.data.arrays import array_file, read_arrays
 from drit.data.containers import holds_dicom
-from drit.data.fingerprints import folder_digest, folder_digest_v1
+from drit.data.fingerprints import ArrayDigest, FolderDigest
 from drit.data.images import Header, fit_channels, read_header, read_values
 from drit.data.imageset import Half, ImageSet, check_skipped
 from drit.data.names import READ_SUFFIXES, file_of, may_be_dicom, slice_of, suffix_of
@@ -161,8 +161,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         channels,
         depth,
         skipped,
-        digest=folder_digest(folder, headers, half),
-        digest_v1=folder_digest_v1(folder, headers, half),
+        digest=FolderDigest(folder, list(headers), half),
         half=half,
         reading=Reading(config.alpha, bands, value_range),
         notes=[f"{folder}: {note}." for note in notes],
@@ -196,7 +195,7 @@ def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> Imag
         header.depth,
         {},
         arrays.labels,
-        digest,
+        ArrayDigest(digest),
         reading=Reading(config.alpha, bands, value_range),
         notes=[f"{where}: {note}." for note in range_notes(seen, value_range, _flag(config, domain))],
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from drit.data.fingerprints import HASH, part_digest
+from drit.data.fingerprints import FULL, KINDS, NAMES, SAMPLED, ArrayDigest, Digest, PartDigest
 from drit.data.images import convert_channels, decode, fit_channels, from_units
 from drit.data.names import without_ending
 from drit.data.ranges import Reading
@@ -38,8 +38,7 @@ class ImageSet:
         depth: int,
         skipped: dict[str, str],
         labels: np.ndarray | None = None,
-        digest: str = "",
-        digest_v1: str = "",
+        digest: Digest | None = None,
         half: Half = "",
         reading: Reading | None = None,
         notes: Sequence[str] = (),
@@ -52,8 +51,7 @@ class ImageSet:
         self._images = images
         self._shapes = shapes
         self._config = config
-        self._digest = digest
-        self._digest_v1 = digest_v1 or digest
+        self._digest = digest or ArrayDigest("")
         self._half = half
         self.reading = reading or Reading(config.alpha)
         self.notes = list(notes)
@@ -139,8 +137,7 @@ class ImageSet:
             self.depth,
             dict(self.skipped),
             None if self.labels is None else self.labels[list(indices)],
-            part_digest(self._digest, list(indices)),
-            part_digest(self._digest_v1, list(indices)),
+            PartDigest(self._digest, list(indices)),
             self._half,
             self.reading,
             self.notes,
@@ -150,10 +147,12 @@ class ImageSet:
         """What identifies the images, for data.json: count, channels, sizes, and a hash of names and contents (of the
         values, for arrays).
 
-        like: a recorded fingerprint to compare with; the answer is of its kind, for runs of before `HASH` too.
+        like: a recorded fingerprint to compare with; the answer has its kind of hash, where that is known.
         """
         heights, widths = zip(*self._shapes, strict=True)
-        old = like is not None and bool(like) and "hash" not in like
+        kind = FULL if self._config.full_hash else SAMPLED
+        if like and like.get("hash", NAMES) in KINDS:
+            kind = like.get("hash", NAMES)
         prints = {
             "source": Path(self.source).name,
             "kind": "array" if isinstance(self._images, np.ndarray) else "folder",
@@ -162,9 +161,9 @@ class ImageSet:
             "depth": self.depth,
             "smallest": [min(heights), min(widths)],
             "largest": [max(heights), max(widths)],
-            "sha256": self._digest_v1 if old else self._digest,
+            "sha256": self._digest(kind),
         }
-        return prints if old else prints | {"hash": HASH}
+        return prints | {"hash": kind} if kind else prints
 
 
 def check_skipped(skipped: dict[str, str], limit: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from drit.methods.base import Method
@@ -28,7 +27,7 @@ def cost(
     """The method with these settings, with shapes alone, and its cost for an image of side x side pixels (rounded up to
     its stride). Nothing of that size is allocated or computed."""
     counts: list[int | None] = [None, None]
-    with FakeTensorMode(), torch.inference_mode():
+    with torch.device("meta"), torch.inference_mode():
         method = method_type(settings, channels).eval()
         c = method.capabilities
         if c.directions:

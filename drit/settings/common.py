@@ -65,6 +65,12 @@ class DataSettings:
     alpha: Literal["flatten", "keep"] = setting(
         "flatten", "transparent images: laid on white, or alpha kept as a channel"
     )
+    full_hash: bool = setting(
+        False,
+        "record a hash of every byte of the images; without it, of sampled blocks of files above 192 KiB, which takes "
+        "seconds and sees nearly every change",
+        resumable=True,
+    )
     cache: bool = setting(True, "keep decoded images in memory when all of them fit in a quarter of it", resumable=True)
     workers: Annotated[int, Interval(ge=-1, le=64)] = setting(
         -1,

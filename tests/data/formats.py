@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from drit.data import containers, metadata, volumes
-from drit.data.folders import READ_SUFFIXES
+from drit.data.folders import READ_SUFFIXES, open_domain
 from drit.data.images import SUFFIXES, Metadata, decode, encode, read_header
+from drit.data.labelled import open_labelled
 from drit.data.metadata import Tag
+from drit.data.ranges import reading_of
 from drit.errors import DataError, UsageError
+from drit.inference.reading import read_image
+from drit.settings.common import DataSettings
 from tests.data.dicom import dicom
 from tests.data.layouts import LAYOUTS, Layout
 from tests.data.samples import FILES, packed, pixels, tiff
@@ -24,8 +30,8 @@ TEXT = """# Image files
 
 What is read, converted and refused. The tests write the tables of this page from what the program does.
 
-All commands that read images use one decoder: `train`, `translate`, `evaluate`, `compare`, `augment` and `probe`. The
-tables hold for all of them: a test reads every layout as training, translation and augmentation do.
+All commands that read images use one decoder: `train`, `translate`, `evaluate`, `compare`, `augment` and `probe`. A
+test reads every layout as each of them does.
 Where the tables say *refused*, the file is named, with what to convert, and the other files are read.
 
 ## How a file is judged
@@ -138,24 +144,54 @@ def _reason(error: Exception) -> str:
     return text.partition("as an image: ")[2] or text.partition(": ")[2] or text
 
 
-def _verdict(layout: Layout, dtype: Any, folder: Path) -> str:
-    if dtype not in layout.depths:
-        return "–"  # noqa: RUF001
-    stored = layout.stored(dtype)
-    path = folder / "x.png"
-    path.write_bytes(layout.write(stored))
+def _as_a_domain(file: Path, data: DataSettings) -> np.ndarray:
+    return open_domain(str(file.parent), data, "a").get(0)
+
+
+def _as_an_input(file: Path, data: DataSettings) -> np.ndarray:
+    channels = read_header(file, data.alpha).channels
+    method: Any = SimpleNamespace(settings=SimpleNamespace(data=data), channels={"a": channels})
+    return read_image(file, method, "a")[0]
+
+
+def _as_a_labelled_image(file: Path, data: DataSettings) -> np.ndarray:
+    labelled = open_labelled(str(file.parent.parent), reading=reading_of(data, "a"))
+    return labelled.get(0, read_header(file, data.alpha).channels)
+
+
+# How each command reads an image of a domain, by the functions that it calls.
+WAYS: dict[str, Callable[[Path, DataSettings], np.ndarray]] = {
+    "`train`, `evaluate`, `compare`": _as_a_domain,
+    "`translate`": _as_an_input,
+    "`augment`, `probe`": _as_a_labelled_image,
+}
+
+
+def _verdict(layout: Layout, dtype: Any, file: Path, read: Callable[[Path, DataSettings], np.ndarray]) -> str:
+    """What a command makes of a folder of two such files, with transparency kept as a channel."""
+    data = DataSettings(a=str(file.parent), resize=0, crop=16, alpha="keep", max_unreadable=0)
     try:
-        array = decode(path, "keep")[0]
+        array = read(file, data)
     except DataError as error:
-        return f"refused: {_reason(error)}"
+        assert str(file) in str(error)
+        return f"refused: {re.split('[.][ ,]', _reason(error))[0]}"  # what to do with the other files comes after it
+    stored = layout.stored(dtype)
     right = layout.right(stored)
     assert array.shape == right.shape and np.abs(array.astype(int) - right).max() <= layout.tolerance, layout.name
     return layout.verdict
 
 
 def layouts(folder: Path) -> str:
-    rows = [[layout.name, *(_verdict(layout, dtype, folder) for dtype in (np.uint8, np.uint16))] for layout in LAYOUTS]
-    return table(["layout", "8 bits", "16 bits"], rows)
+    rows = []
+    for layout in LAYOUTS:
+        for dtype in layout.depths:
+            place = Path(tempfile.mkdtemp(dir=folder)) / "set" / "x"
+            place.mkdir(parents=True)
+            for name in ("0.png", "1.png"):
+                (place / name).write_bytes(layout.write(layout.stored(dtype)))
+            verdicts = [_verdict(layout, dtype, place / "0.png", read) for read in WAYS.values()]
+            rows.append([layout.name, str(8 * np.dtype(dtype).itemsize), *verdicts])
+    return table(["layout", "bits", *WAYS], rows)
 
 
 def _storages() -> Iterator[tuple[str, Any]]:

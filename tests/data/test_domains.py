@@ -224,6 +224,11 @@ def test_older_fingerprints_are_computed_as_they_were(tmp_path: Path) -> None:
     part = images.select([2, 0]).fingerprint({"sha256": ""})["sha256"]
     assert part == hashlib.sha256(f"{old.hexdigest()} [2, 0]".encode()).hexdigest()
     assert images.fingerprint({}) == images.fingerprint() == images.fingerprint({"hash": "sampled-v2"})
+    assert (
+        images.fingerprint({"hash": "of a later version"})
+        == images.fingerprint({"hash": ["x"]})
+        == images.fingerprint()
+    )
 
 
 def test_contents_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from drit.data.folders import open_domain
 from drit.data.images import encode
 from drit.errors import UsageError
+from drit.runs.record import recorded_settings
 from drit.training import launch
 from tests.conftest import tiny
 
@@ -36,6 +37,35 @@ def test_older_records_resume_and_changed_pixels_do_not(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40] + bytes(40))
     with pytest.raises(UsageError, match="The images differ .*a: sha256"):
         launch.resume(run)
+
+
+def test_a_hash_of_every_byte(tmp_path: Path) -> None:
+    """Sampled blocks of a large file do not see a change between them; on request every byte is hashed."""
+    rng = np.random.default_rng(0)
+    for d in "ab":
+        (tmp_path / d).mkdir()
+        for i in range(2):
+            encode(rng.integers(0, 256, (300, 400, 3)).astype(np.uint8), tmp_path / d / f"{i}.bmp")
+    sampled = tiny(tmp_path / "a", tmp_path / "b", steps=3)
+    full = replace(sampled, data=replace(sampled.data, full_hash=True))
+    launch.train(sampled, tmp_path / "sampled", stop_after=1)
+    launch.train(full, tmp_path / "full", stop_after=1)
+    records = {k: json.loads((tmp_path / k / "data.json").read_text()) for k in ("sampled", "full")}
+    assert {r[d]["hash"] for r in [records["full"]] for d in "ab"} == {"full-v1"}
+    path = tmp_path / "a" / "0.bmp"
+    content = bytearray(path.read_bytes())
+    content[100_000] ^= 1
+    path.write_bytes(content)
+    launch.resume(tmp_path / "sampled", stop_after=1)
+    with pytest.raises(UsageError, match="The images differ .*a: sha256"):
+        launch.resume(tmp_path / "full", stop_after=1)
+    # a run that asks for it later is compared by the kind that it recorded, and records the other
+    settings = recorded_settings(tmp_path / "sampled")
+    settings = replace(settings, data=replace(settings.data, full_hash=True))
+    launch.resume(tmp_path / "sampled", settings, stop_after=1)
+    after = json.loads((tmp_path / "sampled" / "data.json").read_text())
+    assert after["a"]["hash"] == "full-v1" and after["a"]["sha256"] != records["full"]["a"]["sha256"]
+    assert after["b"]["sha256"] == records["full"]["b"]["sha256"]
 
 
 def test_a_run_records_the_range_that_auto_found(tmp_path: Path) -> None:

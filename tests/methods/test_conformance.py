@@ -133,7 +133,7 @@ def test_a_tiny_set_is_learnt(name: str, generator: str, images: dict[str, Path]
         seen: list[dict[str, float]] = []
         learnt = False
         while len(seen) < config.steps and not learnt:
-            seen += [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(20)]
+            seen += [{k: float(v) for k, v in trainer.iterate().items()} for _ in range(10)]
             falling = [k for k in seen[-1] if any(part in k.rpartition("/")[2] for part in FALLING)]
             first = {k: np.mean([s[k] for s in seen if k in s][:5]) for k in falling}
             last = {k: np.mean([s[k] for s in seen if k in s][-10:]) for k in falling}

@@ -27,30 +27,31 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-COMMANDS = """
-import contextlib, io, json, sys
+# All in one process: it is the start of one that takes its time.
+PROGRAM = """
+import contextlib, io, json, pathlib, sys
+import pytest
 from drit.cli import main as cli
-outputs = []
-for words in json.load(sys.stdin):
+outputs = {}
+for name, words in json.load(sys.stdin).items():
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        code = cli.main(words)
-    assert code == 0, (words, output.getvalue())
-    outputs.append(output.getvalue())
-print(json.dumps(outputs))
+        try:
+            code = cli.main(words)
+        except SystemExit as leaving:  # argparse, after --help
+            code = leaving.code
+    assert not code, (words, output.getvalue())
+    outputs[name] = output.getvalue()
+output = io.StringIO()
+with contextlib.redirect_stdout(output):
+    code = pytest.main(["-p", "no:xdist", "-p", "no:cacheprovider", "-k", "toy", "tests/methods/test_conformance.py"])
+assert code == 0, output.getvalue()
+outputs["conformance"] = output.getvalue()
+pathlib.Path(sys.argv[1]).write_text(json.dumps(outputs))
 """
 
 
-def run(installed: Path, *words: str, given: str = "") -> str:
-    """Output of a Python process that sees the installed package beside this program."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(installed), str(ROOT)))}
-    command = [sys.executable, *words]
-    done = subprocess.run(command, env=environment, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def test_every_command(installed: Path, tmp_path: Path) -> None:
+def test_every_command_and_the_conformance_suite(installed: Path, tmp_path: Path) -> None:
     a, b = (write_images(tmp_path / "photos" / d / "class", 4, 3, seed=i) for i, d in enumerate(("a", "b")))
     data = ["--data.a", a.parent, "--data.b", b.parent]
     small = "--data.resize 20 --data.crop 16 --batch 2 --threads 1 --log.checkpoint-every 2 --no-log.tensorboard"
@@ -67,10 +68,19 @@ def test_every_command(installed: Path, tmp_path: Path) -> None:
         "compare": ["compare", model, *measure, "--out", tmp_path / "comparison"],
         "augment": ["augment", model, a.parent, "--to", "b", "--times", 1, "--out", tmp_path / "augmented"],
         "report": ["report", model, "--json"],
+        "help": ["train", "--method", "toy", "--help"],
     }
-    given = json.dumps([[str(word) for word in words] for words in commands.values()])
-    outputs = json.loads(run(installed, "-c", COMMANDS, given=given).splitlines()[-1])
-    said = dict(zip(commands, outputs, strict=True))
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, tmp_path / "said.json"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(installed), str(ROOT)))},
+        cwd=ROOT,
+        input=json.dumps({name: [str(word) for word in words] for name, words in commands.items()}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    said = json.loads((tmp_path / "said.json").read_text())
     assert "toy" in said["methods"]
     resumed = json.loads(said["resume"])
     assert resumed["step"] == 4 and resumed["finished"]
@@ -79,13 +89,9 @@ def test_every_command(installed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "comparison" / "index.html").is_file()
     assert len((tmp_path / "augmented" / "labels.csv").read_text().splitlines()) == 5
     assert json.loads(said["report"])["step"] == 4
-    assert "--loss.cross-cycle" in run(installed, "-m", "drit", "train", "--method", "toy", "--help")
-
-
-def test_the_conformance_suite(installed: Path) -> None:
-    """All of it, with the same bits after a resume among it."""
-    shown = run(installed, "-m", "pytest", "-p", "no:xdist", "-k", "toy", "tests/methods/test_conformance.py")
-    assert " passed" in shown and "failed" not in shown and int(shown.split(" passed")[0].split()[-1]) >= 8
+    assert "--loss.cross-cycle" in said["help"]
+    suite = said["conformance"]  # all of it, with the same bits after a resume among it
+    assert " passed" in suite and "failed" not in suite and int(suite.split(" passed")[0].split()[-1]) >= 8
 
 
 def test_without_the_package_the_method_is_unknown() -> None:

@@ -48,8 +48,9 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 
 def more_steps(run: Path) -> Any:
-    """Settings for which the finished run has something left to train."""
-    return replace(recorded_settings(run), steps=7)
+    """Settings for which the finished run has something left to train, and nothing to draw on the way."""
+    settings = recorded_settings(run)
+    return replace(settings, steps=7, log=replace(settings.log, sample_every=0, watch_every=0))
 
 
 def sources(run: Path) -> tuple[str, str]:

@@ -42,7 +42,7 @@ def test_what_saves_memory() -> None:
     whole = work()
     assert work(accumulate=2) < 0.7 * whole
     assert work(recompute=True) < 0.6 * whole
-    assert work(recompute=True, accumulate=4) < work(recompute=True)
+    assert work(recompute=True, accumulate=2) < work(recompute=True)
     assert work(torch.bfloat16) < 0.8 * whole
     assert work() == whole  # nothing is left over from one prediction to the next
 
