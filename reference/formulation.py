@@ -50,9 +50,17 @@ def _conv_1x1(layer: Any, x: Tensor) -> Tensor:
 
 
 def _up(layer: Any, x: Tensor) -> Tensor:
-    x = layer.conv(x)
     gain, bias = layer.norm.weight[:, None, None], layer.norm.bias[:, None, None]
-    return F.relu(F.layer_norm(x, x.shape[1:], eps=EPS) * gain + bias)
+    return F.relu(_upsampled(layer, x) * gain + bias)
+
+
+def _upsampled(layer: Any, x: Tensor) -> Tensor:
+    """A transposed convolution, or enlargement and a convolution; then layer normalisation without gain and bias."""
+    if isinstance(layer.conv, nn.ConvTranspose2d):
+        x = layer.conv(x)
+    else:
+        x = _conv(layer.conv, x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    return F.layer_norm(x, x.shape[1:], eps=EPS)
 
 
 def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
@@ -85,6 +93,16 @@ def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:
         for up in own.up:
             h = _up(up, planes(style, h))
         return torch.tanh(_conv_1x1(own.last, planes(style, h)))
+    if model.settings.network.generator == "film":
+        h = code
+        for block in [*model.generator.shared, *own.blocks]:
+            h = residual(block, h)
+        numbers = own.codes(style)[:, :, None, None]  # gains of the first layer, its shifts, gains of the second, ...
+        for up in own.up:
+            h = _upsampled(up, h)
+            gain, shift, numbers = numbers.tensor_split([h.shape[1], 2 * h.shape[1]], dim=1)
+            h = F.relu((1 + gain) * h + shift)
+        return torch.tanh(_conv_1x1(own.last, h))
     h = code
     blocks = [*model.generator.shared, *own.blocks]
     for block, part in zip(blocks, own.codes(style).split(code.shape[1], dim=1), strict=True):

@@ -46,8 +46,9 @@ def draw_weights(module: nn.Module, draw: Callable[[Tensor], object]) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def bilinear_init(layer: nn.ConvTranspose2d) -> None:
-    """Make a transposed convolution of stride 2 start as bilinear upsampling.
+def bilinear_init(layer: nn.ConvTranspose2d | nn.Conv2d) -> None:
+    """Make a transposed convolution of stride 2 start as bilinear upsampling; or a convolution after nearest-neighbour
+    upsampling, which becomes a bilinear one by it.
 
     Its weight (I, O, k, k) with k = 3 or 4 becomes one number for each pair of channels times a kernel. The number is
     the middle tap that was drawn; the kernel is the outer product of (1/2, 1, 1/2) or (1/4, 3/4, 3/4, 1/4) with itself.

@@ -40,6 +40,44 @@ def k_major(x: Tensor, count: int) -> Tensor:
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.dim() - 1))
 
 
+def _styles_by_image(x: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+    """x: (N, C, H, W); code: (k N, C), k-major. Returns (1, N, C, H, W) and (k, N, C, 1, 1), in the type of x."""
+    return x[None], code.to(x.dtype).view(-1, *x.shape[:2], 1, 1)
+
+
+def add_per_image(x: Tensor, bias: Tensor) -> Tensor:
+    """x + bias, a number for each channel and style of each image. The repeated x is never built.
+
+    x: (N, C, H, W); bias: (M, C), M a multiple of N; any real values. Bias j belongs to image j mod N. Returns
+    (M, C, H, W) in the type and memory format of x.
+    """
+    x, bias = _styles_by_image(x, bias)
+    return (x + bias).flatten(0, 1)
+
+
+def modulate(normed: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Scale and shift after a normalisation, by style: gain times the normalised map, plus bias.
+
+    y = gain x + bias   (FiLM, arXiv 1709.07871, equation 2; with instance normalisation AdaIN, MUNIT, 1804.04732, 5.1)
+
+    normed: (N, C, h, w); gain, bias: (M, C), M a multiple of N; any real values. Style j belongs to image j mod N.
+    Returns (M, C, h, w) in the type and memory format of `normed`.
+    """
+    normed, gain = _styles_by_image(normed, gain)
+    return torch.addcmul(bias.to(normed.dtype).view_as(gain), normed, gain).flatten(0, 1)
+
+
+def style_mlp(style_dim: int, hidden: int, outputs: int) -> nn.Sequential:
+    """What a generator needs of a style: an MLP of three layers with ReLUs, (M, style_dim) -> (M, outputs)."""
+    return nn.Sequential(
+        nn.Linear(style_dim, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, outputs),
+    )
+
+
 class Conv(nn.Conv2d):
     """Convolution with bias after padding by reflection; works on maps of any size."""
 
@@ -89,6 +127,14 @@ class ImageBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W), any real values. Returns the same shape."""
         return normalise(x, self.weight, self.bias)
+
+
+def layer_norm(x: Tensor) -> Tensor:
+    """Each image to mean 0 and variance 1 over (C, H, W), without gain or bias (Ba et al., arXiv 1607.06450).
+
+    x: (N, C, H, W), any real values. Returns the same shape.
+    """
+    return F.group_norm(x, 1, eps=EPS)
 
 
 class LayerNorm(nn.Module):

@@ -1,21 +1,29 @@
-"""MUNIT's upsampling without the large map: each pixel becomes 2 x 2, then a 5 x 5 convolution.
+"""Nearest-neighbour upsampling and a convolution, without the large map: each pixel becomes 2 x 2, then 3 x 3 or 5 x 5.
 
-An even output row sees the source rows i - 1, i - 1, i, i, i + 1; an odd one i - 1, i, i, i + 1, i + 1. So the four
-outputs of a source pixel are four 3 x 3 convolutions of the source, with sums of the weights. That is 36 products in
-place of 100, twice as fast forward and back at published sizes. It holds for all but the outermost outputs, whose
-reflected border lies otherwise. They are computed apart, from the two outermost rows and columns. The result is exact
-(tests/networks/test_upsample.py): only the order of summation differs.
+With a 5 x 5 convolution (MUNIT), an even output row sees the source rows i - 1, i - 1, i, i, i + 1; an odd one i - 1,
+i, i, i + 1, i + 1. So the four outputs of a source pixel are four 3 x 3 convolutions of the source, with sums of the
+weights. That is 36 products in place of 100, twice as fast forward and back at published sizes. It holds for all but
+the outermost outputs, whose reflected border lies otherwise. They are computed apart, from the two outermost rows and
+columns.
+
+With a 3 x 3 convolution, an even output row sees the source rows i - 1, i, i; an odd one i, i, i + 1. So the four
+outputs of a source pixel are four 2 x 2 convolutions: 16 products in place of 36. The reflected border of the large map
+repeats the outermost source row: the source padded by repetition has no other case.
+
+The results are exact (tests/networks/test_upsample.py): only the order of summation differs.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from drit.networks.fast import pad, padded_conv
+from drit.networks.fast import is_channels_last, pad, padded_conv
 from drit.networks.layers import Conv, LayerNorm
 from drit.runtime import full_precision
 
@@ -23,6 +31,8 @@ from drit.runtime import full_precision
 _INNER = (((1.0, 1, 0, 0, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)), ((1.0, 0, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 0, 1, 1)))
 # The same of the outermost output row, reflected: the outermost source row, and the one beside it.
 _OUTERMOST = ((0.0, 1, 1, 1, 0), (1.0, 0, 0, 0, 1))
+# Which taps of 3 fall on the two source rows that odd (i, i + 1) and even (i - 1, i) output rows see.
+_PAIRS = (((1.0, 1, 0), (0, 0, 1)), ((1.0, 0, 0), (0, 1, 1)))
 # On smaller maps, making the sums of weights costs more than the products that they save.
 _SMALL_MAP = 1024
 
@@ -45,13 +55,61 @@ class _WriteBorder(torch.autograd.Function):
 
 
 def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling by 2, then a 5 x 5 convolution padded by reflection (1804.04732, appendix B.2).
+    """Nearest-neighbour upsampling by 2, then a 3 x 3 or 5 x 5 convolution padded by reflection.
 
-    x: (N, C, h, w); weight: (O, C, 5, 5); bias: (O,); any real values. Returns (N, O, 2 h, 2 w).
+    (5 x 5: MUNIT, 1804.04732, appendix B.2.)
+
+    x: (N, C, h, w); weight: (O, C, k, k), k = 3 or 5; bias: (O,); any real values. Returns (N, O, 2 h, 2 w).
     """
     h, w = x.shape[-2:]
+    kernel = weight.shape[-1]
     if h * w < _SMALL_MAP or min(h, w) < 2:
-        return padded_conv(F.interpolate(x, scale_factor=2), weight, bias, (1, 1), 2)
+        return padded_conv(F.interpolate(x, scale_factor=2), weight, bias, (1, 1), kernel // 2)
+    return _upsample_conv_3(x, weight, bias) if kernel == 3 else _upsample_conv_5(x, weight, bias)
+
+
+class _Interleave(torch.autograd.Function):
+    """Puts four maps into the odd and even rows and columns of one: (N, 4 O, h + 1, w + 1) -> (N, O, 2 h, 2 w).
+
+    Place i of the maps of odd rows is output row 2 i - 1, of even ones row 2 i: each leaves out a row at one end.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        n, channels, h, w = maps.shape
+        ctx.shape = maps.shape
+        ctx.layout = torch.channels_last if is_channels_last(maps) else torch.contiguous_format
+        out = maps.new_empty(n, channels // 4, 2 * h - 2, 2 * w - 2).contiguous(memory_format=ctx.layout)
+        for part, rows, columns in _quarters(maps):
+            out[:, :, rows, columns] = part
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        maps = grad.new_zeros(ctx.shape).contiguous(memory_format=ctx.layout)
+        for part, rows, columns in _quarters(maps):
+            part.copy_(grad[:, :, rows, columns])
+        return maps
+
+
+def _quarters(maps: Tensor) -> Iterator[tuple[Tensor, slice, slice]]:
+    """Each of the four maps without what it leaves out, and its rows and columns in the interleaved one."""
+    ends = (slice(1, None), slice(1, None, 2)), (slice(None, -1), slice(0, None, 2))  # odd, even
+    for four, ((rows, out_rows), (columns, out_columns)) in zip(
+        maps.chunk(4, dim=1), itertools.product(ends, ends), strict=True
+    ):
+        yield four[:, :, rows, columns], out_rows, out_columns
+
+
+def _upsample_conv_3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    with full_precision(x):
+        taps = torch.tensor(_PAIRS, dtype=weight.dtype, device=weight.device)
+        sums = torch.einsum("ockl,pak,qbl->pqocab", weight, taps, taps).flatten(0, 2)  # (4 O, C, 2, 2)
+        around = pad(x, 1, reflect=False)
+    return _Interleave.apply(F.conv2d(around, sums, bias.repeat(4)))
+
+
+def _upsample_conv_5(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     with full_precision(x):
         taps = torch.tensor(_INNER, dtype=weight.dtype, device=weight.device)
         sums = torch.einsum("ockl,pak,qbl->opqcab", weight, taps, taps).flatten(0, 2)  # (4 O, C, 3, 3)

@@ -52,6 +52,26 @@ class Style:
     )
 
 
+Form = Literal["concat", "feature", "film"]  # of a generator: how the style enters
+Upsample = Literal["transposed", "resize"]
+
+
+@dataclass(frozen=True)
+class StyledGenerator:
+    """A generator of DRIT's forms."""
+
+    generator: Form = setting(
+        "concat",
+        "how the style enters: 'concat' (style changes: season, paint), 'feature' (shape changes: cat, dog), both "
+        "published; or 'film': scale and shift after the normalisations of the upsampling path",
+    )
+    upsample: Upsample = setting(
+        "transposed",
+        "upsampling in the generator: 'transposed' convolutions (published) or 'resize': nearest neighbour, then a "
+        "3 x 3 convolution, which draws no grid of its own",
+    )
+
+
 @dataclass(frozen=True)
 class Discriminator:
     """A domain discriminator."""

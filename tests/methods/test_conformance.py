@@ -104,7 +104,9 @@ def test_updates_name_their_networks_and_weights(name: str, images: dict[str, Pa
     assert names <= set(method.learning_rates())
 
 
-@pytest.mark.parametrize(("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature")])
+@pytest.mark.parametrize(
+    ("name", "generator"), [*((name, "concat") for name in NAMES), ("drit", "feature"), ("drit", "film")]
+)
 def test_a_tiny_set_is_learnt(name: str, generator: str, images: dict[str, Path], tmp_path: Path) -> None:
     """A few 16-pixel images: what the method reconstructs, it reconstructs better than at the start.
 
@@ -163,20 +165,21 @@ def test_less_memory_gives_the_same_gradients(name: str, parts: int, images: dic
     """
     config = case(name, images)
     config = changed(config, {"network.dropout": 0.0, "loss.mode_seeking": 0.0, "optim.pool": 0}, ignore_unknown=True)
-    method = built(config).double()
-    x = {d: t.double() for d, t in next(batches(method, 4)).items()}
-    for step in (0, config.steps - 1):  # of each stage
-        expected = all_gradients(method, x, 1, step)
-        again = with_settings(method, recompute=parts == 1)
-        if parts == 1 or name != "infogan":
-            assert_close(all_gradients(again, x, parts, step), expected, 1e-11)
+    for changes in ({}, *VARIANTS.get(name, ())):
+        method = built(changed(config, changes)).double()
+        x = {d: t.double() for d, t in next(batches(method, 4)).items()}
+        for step in (0, config.steps - 1):  # of each stage
+            expected = all_gradients(method, x, 1, step)
+            again = with_settings(method, recompute=parts == 1)
+            if parts == 1 or name != "infogan":
+                assert_close(all_gradients(again, x, parts, step), expected, 1e-11)
 
 
 # Other forms of a method, which settings are of.
-VARIANTS: dict[str, Any] = {
-    "drit": {"network.generator": "feature"},
-    "drit++": {"network.generator": "feature"},
-    "pix2pix": {"network.backbone": "resnet"},
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "drit": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),
+    "drit++": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),
+    "pix2pix": ({"network.backbone": "resnet"},),
 }
 # Files that read settings to copy or to check them, which is no use of them.
 COPYING = ("dataclasses.py", "schema.py", "common.py", "settings.py")
@@ -196,7 +199,7 @@ def test_settings_that_a_method_accepts_are_looked_at(
         return object.__getattribute__(self, key)
 
     config = case(name, images)
-    for changes in ({}, VARIANTS.get(name, {})):
+    for changes in ({}, *VARIANTS.get(name, ())):
         varied = changed(config, changes)
         sets = opened(varied)
         varied = settled(varied, sets)
@@ -215,11 +218,14 @@ def test_settings_that_a_method_accepts_are_looked_at(
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_is_predicted_without_numbers(name: str, images: dict[str, Path]) -> None:
     """No method looks at a value in training, which would also make a GPU wait; the prediction covers all it keeps."""
-    config = case(name, images)
-    method = built(config)
-    trained = sum(4 * p.numel() for p in method.parameters())
-    memory = predict(type(method), config, method.channels)
-    assert trained <= memory.weights < memory.peak and memory.peak > memory.weights + memory.optimizers + trained / 4
+    for changes in ({}, *VARIANTS.get(name, ())):
+        config = changed(case(name, images), changes)
+        method = built(config)
+        trained = sum(4 * p.numel() for p in method.parameters())
+        memory = predict(type(method), config, method.channels)
+        assert (
+            trained <= memory.weights < memory.peak and memory.peak > memory.weights + memory.optimizers + trained / 4
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -269,8 +275,8 @@ def test_what_a_method_can_do_is_known_without_building_it(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_styles_are_rendered_k_major(name: str, images: dict[str, Path]) -> None:
     """render of k styles for each of N images is that of each pair alone."""
-    method = built(case(name, images)).eval()
-    for to in method.capabilities.directions:
+    variants = [built(changed(case(name, images), changes)).eval() for changes in ({}, *VARIANTS.get(name, ()))]
+    for method, to in [(m, d) for m in variants for d in m.capabilities.directions]:
         source = next(d for d in method.channels if d != to)
         g = torch.Generator().manual_seed(0)
         x = torch.rand(2, method.channels[source], 16, 16, generator=g) * 2 - 1

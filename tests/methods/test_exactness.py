@@ -14,6 +14,7 @@ from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
 from drit.networks import fast as blocks
+from drit.networks import upsample
 from drit.networks.fast import EPS, pad
 from drit.networks.layers import Conv, ImageBatchNorm, instance_norm
 from drit.settings.common import TrainSettings
@@ -23,7 +24,15 @@ from reference import formulation as reference
 from tests.methods.gradients import with_settings
 
 LIMIT = 1e-12
-FORMS = [("concat", True), ("feature", True), ("feature", False)]
+FORMS = [
+    ("concat", True),
+    ("feature", True),
+    ("feature", False),
+    ("film", True),
+    ("concat resize", True),
+    ("feature resize", True),
+    ("film resize", True),
+]  # the form of the generator, its upsampling where it is not the published one; whether the first block is shared
 EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 
 
@@ -31,6 +40,7 @@ EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 def every_input_as_if_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that what is kept back for large inputs alone is proved on small ones."""
     monkeypatch.setattr(blocks, "LARGE_INPUT", 0)
+    monkeypatch.setattr(upsample, "_SMALL_MAP", 0)
 
 
 def images(count: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -40,9 +50,11 @@ def images(count: int, generator: torch.Generator) -> dict[str, Tensor]:
 
 def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainSettings:
     config = preset("paper")
+    form, _, upsampling = form.partition(" ")
     network = dataclasses.replace(
         config.network,
         generator=form,
+        upsample=upsampling or "transposed",
         share_feature_layer=share,
         style_dim=style_dim,
         width=4,
@@ -134,7 +146,7 @@ def test_training_gradients(form: str, share: bool, mode_seeking: float) -> None
     assert checked == set(plain)
 
 
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film", "film resize"])
 def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
     """The benchmarks' baseline does the same work: what moves before the generators do ends at the same weights."""
     config = small(form, False, mode_seeking=1.0, content_norm=0.01)
@@ -158,7 +170,7 @@ def test_the_published_order_moves_the_discriminators_alike(form: str) -> None:
 
 
 @pytest.mark.parametrize(("parts", "recompute"), [(1, True), (2, False), (4, True)])
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film", "film resize"])
 @pytest.mark.parametrize("separate", [False, True])
 def test_less_memory_gives_the_same_gradients(form: str, separate: bool, parts: int, recompute: bool) -> None:
     """A batch in parts, and layers computed again: what --accumulate and --recompute do, noise included."""

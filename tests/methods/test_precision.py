@@ -44,7 +44,7 @@ def losses(model: DRIT, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film"])
 def test_float32_agrees_with_the_reference_computation(form: str) -> None:
     model, batch = case(form)
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_float32_agrees_with_the_reference_computation(form: str) -> None:
     assert float((made - expected).norm() / expected.norm()) < 1e-5
 
 
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film"])
 def test_bfloat16_keeps_the_losses_within_two_percent(form: str) -> None:
     model, batch = case(form)
     exact, narrow = losses(model, batch, torch.float32), losses(model, batch, torch.bfloat16)

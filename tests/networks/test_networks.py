@@ -49,7 +49,7 @@ def test_published_parameter_counts(form: str, expected: dict[str, int]) -> None
     }
 
 
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film"])
 @pytest.mark.parametrize("channels", [{"a": 1, "b": 3}, {"a": 5, "b": 2}])
 @pytest.mark.parametrize(("style_dim", "downsamplings", "blocks"), [(1, 1, 0), (8, 2, 3), (20, 3, 1)])
 @torch.no_grad()
@@ -101,7 +101,7 @@ def test_what_is_shared() -> None:
         assert (concat.content_encoder.own["a"].first.weight.grad is not None) == expected
 
 
-@pytest.mark.parametrize("form", ["concat", "feature"])
+@pytest.mark.parametrize("form", ["concat", "feature", "film"])
 @torch.no_grad()
 def test_images_of_a_batch_do_not_see_each_other(form: str) -> None:
     model = build(form).eval().double()
@@ -159,3 +159,19 @@ def test_scaled_initial_weights_upsample_bilinearly(form: str) -> None:
     assert float((large[:, :, ::2, ::2] - mixed).abs().max()) < 1e-5
     assert float((large[:, :, 1:-1:2, ::2] - (mixed[:, :, 1:] + mixed[:, :, :-1]) / 2).abs().max()) < 1e-5
     assert float((large[:, :, ::2, 1:-1:2] - (mixed[:, :, :, 1:] + mixed[:, :, :, :-1]) / 2).abs().max()) < 1e-5
+
+
+@torch.no_grad()
+def test_film_scales_and_shifts_what_is_normalised() -> None:
+    """A style costs no convolution of the content: the first normalised map is prepared. By the equation, on one."""
+    model = build("film", generator_blocks=1, downsamplings=1)
+    own = model.generator.own["b"]
+    (normed,) = model.prepare(model.content(torch.randn(2, 1, 32, 32), "a"), "b")
+    assert normed.shape == (2, 4, 32, 32)
+    assert torch.allclose(normed.mean(dim=(1, 2, 3)), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(normed.var(dim=(1, 2, 3), correction=0), torch.ones(2), atol=1e-3)
+    style = torch.randn(4, 8)
+    gain, shift = own.codes(style).view(4, 2, 4, 1, 1).unbind(1)
+    h = torch.relu((1 + gain) * normed.repeat(2, 1, 1, 1) + shift)
+    expected = torch.tanh(torch.einsum("nihw,io->nohw", h, own.last.weight[:, :, 0, 0]) + own.last.bias[:, None, None])
+    assert torch.allclose(model.render((normed,), style, "b"), expected, atol=1e-6)

@@ -7,23 +7,27 @@ import torch
 import torch.nn.functional as F
 
 from drit.networks import upsample as module
+from drit.networks.init import bilinear_init
+from drit.networks.layers import Conv
 from drit.networks.upsample import upsample_conv
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (3, 4), (7, 3), (1, 6), (1, 1)])
+@pytest.mark.parametrize("kernel", [3, 5])
 def test_upsampling_equals_the_reference(
-    size: tuple[int, int], layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+    kernel: int, size: tuple[int, int], layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_SMALL_MAP", 0)
     g = torch.Generator().manual_seed(0)
-    shapes = [(2, 3, *size), (4, 3, 5, 5), (4,)]
+    shapes = [(2, 3, *size), (4, 3, kernel, kernel), (4,)]
     inputs = [torch.randn(*s, generator=g, dtype=torch.float64).requires_grad_() for s in shapes]
     x, weight, bias = inputs
     fast = upsample_conv(x.contiguous(memory_format=layout), weight, bias)
-    mode = "reflect" if min(size) > 1 else "replicate"
+    mode = "reflect" if min(size) > 1 or kernel == 3 else "replicate"
     large = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    reference = F.conv2d(F.pad(large, (2, 2, 2, 2), mode=mode), weight, bias)
+    reference = F.conv2d(F.pad(large, (kernel // 2,) * 4, mode=mode), weight, bias)
+    assert fast.is_contiguous(memory_format=layout) or 1 in size
     assert fast.shape == reference.shape and float((fast - reference).detach().abs().max()) < 1e-12
     weights = torch.randn(reference.shape, generator=g, dtype=torch.float64)
     gradients = torch.autograd.grad((fast * weights).sum(), inputs)
@@ -32,7 +36,7 @@ def test_upsampling_equals_the_reference(
 
 
 def test_large_maps_take_the_fast_form_and_small_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5."""
+    """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5; four of 2 x 2, or the one of 3 x 3."""
     kernels: list[tuple[int, ...]] = []
     convolve = F.conv2d
     monkeypatch.setattr(F, "conv2d", lambda x, w, *rest: (kernels.append(tuple(w.shape)), convolve(x, w, *rest))[1])
@@ -41,13 +45,26 @@ def test_large_maps_take_the_fast_form_and_small_ones_do_not(monkeypatch: pytest
     kernels.clear()
     upsample_conv(torch.zeros(1, 2, 16, 16), torch.zeros(4, 2, 5, 5), torch.zeros(4))
     assert kernels == [(4, 2, 5, 5)]
+    kernels.clear()
+    upsample_conv(torch.zeros(1, 2, 32, 32), torch.zeros(4, 2, 3, 3), torch.zeros(4))
+    upsample_conv(torch.zeros(1, 2, 16, 16), torch.zeros(4, 2, 3, 3), torch.zeros(4))
+    assert kernels == [(16, 2, 2, 2), (4, 2, 3, 3)]
 
 
+def test_a_convolution_after_the_nearest_neighbour_starts_as_bilinear_upsampling() -> None:
+    layer = Conv(1, 1, 3, padding=1).double()
+    bilinear_init(layer)
+    x = torch.rand(1, 1, 5, 4, dtype=torch.float64)
+    expected = F.interpolate(x, scale_factor=2, mode="bilinear") * 4 * layer.weight[0, 0, 1, 1] + layer.bias
+    assert torch.allclose(upsample_conv(x, layer.weight, layer.bias), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
 @torch.no_grad()
-def test_upsampling_in_bfloat16_is_close() -> None:
+def test_upsampling_in_bfloat16_is_close(kernel: int) -> None:
     g = torch.Generator().manual_seed(0)
     x = torch.randn(1, 16, 40, 40, generator=g)
-    weight, bias = torch.randn(8, 16, 5, 5, generator=g) / 20, torch.zeros(8)
+    weight, bias = torch.randn(8, 16, kernel, kernel, generator=g) / 20, torch.zeros(8)
     exact = upsample_conv(x, weight, bias)
     with torch.autocast("cpu", torch.bfloat16):
         narrow = upsample_conv(x, weight, bias)

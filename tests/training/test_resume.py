@@ -33,7 +33,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("generator", ["concat", "feature"])
+@pytest.mark.parametrize("generator", ["concat", "feature", "film"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resume_is_bit_exact(generator: str, workers: int, folders: tuple[Path, Path], tmp_path: Path) -> None:
     config = tiny(*folders)

@@ -33,9 +33,9 @@ from drit.methods.base import (
 from drit.methods.drit.advice import advice
 from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
-from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder, DeterministicAttributeEncoder, VariationalAttributeEncoder
+from drit.networks.generators import make_generator
 from drit.runtime import full
 from drit.settings.common import TrainSettings
 
@@ -60,7 +60,7 @@ class Outputs(NamedTuple):
 
 
 class DRIT(Method):
-    """Networks and objective of DRIT; `settings.network.generator` chooses the concatenating or feature-wise form."""
+    """Networks and objective of DRIT; `settings.network.generator` chooses the form of the generator."""
 
     Settings = DRITSettings
     inference = ("content_encoder", "attribute_encoder", "generator")
@@ -73,16 +73,12 @@ class DRIT(Method):
         self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
         features = n.width << n.downsamplings
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
-        encoder = VariationalAttributeEncoder if n.generator == "concat" else DeterministicAttributeEncoder
+        encoder = DeterministicAttributeEncoder if n.generator == "feature" else VariationalAttributeEncoder
         self.attribute_encoder = nn.ModuleDict(
             {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
         )
         sizes = (channels, features, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
-        self.generator: ConcatGenerator | FeatureGenerator
-        if n.generator == "concat":
-            self.generator = ConcatGenerator(*sizes, smooth=scaled)
-        else:
-            self.generator = FeatureGenerator(*sizes, share=n.share_feature_layer, smooth=scaled)
+        self.generator = make_generator(n.generator, sizes, n.share_feature_layer, scaled, n.upsample)
 
         def discriminators() -> nn.ModuleDict:
             shape = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm, scaled)

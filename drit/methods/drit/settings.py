@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 from drit.errors import UsageError
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
@@ -14,6 +14,7 @@ from drit.settings.groups import (
     MultiScale,
     Spectral,
     Style,
+    StyledGenerator,
     check_downsamplings,
     check_spectral,
 )
@@ -22,13 +23,9 @@ from drit.settings.sizes import sized
 
 
 @dataclass(frozen=True)
-class DRITNetwork(Init, Spectral, MultiScale, Style, Content, NetworkSettings):
+class DRITNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, Content, NetworkSettings):
     """Sizes of the networks (arXiv 1808.00948, section 4; the defaults are the published ones)."""
 
-    generator: Literal["concat", "feature"] = setting(
-        "concat",
-        "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)",
-    )
     share_feature_layer: bool = setting(
         True,
         "the feature-wise generators share their first layer, as in the paper (the official implementation: no)",

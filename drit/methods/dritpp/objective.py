@@ -24,9 +24,9 @@ from drit.methods.dritpp.advice import advice
 from drit.methods.dritpp.networks import ClassifyingDiscriminator
 from drit.methods.dritpp.settings import DRITPPSettings
 from drit.methods.noise import Noise
-from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, by_batch
 from drit.networks.encoders import ContentTrunk, DeterministicAttributeEncoder, VariationalAttributeEncoder
+from drit.networks.generators import make_generator
 from drit.networks.init import initialise
 from drit.networks.layers import with_planes
 from drit.runtime import full
@@ -78,14 +78,10 @@ class DRITPP(Method):
         features = n.width << n.downsamplings
         self.content_encoder = ContentTrunk(colours, n.width, n.downsamplings, n.content_blocks + n.shared_blocks)
         initialise(self.content_encoder)
-        encoder = VariationalAttributeEncoder if n.generator == "concat" else DeterministicAttributeEncoder
+        encoder = DeterministicAttributeEncoder if n.generator == "feature" else VariationalAttributeEncoder
         self.attribute_encoder = encoder(colours + count, n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
         sizes = ({ALL: colours}, features, n.style_dim + count, n.shared_blocks, n.generator_blocks, n.downsamplings)
-        self.generator: ConcatGenerator | FeatureGenerator
-        if n.generator == "concat":
-            self.generator = ConcatGenerator(*sizes, smooth=scaled)
-        else:
-            self.generator = FeatureGenerator(*sizes, share=n.share_feature_layer, smooth=scaled)
+        self.generator = make_generator(n.generator, sizes, n.share_feature_layer, scaled, n.upsample)
         width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
         self.discriminator = ClassifyingDiscriminator(colours, width, layers, scales, count, n.spectral_norm, scaled)
         self.content_discriminator = ContentDiscriminator(features, -(-settings.data.crop // self.stride), count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
@@ -13,6 +13,7 @@ from drit.settings.groups import (
     MultiScale,
     Spectral,
     Style,
+    StyledGenerator,
     check_downsamplings,
     check_spectral,
 )
@@ -21,13 +22,9 @@ from drit.settings.sizes import sized
 
 
 @dataclass(frozen=True)
-class DRITPPNetwork(Init, Spectral, MultiScale, Style, Content, NetworkSettings):
+class DRITPPNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, Content, NetworkSettings):
     """Sizes of the networks (those of DRIT)."""
 
-    generator: Literal["concat", "feature"] = setting(
-        "concat",
-        "how the style enters: 'concat' (style changes: season, paint) or 'feature' (shape changes: cat, dog)",
-    )
     share_feature_layer: bool = setting(
         True, "the blocks of the feature-wise generator count as one layer of all domains"
     )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.init import draw_weights
-from drit.networks.layers import Conv, ResidualBlock, instance_norm, k_major
+from drit.networks.layers import Conv, ResidualBlock, instance_norm, k_major, modulate, style_mlp
 from drit.networks.upsample import UpsampleConv
 from drit.runtime import full, full_precision
 
@@ -45,15 +45,6 @@ class NormalisedEncoder(nn.Module):
         return self.blocks(F.relu(h))
 
 
-def modulate(normed: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-    """AdaIN after `instance_norm`: gain times the normalised map, plus bias (section 5.1).
-
-    normed: (M, C, h, w); gain, bias: (M, C); any real values. Returns (M, C, h, w) in the type of `normed`.
-    """
-    gain, bias = (p[:, :, None, None].to(normed.dtype) for p in (gain, bias))
-    return torch.addcmul(bias, normed, gain)
-
-
 class AdaINBlock(nn.Module):
     """x + AdaIN(conv(ReLU(AdaIN(conv(x))))), 3 x 3 convolutions."""
 
@@ -71,9 +62,8 @@ class AdaINBlock(nn.Module):
 
         codes: (M, 2, 2, C), gain and bias of each of the two AdaIN; M is a multiple of N. Returns (M, C, h, w).
         """
-        count = len(codes)
-        h = modulate(k_major(started, count), *codes[:, 0].unbind(1))
-        return k_major(x, count) + modulate(instance_norm(self.conv2(h, 0.0)), *codes[:, 1].unbind(1))
+        h = modulate(started, *codes[:, 0].unbind(1))
+        return k_major(x, len(codes)) + modulate(instance_norm(self.conv2(h, 0.0)), *codes[:, 1].unbind(1))
 
 
 class AdaINDecoder(nn.Module):
@@ -82,13 +72,7 @@ class AdaINDecoder(nn.Module):
     def __init__(self, channels: int, content: int, style_dim: int, blocks: int, upsamplings: int) -> None:
         super().__init__()
         self.shape = (blocks, 2, 2, content)  # gain and bias of the two AdaIN of each block
-        self.codes = nn.Sequential(
-            nn.Linear(style_dim, content),
-            nn.ReLU(),
-            nn.Linear(content, content),
-            nn.ReLU(),
-            nn.Linear(content, blocks * 4 * content),
-        )
+        self.codes = style_mlp(style_dim, content, blocks * 4 * content)
         self.blocks = nn.ModuleList(AdaINBlock(content) for _ in range(blocks))
         self.up = nn.Sequential(*(UpsampleConv(content >> i, content >> (i + 1)) for i in range(upsamplings)))
         self.last = Conv(content >> upsamplings, channels, 7, padding=3)

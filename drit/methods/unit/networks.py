@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from drit.networks.decoders import OutputConv, UpsampleBlock, initialise_generator
+from drit.networks.decoder_layers import OutputConv, UpsampleBlock, initialise_generator
 from drit.networks.layers import ResidualBlock
 
 
