@@ -18,6 +18,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,7 @@ SUITES = {
 
 def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: float, steps: int) -> bool:
     """Train one member, or resume it. Returns whether it is finished."""
-    run = out / f"{member}-{seed}"
+    run = run_of(out, member, seed)
     if files.checkpoints(run):
         if files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps:
             return True
@@ -109,6 +110,23 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
         affordable = loop.affordable(config, seconds, time.process_time)
         config = configured([*words, "--steps", str(affordable)])
     return loop.train(config, run).finished
+
+
+def run_of(out: Path, member: str, seed: int) -> Path:
+    """The run folder of a member."""
+    return out / f"{member}-{seed}"
+
+
+def compare(suite: Suite, runs: Sequence[Path], data: Path, out: Path, features: str) -> int:
+    """Compare runs on the suite's test images by `drit compare`; a sheet of their outputs beside. Its exit code."""
+    test = [str(data / path.format(part="test")) for path in suite.data]
+    command = ["compare", *map(str, runs), "--data.a", test[0], "--data.b", test[1], "--out", str(out)]
+    command += ["--threads", "1", "--protocol", "quick", "--features", features]
+    code = subprocess.run([sys.executable, "-m", "drit", *command], check=False).returncode
+    if code == 0:
+        first = {run.name.rpartition("-")[0]: run for run in runs if run.name.endswith("-0")}
+        save_sheet(contact_sheet(first, test), out / "sheet.png")
+    return code
 
 
 def configured(words: list[str]) -> TrainSettings:
@@ -154,15 +172,8 @@ def main() -> int:
             for member in members:
                 if not train(suite, member, seed, values.data, values.out, values.seconds, values.steps):
                     return INTERRUPTED
-        runs = [str(values.out / f"{member}-{seed}") for seed in range(values.seeds) for member in members]
-        test = [str(values.data / path.format(part="test")) for path in suite.data]
-        out = values.out / "comparison"
-        command = ["compare", *runs, "--data.a", test[0], "--data.b", test[1], "--out", str(out), "--threads", "1"]
-        command += ["--protocol", "quick", "--features", suite.features]
-        code = subprocess.run([sys.executable, "-m", "drit", *command], check=False).returncode
-        if code == 0:
-            save_sheet(contact_sheet({m: values.out / f"{m}-0" for m in members}, test), out / "sheet.png")
-        return code
+        runs = [run_of(values.out, member, seed) for seed in range(values.seeds) for member in members]
+        return compare(suite, runs, values.data, values.out / "comparison", suite.features)
     except DritError as error:
         return fail(error, error.exit_code)
 

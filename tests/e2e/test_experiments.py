@@ -15,7 +15,7 @@ from drit.errors import DataError
 from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
-from experiments import adaptation, mnist_m
+from experiments import adaptation, levers, mnist_m
 from experiments.suite import SUITES, Suite, configured, contact_sheet
 from experiments.suite import train as train_member
 
@@ -102,6 +102,30 @@ def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Pa
     assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
 
 
+def test_levers(tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every member is trained on every set and compared; a second call trains nothing anew."""
+    small = "--preset digits --batch 2 --network.width 4 --network.discriminator-width 4"
+    small += " --data.crop 16 --log.sample-every 0"
+    monkeypatch.setattr(levers, "FLAGS", small)
+    monkeypatch.setattr(levers, "MEMBERS", {"today": "", "plain": "--loss.kl 0"})
+    monkeypatch.setattr(levers, "SETS", {"set": (*map(str, folders), "--data.resize 20")})
+    compared = []
+    monkeypatch.setattr(levers, "compare", lambda suite, runs, data, out, features: compared.append((runs, out)) or 0)
+    monkeypatch.setattr("experiments.suite.loop.affordable", lambda config, seconds, clock: 2)
+    words = ["levers", "--data", str(tmp_path), "--out", str(tmp_path), "--features", "domains", "squeezenet:x"]
+    monkeypatch.setattr("sys.argv", words)
+    assert levers.main() == 0
+    runs = [tmp_path / "set" / name for name in ("today-0", "plain-0")]
+    kinds = ("comparison_domains", "comparison_squeezenet")
+    assert compared == [(runs, tmp_path / "set" / kind) for kind in kinds]
+    assert [recorded_settings(run).loss.kl for run in runs] == [0.01, 0.0]  # type: ignore[attr-defined]
+    before = [(run / "metrics.jsonl").stat().st_mtime_ns for run in runs]
+    assert levers.main() == 0
+    assert [(run / "metrics.jsonl").stat().st_mtime_ns for run in runs] == before
+    monkeypatch.setattr("sys.argv", [*words, "--sets", "sett"])
+    assert levers.main() == 2
+
+
 def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path]) -> None:
     image = contact_sheet({"one": run, "two": run}, [str(f) for f in folders])
     single = contact_sheet({"one": run}, [str(f) for f in folders])
@@ -109,6 +133,6 @@ def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path])
 
 
 def test_every_member_of_every_suite_is_a_configuration() -> None:
-    for suite in SUITES.values():
+    for suite in (*SUITES.values(), *map(levers.suite_of, levers.SETS)):
         for flags in suite.members.values():
             method_for(configured(f"{suite.flags} {flags}".split()))
