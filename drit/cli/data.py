@@ -16,23 +16,31 @@ def add(commands: Any) -> None:
     parser = command(
         kinds,
         "demo",
-        "write two small real domains: MNIST digits, and digits blended on photographs",
+        "write two small real domains to try: digits, or emoji",
         data_demo,
-        "example:\n  drit data demo --out digits\n\nNeeds the packages of the extra 'demo'; no network.",
+        "examples:\n  drit data demo --out digits\n  drit data demo --name emoji --out emoji\n\n"
+        "digits: MNIST, and MNIST blended on photographs; needs the packages of the extra 'demo'.\n"
+        "emoji: line drawings, and coloured emoji (OpenMoji, CC BY-SA 4.0). No network.",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--count", type=int, default=2000, help="training images of each domain [2000]")
+    parser.add_argument("--name", choices=("digits", "emoji"), default="digits", help="which [digits]")
+    parser.add_argument("--count", type=int, help="training images of each domain [all: 2000 digits, 420 emoji]")
     parser.add_argument("--seed", type=seed, default=0, help="[0]")
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
 
 
 def data_demo(values: argparse.Namespace) -> int:
     from drit.data.demo import make_demo
+    from drit.data.emoji import make_emoji
 
-    result = make_demo(Path(values.out), values.count, values.seed, values.force)
+    write, ending, preset = make_demo, ".npz", "digits"
+    if values.name == "emoji":
+        write, ending, preset = make_emoji, "", "quick --data.resize 96 --data.crop 96"
+    count = {} if values.count is None else {"count": values.count}
+    result = write(Path(values.out), seed=values.seed, force=values.force, **count)
     message = (
-        f"Wrote {values.out}. Train on it: drit train --data.a {values.out}/a.npz --data.b {values.out}/b.npz "
-        "--preset digits --out RUN"
+        f"Wrote {values.out}. Train on it: drit train --data.a {values.out}/a{ending} --data.b {values.out}/b{ending} "
+        f"--preset {preset} --out RUN"
     )
     show(values, result, message)
     return 0

@@ -38,8 +38,7 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
     """
     if not 2 <= count <= 2000:
         raise UsageError(f"--count {count}: the demo has 2 to 2000 training images of each domain.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
+    check_free(out, force)
     _check_packages()
     out.mkdir(parents=True, exist_ok=True)  # what cannot be written is known before the seconds of reading
     digits, labels, photographs = _sources()
@@ -59,6 +58,12 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
         write_atomically(out / f"{name}.npz", buffer.getvalue())
     write_atomically(out / "README.txt", LICENCES.encode())
     return {"out": str(out)} | {name: len(chosen) for name, chosen in parts.items()}
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Raises UsageError where a folder to write to holds something, unless `force`."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
 
 
 def _check_packages() -> None:

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from drit.cli import main as cli
 from drit.data import fingerprints
 from drit.data.demo import make_demo
+from drit.data.emoji import make_emoji
 from drit.data.folders import array_file, list_images, open_domain
 from drit.data.images import encode, to_tensor
 from drit.data.stream import BatchStream, Order, choose_workers
@@ -373,6 +375,28 @@ def test_choice_of_workers() -> None:
     assert choose_workers(DataSettings(workers=3), True) == 3
     assert choose_workers(DataSettings(), True) == 0
     assert choose_workers(DataSettings(), False) >= 1
+
+
+def test_emoji(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unpaired for training, pairs for the test, with the credit that the licence asks for."""
+    out = tmp_path / "emoji"
+    assert cli.main(["data", "demo", "--name", "emoji", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert f"drit train --data.a {out}/a --data.b {out}/b --preset quick" in shown
+    names = {part: {p.name for p in (out / part).iterdir()} for part in ("a", "b", "test_a", "test_b")}
+    assert {part: len(found) for part, found in names.items()} == {"a": 419, "b": 420, "test_a": 120, "test_b": 120}
+    assert not names["a"] & names["b"] and not names["a"] & names["test_a"] and names["test_a"] == names["test_b"]
+    a, b = (open_domain(str(out / d), replace(CONFIG, resize=0), d) for d in ("test_a", "test_b"))
+    assert (a.channels, b.channels) == (1, 3) and a.get(0).shape == (128, 128, 1) and not a.notes
+    # a drawing is black lines on white; where it is black, so is its emoji, but for the symbols in white
+    dark = [(b.get(i)[a.get(i)[..., 0] < 20]).mean() for i in range(120)]
+    assert np.median(dark) < 40
+    assert "OpenMoji" in (out / "README.txt").read_text() and "CC BY-SA 4.0" in (out / "README.txt").read_text()
+    with pytest.raises(UsageError, match="not empty.*--force"):
+        make_emoji(out)
+    with pytest.raises(UsageError, match="2 to 420"):
+        make_emoji(tmp_path / "z", count=421)
+    assert make_emoji(tmp_path / "few", count=3)["b"] == 3
 
 
 def test_demo_data(tmp_path: Path) -> None:
