@@ -78,6 +78,47 @@ def at_chance(kind: Gan = "logistic") -> float:
     return 0.5 if kind == "least_squares" else 2 * math.log(2)
 
 
+def relativistic(winner: Tensor | Sequence[Tensor], loser: Tensor | Sequence[Tensor]) -> Tensor:
+    """Relativistic paired loss: the logit of one image shall be above that of another, patch by patch.
+
+    L = sum_scales mean[ softplus(-(D(w) - D(l))) ]   (Jolicoeur-Martineau, arXiv 1807.00734, section 4.1; R3GAN,
+    2501.05441, equation 2). Discriminators take real images as winners, generators their own.
+
+    winner, loser: one map of logits (N, 1, h, w), or a sequence with one for each scale; image n of one is compared
+    with image n of the other. Returns a scalar, at least 0: a mean over each map; log 2 at each scale at chance.
+    """
+    above, below = ([x] if isinstance(x, Tensor) else list(x) for x in (winner, loser))
+    return torch.stack([F.softplus(full(b) - full(a)).mean() for a, b in zip(above, below, strict=True)]).sum()
+
+
+def gradient_penalty(at: Sequence[Tensor], beside: Sequence[Tensor], std: float) -> Tensor:
+    """Zero-centred penalty of the slope of a discriminator at images x (R1, R2: Mescheder et al., arXiv 1801.04406).
+
+    L = 1/2 sum_scales mean[ |grad D(x)|^2 ],  by finite differences with random directions e of N(0, I):
+    |grad D(x)|^2 = E_e[ (D(x + s e) - D(x))^2 ] / s^2  for small s. (No gradient of a gradient is needed.)
+
+    at, beside: logits (N, 1, h, w) of x and of x + s e, one for each scale; std: s, above 0. Returns a scalar, at least
+    0: a mean over each map.
+    """
+    slopes = [(full(b) - full(a)).square().mean() for a, b in zip(at, beside, strict=True)]
+    return torch.stack(slopes).sum() / (2 * std**2)
+
+
+def lecam(real: Sequence[Tensor], fake: Sequence[Tensor], average_real: Tensor, average_fake: Tensor) -> Tensor:
+    """LeCam regularisation: logits stay near the moving average of those of the other kind (arXiv 2104.03310, eq. 3).
+
+    L = sum_scales mean[ (D(x) - a_fake)^2 ] + mean[ (D(G) - a_real)^2 ]
+
+    real, fake: logits (N, 1, h, w), one for each scale; average_real, average_fake: (scales,), constants. Returns a
+    scalar, at least 0: means over each map.
+    """
+    terms = [
+        (full(x) - f).square().mean() + (full(g) - r).square().mean()
+        for x, g, r, f in zip(real, fake, average_real, average_fake, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
 def content_discrimination(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """What the content discriminator minimises: tell the content codes of domain a (0) from those of b (1).
 

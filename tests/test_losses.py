@@ -70,3 +70,28 @@ def test_a_discriminator_that_cannot_tell_is_at_chance() -> None:
     for kind, logits in half.items():
         assert float(losses.discrimination(logits, logits, kind)) == pytest.approx(losses.at_chance(kind))  # type: ignore[arg-type]
         assert float(losses.gan(kind)(logits, 1.0)) == pytest.approx(losses.at_chance(kind) / 2)  # type: ignore[arg-type]
+
+
+def test_relativistic_pairs_by_hand() -> None:
+    # softplus(-(log 3 - 0)) = log 4/3, softplus(-(0 - log 3)) = log 4; patches are paired by place, scales summed
+    three, zero = torch.full((1, 1, 1, 2), math.log(3)), torch.zeros(1, 1, 1, 2)
+    assert float(losses.relativistic(three, zero)) == pytest.approx(math.log(4 / 3))
+    assert float(losses.relativistic(zero, three)) == pytest.approx(math.log(4))
+    mixed = torch.tensor([math.log(3), 0.0]).view(1, 1, 1, 2)
+    expected = (math.log(4 / 3) + math.log(2)) / 2 + math.log(2)
+    assert float(losses.relativistic([mixed, zero], [zero, zero])) == pytest.approx(expected)
+
+
+def test_gradient_penalty_by_hand() -> None:
+    # differences of 0.1 and 0.3 at the first scale, 0.2 at the second: (0.05 + 0.04) / (2 0.1^2)
+    at = [torch.zeros(2, 1, 1, 1), torch.ones(2, 1, 1, 1)]
+    beside = [torch.tensor([0.1, -0.3]).view(2, 1, 1, 1), torch.full((2, 1, 1, 1), 0.8)]
+    assert float(losses.gradient_penalty(at, beside, 0.1)) == pytest.approx(4.5, rel=1e-5)
+
+
+def test_lecam_by_hand() -> None:
+    # real logits 2 against the average 0.5 of generated ones, generated -1 against the average 1 of real ones
+    real, fake = torch.full((2, 1, 3, 3), 2.0), torch.full((2, 1, 3, 3), -1.0)
+    averages = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.0])
+    assert float(losses.lecam([real], [fake], averages[0][:1], averages[1][:1])) == pytest.approx(1.5**2 + 2**2)
+    assert float(losses.lecam([real] * 2, [fake] * 2, *averages)) == pytest.approx(2.25 + 4 + 4 + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,7 @@ class Noise:
         self._seed = (seed * 0x9E3779B1 + step * 0x85EBCA6B + 1) % (1 << 63)
         self._part, self._parts = part, parts
         self._generators: dict[torch.device, torch.Generator] = {}  # numbers are drawn where they are needed
+        self._places = random.Random(self._seed)  # of numbers that no tensor holds
 
     def normal(self, count: int, *shape: int, like: Tensor) -> Tensor:
         """Standard normals (N, ...), N = count images and `shape` after it, of which every part has as many.
@@ -36,6 +39,11 @@ class Noise:
         generator = self._generator(like.device)
         return self._own(torch.randint(end, (count * self._parts,), generator=generator, device=like.device))
 
+    def places(self, count: int, end: int) -> list[int]:
+        """`count` integers from 0 to end - 1, for slices: numbers of Python, so that nothing waits for a device."""
+        whole = [int(self._places.random() * end) for _ in range(count * self._parts)]
+        return whole[self._part * count : (self._part + 1) * count]
+
     def _generator(self, device: torch.device) -> torch.Generator:
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self._seed)
@@ -50,6 +58,7 @@ class Noise:
         """The same numbers that this one gives from now on."""
         other = Noise(0, 0, self._part, self._parts)
         other._seed = self._seed
+        other._places.setstate(self._places.getstate())
         for device, generator in self._generators.items():
             other._generators[device] = torch.Generator(device)
             other._generators[device].set_state(generator.get_state())

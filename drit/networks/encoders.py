@@ -125,13 +125,23 @@ def attribute_widths(width: int, blocks: int) -> list[int]:
 class VariationalAttributeEncoder(nn.Module):
     """E^a of one domain with a Gaussian posterior (concatenating form): heads for mean and log variance.
 
-    norm: the residual encoder of BicycleGAN (arXiv 1711.11586, section 4).
+    norm: the residual encoder of BicycleGAN (arXiv 1711.11586, section 4). bounded: the log variance is
+    1 - softplus(1 - v) of what its head v gives, so that the variance stays below e. Above 1, the prior's, it serves
+    nothing, and the exponential of an unbounded v can overflow.
     """
 
     def __init__(
-        self, channels: int, style_dim: int, width: int, blocks: int, scaled: bool = False, norm: bool = False
+        self,
+        channels: int,
+        style_dim: int,
+        width: int,
+        blocks: int,
+        scaled: bool = False,
+        norm: bool = False,
+        bounded: bool = False,
     ) -> None:
         super().__init__()
+        self.bounded = bounded
         widths = [width, *attribute_widths(width, blocks)]
         self.first = Conv(channels, width, 4, stride=2, padding=1)
         self.blocks = nn.ModuleList(DownsampleBlock(i, o, norm) for i, o in itertools.pairwise(widths))
@@ -149,7 +159,8 @@ class VariationalAttributeEncoder(nn.Module):
             h = block(h)
         h = full(F.leaky_relu(h, ATTRIBUTE_SLOPE)).mean(dim=(2, 3))
         with full_precision(h):
-            return self.mean(h), self.log_variance(h)
+            log_variance = self.log_variance(h)
+            return self.mean(h), 1 - F.softplus(1 - log_variance) if self.bounded else log_variance
 
 
 class DeterministicAttributeEncoder(nn.Module):

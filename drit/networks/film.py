@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from drit.networks.decoder_layers import UPSAMPLE_BLOCKS, OutputConv, initialise_generator
 from drit.networks.decoders import Prepared
+from drit.networks.init import draw_weights
 from drit.networks.layers import ResidualBlock, layer_norm, modulate, style_mlp
 from drit.runtime import full_precision
 from drit.settings.groups import Upsample
@@ -81,6 +82,10 @@ class FilmGenerator(nn.Module):
             {d: FilmDecoder(c, content, style_dim, blocks, upsamplings, upsample) for d, c in channels.items()}
         )
         initialise_generator(self, smooth)
+        # He's std, as MUNIT: two styles differ by 10 of 255 at the start, as in the concatenating form. By the
+        # library's weights, which the feature-wise form has, they would by 1.
+        for decoder in self.own.values():
+            draw_weights(decoder.codes, nn.init.kaiming_normal_)
 
     def prepare(self, content: Tensor, domain: str) -> Prepared:
         """What no style of `domain` changes. content: (N, C, h, w), any real values. Returns a tuple of one map.

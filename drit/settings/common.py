@@ -183,7 +183,7 @@ class TrainSettings:
                 f"--accumulate {self.accumulate} must divide the batch of {self.batch}: parts are of equal size."
             )
         weights = [getattr(self.loss, f.name) for f in dataclasses.fields(self.loss) if isinstance(f.default, float)]
-        if weights and not any(weights):
+        if weights and not any(weight > 0 for weight in weights):
             raise UsageError(
                 f"All weights of {self.method}'s losses are 0: there is nothing to learn. Set --loss.NAME."
             )

@@ -58,7 +58,7 @@ Upsample = Literal["transposed", "resize"]
 
 @dataclass(frozen=True)
 class StyledGenerator:
-    """A generator of DRIT's forms."""
+    """A generator of DRIT's forms, and the posterior of its styles."""
 
     generator: Form = setting(
         "concat",
@@ -69,6 +69,11 @@ class StyledGenerator:
         "transposed",
         "upsampling in the generator: 'transposed' convolutions (published) or 'resize': nearest neighbour, then a "
         "3 x 3 convolution, which draws no grid of its own",
+    )
+    bounded_variance: bool = setting(
+        False,
+        "the posterior variance of attribute codes stays below e, so that the KL divergence cannot overflow (the "
+        "feature-wise form has no variance)",
     )
 
 

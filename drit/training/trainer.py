@@ -64,19 +64,19 @@ class _Due(NamedTuple):
 
 
 class _Means:
-    """Means of terms over iterations; nothing is read from a device before they are asked for."""
+    """Means of terms over the iterations that have them; nothing is read from a device before they are asked for."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: dict[str, int] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         for name, value in terms.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def values(self) -> dict[str, float]:
-        return {name: float(v) / self._count for name, v in self._sums.items()}
+        return {name: float(v) / self._counts[name] for name, v in self._sums.items()}
 
 
 class Trainer:

@@ -177,7 +177,19 @@ def test_less_memory_gives_the_same_gradients(name: str, parts: int, images: dic
 
 # Other forms of a method, which settings are of.
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
-    "drit": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),
+    "drit": (
+        {"network.generator": "feature"},
+        {
+            "network.generator": "film",
+            "network.upsample": "resize",
+            "network.bounded_variance": True,
+            "network.discriminator_shift": 3,
+            "data.crop": 20,
+            "loss.gan": "relativistic",
+            "loss.gradient_penalty": 0.3,
+            "loss.lecam": 0.1,
+        },
+    ),
     "drit++": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),
     "pix2pix": ({"network.backbone": "resnet"},),
 }

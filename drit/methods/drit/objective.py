@@ -11,8 +11,8 @@ One iteration: content discriminator (several batches), domain discriminators, e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from drit.methods.base import (
     Terms,
     Update,
 )
+from drit.methods.drit.adversary import Adversary
 from drit.methods.drit.advice import advice
 from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
@@ -73,12 +74,17 @@ class DRIT(Method):
         self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
         features = n.width << n.downsamplings
         self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
-        encoder = DeterministicAttributeEncoder if n.generator == "feature" else VariationalAttributeEncoder
+        sizes = (n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
         self.attribute_encoder = nn.ModuleDict(
-            {d: encoder(c, n.style_dim, n.attribute_width, n.attribute_blocks, scaled) for d, c in channels.items()}
+            {
+                d: DeterministicAttributeEncoder(c, *sizes)
+                if n.generator == "feature"
+                else VariationalAttributeEncoder(c, *sizes, bounded=n.bounded_variance)
+                for d, c in channels.items()
+            }
         )
-        sizes = (channels, features, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
-        self.generator = make_generator(n.generator, sizes, n.share_feature_layer, scaled, n.upsample)
+        decoder = (channels, features, n.style_dim, n.shared_blocks, n.generator_blocks, n.downsamplings)
+        self.generator = make_generator(n.generator, decoder, n.share_feature_layer, scaled, n.upsample)
 
         def discriminators() -> nn.ModuleDict:
             shape = (n.discriminator_width, n.discriminator_layers, n.discriminator_scales, n.spectral_norm, scaled)
@@ -87,6 +93,7 @@ class DRIT(Method):
         self.discriminator = discriminators()
         self.random_discriminator = discriminators()
         self.content_discriminator = ContentDiscriminator(features, -(-settings.data.crop // self.stride))
+        self.adversary = Adversary(settings)
 
     @classmethod
     def capabilities_for(cls, settings: TrainSettings, domains: tuple[str, ...]) -> Capabilities:
@@ -107,17 +114,17 @@ class DRIT(Method):
         x, reals = self._halves(next(batches))
         codes, out = self.shared_forward(self._forward, x, noise)
         if w.domain_adversarial:
-            yield self._discriminators_update(x, reals, out)
+            yield self._discriminators_update(x, reals, out, step, noise)
         if w.content_adversarial:
             yield self._content_discriminator_update({d: c.detach() for d, c in codes.content.items()})
 
         terms = Terms()
         self._add_exemplar_terms(terms, x, codes, out, noise)
         if not optim.separate_random_step:
-            self._add_random_terms(terms, out, codes.random)
+            self._add_random_terms(terms, reals, out, codes.random, noise)
         yield terms.update("generators", self.inference, optim.clip)
         if optim.separate_random_step:
-            yield self._random_update(x, codes.random, noise)
+            yield self._random_update(x, reals, codes.random, noise)
 
     def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
         """The images to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
@@ -130,7 +137,7 @@ class DRIT(Method):
         """Codes of images x, random attributes, and all that the generators make of them."""
         content = self._content(x, noise)
         style, posterior = self._sampled_styles(x, noise)
-        count = 2 if self.settings.loss.mode_seeking else 1
+        count = 2 if any(self.settings.loss.mode_seeking_weights().values()) else 1
         random = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
         return Codes(content, style, posterior, random), self._decode(content, style, random)
 
@@ -190,25 +197,45 @@ class DRIT(Method):
 
     # Section 3, other loss functions
 
-    def _discriminators_update(self, x: ByDomain, reals: ByDomain, out: Outputs) -> Update:
+    def _discriminators_update(self, x: ByDomain, reals: ByDomain, out: Outputs, step: int, noise: Noise) -> Update:
         """Domain discriminators tell real images from exemplar outputs, and from random ones:
 
         min over D of  -E[log D_d(x_d)] - E[log(1 - D_d(fake_d))], and the same for every random output
         """
         terms = Terms()  # of weight 1: alone in their step, another one would only rescale the gradient
         for d in DOMAINS:
-            real, fake = self._judged(self.checkpointed, self.discriminator[d], [x[d], out.fake[d].detach()])
-            terms.add(f"domain_adversarial_{d}", 1.0, losses.discrimination(real, fake))
-            random = [images.detach() for images in out.random[d]]
-            real, *fakes = self._judged(self.checkpointed, self.random_discriminator[d], [reals[d], *random])
-            loss = torch.stack([losses.discrimination(real, fake) for fake in fakes]).sum()
-            terms.add(f"domain_adversarial_random_{d}", 1.0, loss)
+            self._add_discrimination(terms, d, self.discriminator[d], [x[d], out.fake[d]], step, noise)
+            random = [reals[d], *out.random[d]]
+            self._add_discrimination(terms, f"random_{d}", self.random_discriminator[d], random, step, noise)
         return terms.update("discriminators", ("discriminator", "random_discriminator"))
 
-    def _add_domain_adversarial(self, terms: Terms, fake: ByDomain) -> None:
+    def _add_discrimination(
+        self, terms: Terms, name: str, discriminator: nn.Module, images: list[Tensor], step: int, noise: Noise
+    ) -> None:
+        """The terms of one discriminator. images: real ones, then batches of outputs, (N, C, H, W) each."""
+
+        def judge(x: Tensor) -> list[Tensor]:
+            logits: list[Tensor] = self.checkpointed(discriminator, x)
+            return logits
+
+        seen = self.adversary.views([x.detach() for x in images], noise)
+        real, *fakes = by_batch(judge(torch.cat(seen)), [len(x) for x in seen])
+        terms.add(f"domain_adversarial_{name}", 1.0, self.adversary.discrimination(real, fakes))
+        self.adversary.add_regularisation(terms, name, judge, seen, [real, *fakes], step, noise)
+
+    def _adversarial(self, discriminator: nn.Module, real: Tensor, fakes: list[Tensor], noise: Noise) -> Tensor:
+        """Outputs shall look real to a discriminator, whose weights are constants: a sum over batches of outputs."""
+
+        def judge(x: Tensor) -> list[Tensor]:
+            logits: list[Tensor] = self.frozen_forward(discriminator, x)
+            return logits
+
+        return self.adversary.adversarial(judge, real, fakes, noise)
+
+    def _add_domain_adversarial(self, terms: Terms, x: ByDomain, fake: ByDomain, noise: Noise) -> None:
         """Exemplar outputs shall look real: L_domain = -E[log D_a(u)] - E[log D_b(v)]."""
         for d in DOMAINS:
-            loss = losses.adversarial(self.frozen_forward(self.discriminator[d], fake[d]), 1.0)
+            loss = self._adversarial(self.discriminator[d], x[d], [fake[d]], noise)
             terms.add(f"domain_adversarial_{d}", self.settings.loss.domain_adversarial, loss)
 
     def _add_self_reconstruction(self, terms: Terms, x: ByDomain, recon: ByDomain) -> None:
@@ -223,23 +250,24 @@ class DRIT(Method):
             loss = losses.mean_square(mean) if log_variance is None else losses.kl_to_normal(mean, log_variance)
             terms.add(f"kl_{d}", self.settings.loss.kl, loss)
 
-    def _add_random_terms(self, terms: Terms, out: Outputs, random: list[Tensor]) -> None:
+    def _add_random_terms(
+        self, terms: Terms, reals: ByDomain, out: Outputs, random: list[Tensor], noise: Noise
+    ) -> None:
         """The terms of outputs with random attributes z of N(0, I)."""
-        w = self.settings.loss
+        w, seeking = self.settings.loss, self.settings.loss.mode_seeking_weights()
         for d in DOMAINS:
             images = out.random[d]
             if w.domain_adversarial:
                 # the same adversarial loss, with the discriminators of random outputs, summed over z
-                maps = self._judged(self.frozen_forward, self.random_discriminator[d], images)
-                loss = torch.stack([losses.adversarial(m, 1.0) for m in maps]).sum()
+                loss = self._adversarial(self.random_discriminator[d], reals[d], images, noise)
                 terms.add(f"domain_adversarial_random_{d}", w.domain_adversarial, loss)
             if w.latent_regression:
                 # L_latent = E|E^a_d(G_d(c, z)) - z|_1
                 loss = losses.latent_regression(self._recovered_style(images[0], d), random[0])
                 terms.add(f"latent_regression_{d}", w.latent_regression, loss)
-            if w.mode_seeking:
+            if seeking[d]:
                 # 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2)) (MSGAN; DRIT++)
-                terms.add(f"mode_seeking_{d}", w.mode_seeking, losses.mode_seeking(*images, *random))
+                terms.add(f"mode_seeking_{d}", seeking[d], losses.mode_seeking(*images, *random))
 
     def _recovered_style(self, images: Tensor, domain: str) -> Tensor:
         """E^a of outputs (N, C, H, W): (N, S)."""
@@ -248,11 +276,6 @@ class DRIT(Method):
         recovered: Tensor = forward(self.attribute_encoder[domain], images)[0]
         return recovered
 
-    @staticmethod
-    def _judged(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[list[Tensor]]:
-        """Logits of several batches in one pass through `forward`: for each batch, its map at every scale."""
-        return by_batch(forward(discriminator, torch.cat(batches)), [len(x) for x in batches])
-
     # The generators' step
 
     def _add_exemplar_terms(self, terms: Terms, x: ByDomain, codes: Codes, out: Outputs, noise: Noise) -> None:
@@ -260,7 +283,7 @@ class DRIT(Method):
         other bits.)"""
         w = self.settings.loss
         if w.domain_adversarial:
-            self._add_domain_adversarial(terms, out.fake)
+            self._add_domain_adversarial(terms, x, out.fake, noise)
         if w.content_adversarial:
             self._add_content_adversarial(terms, codes.content)
         if w.self_reconstruction:
@@ -273,13 +296,14 @@ class DRIT(Method):
             for d in DOMAINS:
                 terms.add(f"content_norm_{d}", w.content_norm, losses.mean_square(codes.content[d]))
 
-    def _random_update(self, x: ByDomain, random: list[Tensor], noise: Noise) -> Update:
+    def _random_update(self, x: ByDomain, reals: ByDomain, random: list[Tensor], noise: Noise) -> Update:
         """Random outputs in a step of their own, of the moved weights: the official order.
 
         (The official implementation differentiates a stale graph here; this is what it meant.)
         """
         optim, terms = self.settings.optim, Terms()
-        self._add_random_terms(terms, self._decode(self._content(x, noise), {}, random), random)
+        out = self._decode(self._content(x, noise), {}, random)
+        self._add_random_terms(terms, reals, out, random, noise)
         moved = self.inference if optim.latent_moves_attribute_encoder else ("content_encoder", "generator")
         return terms.update("generators_random", moved, optim.clip)
 
@@ -330,13 +354,20 @@ class DRIT(Method):
         return super().learning_rates() | {"content_discriminator": self.settings.optim.content_discriminator_lr}
 
     def at_chance(self) -> dict[str, float]:
-        """Two binary cross-entropies of log 2 at each scale (for each random attribute); one pair for content codes."""
-        pair = losses.at_chance()
-        domain = self.settings.network.discriminator_scales * pair
-        random = 2 if self.settings.loss.mode_seeking else 1
+        """Two binary cross-entropies of log 2 at each scale (for each random attribute), one log 2 for relativistic
+        pairs; one pair for content codes."""
+        w, pair = self.settings.loss, losses.at_chance()
+        domain = self.settings.network.discriminator_scales * (pair / 2 if w.gan == "relativistic" else pair)
+        random = 2 if any(w.mode_seeking_weights().values()) else 1
         chance = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
         chance |= {f"discriminators/domain_adversarial_random_{d}": random * domain for d in DOMAINS}
         return chance | {"content_discriminator/content_adversarial": pair}
+
+    def training_state(self) -> dict[str, Tensor]:
+        return self.adversary.state()
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        self.adversary.load(state)
 
     def advice(self, finding: Finding) -> str | None:
         return advice(self.settings, finding)

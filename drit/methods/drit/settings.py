@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Literal, Self
+
+from annotated_types import Ge
 
 from drit.errors import UsageError
-from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
+from drit.settings.common import MIN_CROP, LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
     Content,
     Init,
@@ -18,7 +20,7 @@ from drit.settings.groups import (
     check_downsamplings,
     check_spectral,
 )
-from drit.settings.schema import Positive, Weight, changed, setting
+from drit.settings.schema import NonNegative, Positive, Weight, changed, setting
 from drit.settings.sizes import sized
 
 
@@ -31,6 +33,9 @@ class DRITNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, Content, N
         "the feature-wise generators share their first layer, as in the paper (the official implementation: no)",
     )
     content_noise: Weight = setting(1.0, "std of the Gaussian noise added to content codes in training")
+    discriminator_shift: NonNegative = setting(
+        0, "pixels by which images are shifted at random for domain discriminators, which see so many fewer; 0: none"
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,24 @@ class DRITLoss(LossSettings):
     mode_seeking: Weight = setting(
         0.0, "mode seeking (MSGAN, DRIT++): 1 / (image distance / style distance); 0 switches it off"
     )
+    mode_seeking_b: Annotated[float, Ge(-1)] = setting(
+        -1.0, "mode seeking of outputs of b where it differs (a domain that hardly varies needs less); -1: as the other"
+    )
+    gan: Literal["logistic", "relativistic"] = setting(
+        "logistic",
+        "kind of the domain adversarial loss: real and generated images each against a target, or against each other",
+    )
+    gradient_penalty: Weight = setting(
+        0.0, "penalty of the slope of domain discriminators at real and generated images (R1 and R2); 0: none"
+    )
+    penalty_every: Positive = setting(4, "iterations between gradient penalties, which weigh so many times more")
+    lecam: Weight = setting(
+        0.0, "LeCam: logits of domain discriminators stay near the moving average of the other kind's; 0: none"
+    )
+
+    def mode_seeking_weights(self) -> dict[str, float]:
+        """The weight of mode seeking of each domain's outputs."""
+        return {"a": self.mode_seeking, "b": self.mode_seeking if self.mode_seeking_b < 0 else self.mode_seeking_b}
 
 
 @dataclass(frozen=True)
@@ -105,6 +128,11 @@ class DRITSettings(TrainSettings):
         super().check()
         check_downsamplings(self.data.crop, self.network.downsamplings)
         check_spectral(self.recompute, self.network.spectral_norm)
+        if self.network.discriminator_shift > self.data.crop - MIN_CROP:
+            raise UsageError(
+                f"--network.discriminator-shift {self.network.discriminator_shift} leaves less than {MIN_CROP} of the "
+                f"{self.data.crop} pixels of a crop: set at most {max(0, self.data.crop - MIN_CROP)}."
+            )
         if self.optim.split_batch and self.batch < 2 * self.accumulate:
             raise UsageError(
                 "--optim.split-batch needs a batch of at least 2, in each part with --accumulate: one half is encoded, "

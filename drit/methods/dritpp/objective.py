@@ -78,8 +78,12 @@ class DRITPP(Method):
         features = n.width << n.downsamplings
         self.content_encoder = ContentTrunk(colours, n.width, n.downsamplings, n.content_blocks + n.shared_blocks)
         initialise(self.content_encoder)
-        encoder = DeterministicAttributeEncoder if n.generator == "feature" else VariationalAttributeEncoder
-        self.attribute_encoder = encoder(colours + count, n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
+        encoder = (colours + count, n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
+        self.attribute_encoder: DeterministicAttributeEncoder | VariationalAttributeEncoder
+        if n.generator == "feature":
+            self.attribute_encoder = DeterministicAttributeEncoder(*encoder)
+        else:
+            self.attribute_encoder = VariationalAttributeEncoder(*encoder, bounded=n.bounded_variance)
         sizes = ({ALL: colours}, features, n.style_dim + count, n.shared_blocks, n.generator_blocks, n.downsamplings)
         self.generator = make_generator(n.generator, sizes, n.share_feature_layer, scaled, n.upsample)
         width, layers, scales = n.discriminator_width, n.discriminator_layers, n.discriminator_scales
