@@ -115,6 +115,12 @@ class ImageSet:
         height, width = array.shape[:2]
         return resize(array, *resized_shape(height, width, self._config.resize, self._config.resize_mode))
 
+    def folder(self, index: int) -> str:
+        """The first folder below the set's own that image `index` lies in; "" for none, and for arrays."""
+        image = self._images[index]
+        parts = image.relative_to(self.source).parts if isinstance(image, Path) else ()
+        return parts[0] if len(parts) > 1 else ""
+
     def key(self, index: int) -> str:
         """What pairs an image with one of another domain: its path below the folder without suffix; its place."""
         image = self._images[index]

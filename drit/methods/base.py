@@ -6,7 +6,7 @@ A method is networks plus an objective. It knows no loop, no optimizer, no devic
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -21,9 +21,24 @@ from drit.settings.common import TrainSettings
 
 Prepared = tuple[Tensor, ...]
 
-# One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; image n of one corresponds to image n of
-# another only where the method asks for pairs.
-Batch = dict[str, Tensor]
+
+class Batch(dict[str, Tensor]):
+    """One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; image n of one corresponds to image n of
+    another only where the method asks for pairs.
+
+    labels: (N,) int64, the class of each image of domain a, where the settings have a task loss.
+    """
+
+    def __init__(self, images: Mapping[str, Tensor], labels: Tensor | None = None) -> None:
+        super().__init__(images)
+        self.labels = labels
+
+
+def part_of(batch: Mapping[str, Tensor], start: int, end: int) -> Batch:
+    """Images `start` to `end` (not included) of each domain of a batch, with their labels where it has them."""
+    labels = batch.labels if isinstance(batch, Batch) else None
+    return Batch({d: x[start:end] for d, x in batch.items()}, None if labels is None else labels[start:end])
+
 
 # Of the methods that know two domains.
 DOMAINS = ("a", "b")

@@ -188,6 +188,15 @@ class TrainSettings:
                 f"All weights of {self.method}'s losses are 0: there is nothing to learn. Set --loss.NAME."
             )
 
+    @property
+    def learns_labels(self) -> bool:
+        """Whether training looks at the labels of domain a."""
+        return False
+
+    def with_classes(self, count: int) -> Self:
+        """The settings for so many classes of labels, where they are learnt."""
+        return self
+
     @classmethod
     def from_preset(cls, name: str) -> Self:
         """The settings of a preset. Raises UsageError, with the nearest name, for an unknown one."""

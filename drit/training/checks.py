@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from drit.data.classes import classes_of
 from drit.data.folders import ImageSet, open_domain, source_name
 from drit.data.pairs import align
 from drit.data.ranges import with_ranges
@@ -87,7 +88,10 @@ def _check_different(sets: Mapping[str, ImageSet], data: DataSettings) -> None:
 
 
 def settled(settings: S, sets: Mapping[str, ImageSet]) -> S:
-    """The settings with what was left to be found out: channels and ranges as the files have them."""
+    """The settings with what was left to be found out: channels, ranges and classes as the files have them. Raises
+    DataError where labels are wanted and missing."""
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
     data = replace(settings.data, channels_a=channels_a, channels_b=channels_b)
+    if settings.learns_labels:
+        settings = settings.with_classes(len(classes_of(sets["a"])[0]))
     return replace(settings, data=with_ranges(data, {d: s.reading.value_range for d, s in sets.items()}))

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drit.data.classes import class_indices
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
 from drit.data.stream import BatchStream, choose_workers
@@ -97,6 +98,7 @@ class Trainer:
         self.dtype = choose(settings.precision, self.device)
         self.channels = {d: s.channels for d, s in sets.items()}
         torch.manual_seed(settings.seed)
+        self.labels = torch.from_numpy(class_indices(sets["a"])) if settings.learns_labels else None
         self.method = method(settings, self.channels)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = make_optimizers(self.method)
@@ -324,10 +326,12 @@ class Trainer:
         while True:
             batch = next(self.stream)
             self.position += 1
-            yield {
+            images = {
                 d: x.to(self.device, memory_format=torch.channels_last, non_blocking=True)
                 for d, x in batch.images.items()
             }
+            labels = None if self.labels is None else self.labels[batch.places["a"]].to(self.device)
+            yield Batch(images, labels)
 
     def _check_finite(self) -> None:
         bad = [name for name, value in self.last.items() if not math.isfinite(value)]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from drit.methods.base import Batch, Method, Update
+from drit.methods.base import Batch, Method, Update, part_of
 from drit.methods.noise import Noise
 
 
@@ -25,8 +25,9 @@ class Parts:
         """The batches of one part: (N / P, C, H, W) of each domain, in [-1, 1], where there are P parts."""
         for i in itertools.count():
             if i == len(self._drawn):
-                cut = {d: x.chunk(self._parts) for d, x in next(self._batches).items()}
-                self._drawn.append([{d: x[k] for d, x in cut.items()} for k in range(self._parts)])
+                batch = next(self._batches)
+                size = len(next(iter(batch.values()))) // self._parts
+                self._drawn.append([part_of(batch, k * size, (k + 1) * size) for k in range(self._parts)])
             yield self._drawn[i][part]
 
 

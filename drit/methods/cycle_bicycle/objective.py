@@ -65,7 +65,8 @@ class CycleBicycle(Method):
             return
         pairs = self._pairs(next(batches), source="ab"[step % 2])
         turns = [
-            m.updates(iter([{"a": pairs[OTHER[d]], "b": pairs[d]}]), step, noise) for d, m in self._bicycle.items()
+            m.updates(iter([Batch({"a": pairs[OTHER[d]], "b": pairs[d]})]), step, noise)
+            for d, m in self._bicycle.items()
         ]
         for both in zip(*turns, strict=True):
             yield _together(dict(zip(self._bicycle, both, strict=True)))
@@ -75,7 +76,7 @@ class CycleBicycle(Method):
         target = OTHER[source]
         with torch.no_grad():
             fake = self.cycle_generator[target](x[source])
-        return {source: x[source], target: fake}
+        return Batch({source: x[source], target: fake})
 
     # Use
 

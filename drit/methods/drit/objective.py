@@ -29,10 +29,12 @@ from drit.methods.base import (
     Prepared,
     Terms,
     Update,
+    part_of,
 )
 from drit.methods.drit.adversary import Adversary
 from drit.methods.drit.advice import advice
 from drit.methods.drit.settings import DRITSettings
+from drit.methods.drit.task import TaskClassifier
 from drit.methods.noise import Noise
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder, DeterministicAttributeEncoder, VariationalAttributeEncoder
@@ -93,6 +95,8 @@ class DRIT(Method):
         self.discriminator = discriminators()
         self.random_discriminator = discriminators()
         self.content_discriminator = ContentDiscriminator(features, -(-settings.data.crop // self.stride))
+        if settings.loss.task_classes:
+            self.task_classifier = TaskClassifier(channels["b"], settings.loss.task_classes)
         self.adversary = Adversary(settings)
 
     @classmethod
@@ -117,21 +121,25 @@ class DRIT(Method):
             yield self._discriminators_update(x, reals, out, step, noise)
         if w.content_adversarial:
             yield self._content_discriminator_update({d: c.detach() for d, c in codes.content.items()})
+        if w.task:
+            yield self._task_update(x, out)
 
         terms = Terms()
         self._add_exemplar_terms(terms, x, codes, out, noise)
         if not optim.separate_random_step:
             self._add_random_terms(terms, reals, out, codes.random, noise)
+        if w.task:
+            self._add_task(terms, x, out)
         yield terms.update("generators", self.inference, optim.clip)
         if optim.separate_random_step:
             yield self._random_update(x, reals, codes.random, noise)
 
-    def _halves(self, batch: Batch) -> tuple[ByDomain, ByDomain]:
+    def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
         """The images to encode, and those that random outputs are judged against (the same unless `split_batch`)."""
         if not self.settings.optim.split_batch:
             return batch, batch
         half = len(batch["a"]) // 2
-        return {d: x[:half] for d, x in batch.items()}, {d: x[half : 2 * half] for d, x in batch.items()}
+        return part_of(batch, 0, half), part_of(batch, half, 2 * half)
 
     def _forward(self, x: ByDomain, noise: Noise) -> tuple[Codes, Outputs]:
         """Codes of images x, random attributes, and all that the generators make of them."""
@@ -275,6 +283,33 @@ class DRIT(Method):
         forward = self.checkpointed if moves else self.frozen_forward
         recovered: Tensor = forward(self.attribute_encoder[domain], images)[0]
         return recovered
+
+    # The task (PixelDA)
+
+    def _task_update(self, x: Batch, out: Outputs) -> Update:
+        """T learns the labels y of images of a, from them and from their translations to b:
+
+        min over T of  CE(T(x_a), y) + CE(T(v), y) + CE(T(G_b(c_a, z)), y)   (PixelDA, equation 4)
+        """
+        assert x.labels is not None
+        terms = Terms()
+        terms.add("task_source", 1.0, losses.classification(self.task_classifier(x["a"]), x.labels))
+        for name, images in self._task_outputs(out).items():
+            loss = losses.classification(self.task_classifier(images.detach()), x.labels)
+            terms.add(f"task_{name}", 1.0, loss)
+        return terms.update("task", ("task_classifier",))
+
+    def _add_task(self, terms: Terms, x: Batch, out: Outputs) -> None:
+        """T, whose weights are constants, shall find the label of the input in its translations."""
+        assert x.labels is not None
+        for name, images in self._task_outputs(out).items():
+            loss = losses.classification(self.frozen_forward(self.task_classifier, images), x.labels)
+            terms.add(f"task_{name}", self.settings.loss.task, loss)
+
+    @staticmethod
+    def _task_outputs(out: Outputs) -> dict[str, Tensor]:
+        """Translations of images of a: in the style of an image of b, and in a random one. (N, C, H, W) each."""
+        return {"exemplar": out.fake["b"], "random": out.random["b"][0]}
 
     # The generators' step
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge
@@ -67,6 +67,13 @@ class DRITLoss(LossSettings):
         0.0, "LeCam: logits of domain discriminators stay near the moving average of the other kind's; 0: none"
     )
 
+    task: Weight = setting(
+        0.0,
+        "task loss (PixelDA): a classifier, trained on images of a and their translations, shall find the label of the "
+        "input in translations to b; needs labels of domain a",
+    )
+    task_classes: NonNegative = setting(0, "classes of the task; 0: as many as domain a has")
+
     def mode_seeking_weights(self) -> dict[str, float]:
         """The weight of mode seeking of each domain's outputs."""
         return {"a": self.mode_seeking, "b": self.mode_seeking if self.mode_seeking_b < 0 else self.mode_seeking_b}
@@ -106,6 +113,13 @@ class DRITSettings(TrainSettings):
     network: DRITNetwork = setting(DRITNetwork(), "networks")
     loss: DRITLoss = setting(DRITLoss(), "loss weights")
     optim: DRITOptim = setting(DRITOptim(), "optimizers")
+
+    @property
+    def learns_labels(self) -> bool:
+        return self.loss.task > 0
+
+    def with_classes(self, count: int) -> Self:
+        return replace(self, loss=replace(self.loss, task_classes=count)) if self.learns_labels else self
 
     @classmethod
     def presets(cls) -> Mapping[str, Self]:
