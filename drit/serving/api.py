@@ -49,7 +49,7 @@ def create_app(runs: ServedRuns, settings: ServeSettings, key: str = "", studio:
         await asyncio.to_thread(service.close)
 
     app = FastAPI(
-        title="drit",
+        title="drit service",
         version=VERSION,
         description="Diverse image-to-image translation. Errors are JSON: what was wrong (`error`) and what to do "
         "(`next`).",

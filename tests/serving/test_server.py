@@ -223,8 +223,7 @@ def test_the_command_its_clients_and_its_end(run: Path, image: Path, tmp_path: P
             connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
             large = write_images(tmp_path / "large", 1, 1, (400, 400)) / "000.png"
             connection.request("POST", "/v1/translate", *form(large.read_bytes(), to="b", count="64"))
-            with urllib.request.urlopen(f"{address}/metrics") as metrics:  # after it, so that it was taken
-                assert b"drit_requests_taken 1.0" in metrics.read()
+            _until(lambda: b"drit_requests_taken 1.0" in urllib.request.urlopen(f"{address}/metrics").read())
             process.send_signal(signal.SIGTERM)
             answer = connection.getresponse()
             assert answer.status == 200 and len(json.loads(answer.read())["outputs"]) == 64
