@@ -68,7 +68,7 @@ def create_app(runs: ServedRuns, settings: ServeSettings, key: str = "", studio:
     if studio:
         app.include_router(keeping)
     app.mount("/pages", StaticFiles(directory=PAGES))
-    app.add_middleware(Gate, settings=settings, key=key, metrics=service.metrics, wait=service.worker.wait, page=studio)
+    app.add_middleware(Gate, settings=settings, key=key, metrics=service.metrics, wait=service.worker.wait)
     if settings.cors:  # outside the gate: a browser asks before it sends a key, and must be able to read refusals
         app.add_middleware(
             CORSMiddleware,

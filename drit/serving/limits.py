@@ -22,7 +22,8 @@ from drit.serving.metrics import Metrics
 from drit.serving.refusal import Refusal
 from drit.serving.settings import LOOPBACK, ServeSettings
 
-OPEN = ("/health", "/ready")  # answered without the key
+OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json")  # answered without the key, and the files of PAGES
+PAGES = "/pages/"
 WORK = ("/v1/translate", "/v1/encode-style")  # counted as work, and bounded
 
 
@@ -36,16 +37,13 @@ class Gate:
         key: str,
         metrics: Metrics,
         wait: Callable[[int], float],
-        page: bool,
     ) -> None:
-        """key: empty for none. wait: seconds in which so many requests are done, about. page: files of the studio's
-        page are served, which hold no secret and need no key."""
+        """key: empty for none. wait: seconds in which so many requests are done, about."""
         self._app = app
         self._metrics = metrics
         self._settings = settings
         self._key = key.encode()
         self._wait = wait
-        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,8 +88,8 @@ class Gate:
                 f"Pages of {origin[:100]} may not call this service.",
                 f"Start the service with --cors {origin[:100]} if they should.",
             )
-        is_page = self._page and scope["method"] == "GET" and not scope["path"].startswith(("/v1/", "/metrics"))
-        if self._key and scope["path"] not in OPEN and not is_page:
+        is_open = scope["path"] in OPEN or scope["path"].startswith(PAGES)
+        if self._key and not is_open:
             given = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key):
                 raise Refusal(
