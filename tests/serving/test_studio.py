@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,6 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 import uvicorn
-from fastapi.testclient import TestClient
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 from drit.cli import main as cli
@@ -220,37 +218,3 @@ def test_the_page_of_the_api(page: Page, studio: tuple[str, Path]) -> None:
     section = page.locator("section", has_text="POST /v1/translate")
     expect(section).to_contain_text("format")
     expect(section).to_contain_text("png, jpg, webp, tif")
-
-
-def test_the_library_refuses_what_it_cannot_keep(studio: tuple[str, Path], tmp_path: Path, run: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(run, copy)
-    app = create_app(ServedRuns.load([str(copy)], threads=1), ServeSettings(), studio=True)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-
-        def keep(name: str = "x", numbers: str = "[1, 2, 3]", domain: str = "b") -> Any:
-            return client.post("/v1/library", data={"name": name, "numbers": numbers, "domain": domain})
-
-        names = ("../x", " x", "a\nb", "x" * 81, ".x", "a:b")
-        numbers = ("[1, 2]", "[1, 2, null]", "[", "[1, 2, Infinity]")
-        every = [{"name": n} for n in names] + [{"numbers": n} for n in numbers] + [{"domain": "c"}]
-        for wrong in every:
-            answer = keep(**wrong)
-            assert answer.status_code == 422 and answer.json()["next"], wrong
-        assert not (copy / "styles.json").exists()
-        assert keep().status_code == 201
-        assert "already" in keep().json()["error"]
-        assert client.delete("/v1/library", params={"name": "y"}).status_code == 422
-        foreign = {"Origin": "https://evil.example"}
-        assert client.post("/v1/library", data={"name": "z"}, headers=foreign).status_code == 403
-        (copy / "styles.json").write_text('{"styles": {"x": ["a"]}, "domains": {"x": "b"}}')
-        damaged = client.get("/v1/library")
-        assert damaged.status_code == 500 and "styles.json" in damaged.json()["error"]
-        (copy / "styles.json").write_text("")
-        assert client.get("/v1/library").status_code == 500
-        assert client.get("/v1/runs").json()["runs"][0]["path"] == str(copy)
-
-
-def test_a_port_is_found_by_itself() -> None:
-    with open_socket(ServeSettings(port=0)) as listening:
-        assert listening.getsockname()[1] > 0 and listening.family == socket.AF_INET

@@ -75,6 +75,7 @@ async function show() {
   work = new AbortController();
   state.content = "";
   state.chosen = null;
+  $("download").disabled = true; // until there is something
   state.ends = [null, null];
   showEnds();
   own.clear();
@@ -96,7 +97,7 @@ async function fillRandom() {
   random.fill(styles);
   report(`Translating ${image.name || "the image"} …`);
   await render(styles[0], random, signal); // alone: it comes first, and the others find the image encoded
-  if (!state.chosen) choose(styles[0]);
+  if (!state.chosen && styles[0].blob) choose(styles[0]);
   await Promise.all(styles.slice(1).map((style) => render(style, random, signal)));
   const seconds = ((performance.now() - began) / 1000).toFixed(2);
   const what = size ? `at ${size} px` : "at full size";
@@ -117,6 +118,7 @@ async function render(style, tiles, signal) {
   try {
     style.blob = await output(style.numbers, signal);
     tiles.show(style);
+    if (state.chosen === style) choose(style); // it was chosen while it was on its way
   } catch (error) {
     if (error.name === "AbortError") return;
     tiles.fail(style);
@@ -162,6 +164,7 @@ function choose(style) {
 }
 
 function showResult(style) {
+  $("download").disabled = false;
   const before = $("result").src;
   const url = URL.createObjectURL(style.blob);
   $("result").onload = () => {
@@ -182,7 +185,8 @@ $("original").addEventListener("error", () => {
 });
 
 $("download").addEventListener("click", () => {
-  if (state.chosen?.blob) save(state.chosen.blob, `${stem()}_${state.chosen.name}.png`);
+  const { blob, name } = state.chosen;
+  save(blob, `${stem()}_${name}.${blob.type.replace("image/", "")}`); // TIFF where PNG cannot hold it
 });
 
 $("download-grid").addEventListener("click", () => {
