@@ -107,7 +107,11 @@ async def translate(
     format: Annotated[Literal["png", "jpg", "webp", "tif"], Form(description="of the outputs")] = "png",
     depth: Annotated[Literal["0", "8", "16"], Form(description="bits of the outputs; 0: as the image")] = "0",
     answer: Annotated[
-        Literal["json", "image"], Form(description="'json': all outputs, in base64; 'image': the file of a single one")
+        Literal["json", "image", "animation"],
+        Form(
+            description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': an animated "
+            "WebP of all, there and back"
+        ),
     ] = "json",
 ) -> Response:
     """Translate an image: in random styles, or in those of exemplars, kept names and numbers together, in this order.
@@ -127,11 +131,12 @@ async def translate(
         exemplars=[await file.read() for file in exemplar],
         format=format,
         depth=int(depth),
+        animation=answer == "animation",
     )
     if image and not order.image:
         raise Refusal(422, "The field 'image' holds an empty file.", "Send the bytes of an image file.")
     result = await service.translate(served, order, request.is_disconnected)
-    return _as_image(result) if answer == "image" else Response(_as_json(result), media_type="application/json")
+    return Response(_as_json(result), media_type="application/json") if answer == "json" else _as_image(result)
 
 
 def _as_image(result: Answer) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -16,7 +17,7 @@ import torch
 from anyio.to_thread import run_sync
 from torch import Tensor
 
-from drit.data.images import encoded, to_tensor
+from drit.data.images import encoded, from_tensor, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
@@ -28,10 +29,12 @@ from drit.serving.refusal import Refusal
 from drit.serving.served import ServedRun, ServedRuns
 from drit.serving.settings import Limits
 from drit.serving.uploads import read_upload
+from drit.sheets import as_image
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]  # whether the client has left
 
+FRAME = 60  # milliseconds of a frame of an animation
 _LOOK = 0.25  # seconds between looks whether it has
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
 
@@ -79,6 +82,7 @@ class Order:
     exemplars: Sequence[bytes] = ()  # files of images of the target domain
     format: str = "png"
     depth: int = 0  # bits of the outputs; 0: as the input
+    animation: bool = False  # all outputs as one file, an animated WebP
 
 
 class Service:
@@ -112,6 +116,9 @@ class Service:
             codes = torch.stack([style.code for style in styles])
             with refused():
                 images = await self._done(self.worker.translate(translator, content, codes), gone)
+            if order.animation:
+                data = await run_sync(_animation, images, limiter=self._files)
+                return Answer(run.name, to, content.key.image, *content.size, "image/webp", [Output("walk", [], data)])
             form = choice.of(f".{order.format}", content.header, samples)
             files = await run_sync(_files, images, form, limiter=self._files)
         outputs = [Output(s.name, s.code.tolist(), data) for s, data in zip(styles, files, strict=True)]
@@ -253,6 +260,14 @@ def _numbers(text: str) -> list[list[float]]:
     except (ValueError, RecursionError):
         pass
     raise Refusal(422, "The field 'numbers' is not JSON of the form [[0.1, ...], ...].", "Give a list for each style.")
+
+
+def _animation(images: Sequence[Tensor]) -> bytes:
+    """Images (C, H, W) in [-1, 1] as an animated WebP, there and back."""
+    frames = [as_image(from_tensor(image)) for image in [*images, *images[-2:0:-1]]]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME, loop=0, quality=90)
+    return buffer.getvalue()
 
 
 def _files(images: Sequence[Tensor], form: OutputFormat) -> list[bytes]:

@@ -169,6 +169,14 @@ def test_formats_depths_and_sizes(client: TestClient) -> None:
     refused(post(client, format="jpg", depth=16), 422, "jpg cannot hold 16 bits")
 
 
+def test_an_animation_goes_there_and_back(client: TestClient) -> None:
+    answer = post(client, numbers=json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)]), answer="animation")
+    assert answer.headers["content-type"] == "image/webp"
+    with Image.open(io.BytesIO(answer.content)) as walk:
+        assert walk.n_frames == 6 and walk.size == (24, 20)  # type: ignore[attr-defined]
+    assert post(client, count=1, answer="animation").status_code == 200
+
+
 def test_lists(client: TestClient, served: ServedRuns) -> None:
     (description,) = client.get("/v1/runs").json()["runs"]
     assert description["name"] == "tiny" and "path" not in description

@@ -134,6 +134,11 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     expect(page.locator("#chosen-name")).to_have_text("50 % As 000.png, 50 % Style 5")
     page.locator("#blend").fill("25")
     expect(page.locator("#chosen-name")).to_have_text("75 % As 000.png, 25 % Style 5")
+    with page.expect_download() as waiting:
+        page.click("#walk")
+    assert waiting.value.suggested_filename == "000_As 000.png to Style 5.webp"
+    with Image.open(waiting.value.path()) as walk:
+        assert 1 < walk.n_frames <= 46  # type: ignore[attr-defined]  (equal ones are one)
     page.fill("#keep-name", "warm/cold")
     page.click("#keep button")
     expect(page.locator("#error")).to_contain_text("cannot be called")

@@ -2,7 +2,10 @@
 
 function element(name, content = "", parent = null) {
   const made = document.createElement(name);
-  made.textContent = content;
+  for (const [i, part] of content.split("`").entries()) {
+    if (i % 2) element("code", part, made);
+    else made.append(part);
+  }
   parent?.append(made);
   return made;
 }

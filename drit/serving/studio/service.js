@@ -68,6 +68,13 @@ export async function translate(run, to, source, numbers, size, signal) {
   return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
 }
 
+// All styles, there and back, as one animated WebP.
+export async function animate(run, to, image, styles, size, signal) {
+  const numbers = JSON.stringify(styles);
+  const fields = { run, to, size, image, numbers, answer: "animation" };
+  return (await post("/v1/translate", fields, signal)).blob();
+}
+
 export async function keptStyles(run) {
   return (await (await ask(`/v1/library?${query({ run })}`)).json()).styles;
 }

@@ -5,6 +5,7 @@ import { command, python } from "./reproduce.js";
 import { Tiles, saveGrid } from "./tiles.js";
 
 const COUNT = 12; // random styles at a time
+const WALK = 24; // steps of the animated walk between two styles
 const SIZES = [128, 256, 384, 512, 768];
 const $ = (id) => document.getElementById(id);
 
@@ -66,7 +67,7 @@ async function useImage(file) {
   if ($("original").src) URL.revokeObjectURL($("original").src);
   $("original").src = URL.createObjectURL(file);
   $("start").hidden = true;
-  $("work").hidden = false;
+  $("work").hidden = $("reproduce").hidden = false;
   await show();
 }
 
@@ -267,8 +268,10 @@ function showEnds() {
     $(id).style.backgroundImage = style?.blob ? `url(${URL.createObjectURL(style.blob)})` : "";
     $(id).title = style ? style.name : "";
   }
-  $("blend").disabled = !(state.ends[0] && state.ends[1]);
+  $("blend").disabled = $("walk").disabled = !(state.ends[0] && state.ends[1]);
 }
+
+const between = (a, b, share) => a.numbers.map((value, i) => value * (1 - share) + b.numbers[i] * share);
 
 let mixing = false; // one request at a time: while the slider moves, only its last place counts
 let mixAgain = false;
@@ -285,7 +288,7 @@ async function mix() {
       mixAgain = false;
       const [a, b] = state.ends;
       const share = Number($("blend").value) / 100;
-      const numbers = a.numbers.map((value, i) => value * (1 - share) + b.numbers[i] * share);
+      const numbers = between(a, b, share);
       const blob = await output(numbers, signal);
       if (signal.aborted) return;
       const percent = Math.round(100 * share);
@@ -300,6 +303,23 @@ async function mix() {
 }
 
 $("blend").addEventListener("input", mix);
+
+$("walk").addEventListener("click", async () => {
+  const [a, b] = state.ends;
+  const { run, to, size, image } = state;
+  const steps = Array.from({ length: WALK }, (_, i) => between(a, b, i / (WALK - 1)));
+  $("walk").disabled = true;
+  report("Rendering the walk …");
+  try {
+    const blob = await service.animate(run.name, to, image, steps, size, work.signal);
+    save(blob, `${stem()}_${a.name} to ${b.name}.webp`);
+    report(`${WALK} steps, there and back.`);
+  } catch (error) {
+    complain(error);
+  } finally {
+    showEnds();
+  }
+});
 
 // Where images and choices come from
 
