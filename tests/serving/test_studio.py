@@ -10,7 +10,6 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 import uvicorn
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from drit.cli import main as cli
 from drit.data.images import decode
@@ -29,6 +28,7 @@ from drit.serving.server import open_socket
 from drit.serving.settings import ServeSettings
 from tests.conftest import write_images
 
+expect.set_options(timeout=60_000)  # ms: machines are busy
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -54,34 +54,39 @@ def studio(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     listening.close()
 
 
-@pytest.fixture
-def page(studio: tuple[str, Path]) -> Iterator[Page]:
-    """A page of the studio; what it asks of other places, and its errors, fail the test."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     if BROWSER is None:
         pytest.skip("there is no Chromium on this system: install the package 'chromium'")
-    wrong: list[str] = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-
-        def told(message: ConsoleMessage) -> None:
-            if message.type == "error" and not message.text.startswith("Failed to load resource"):  # a refusal
-                wrong.append(message.text)
-
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", told)
-
-        def allow(route: Any) -> None:
-            if route.request.url.startswith((studio[0], "blob:", "data:")):
-                route.continue_()
-            else:
-                wrong.append(route.request.url)
-                route.abort()
-
-        page.route("**/*", allow)
-        page.goto(studio[0])
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
+    """A page of the studio; what it asks of other places, and its errors, fail the test."""
+    wrong: list[str] = []
+
+    def told(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # a refusal
+            wrong.append(message.text)
+
+    def allow(route: Route) -> None:
+        if route.request.url.startswith((studio[0], "blob:", "data:")):
+            route.continue_()
+        else:
+            wrong.append(route.request.url)
+            route.abort()
+
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", told)
+    page.route("**/*", allow)
+    page.goto(studio[0])
+    yield page
+    page.close()
     assert wrong == []
 
 
