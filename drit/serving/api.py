@@ -289,7 +289,7 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
         words = {
             404: f"There is nothing at {request.url.path[:200]}.",
             405: f"{request.url.path} takes no {request.method}.",
-            400: f"The body of the request cannot be read: {error.detail}.",
+            400: f"The body of the request cannot be read: {str(error.detail).rstrip('.')}.",
         }
         text = words.get(error.status_code, str(error.detail))
         error = Refusal(error.status_code, text, "/docs lists what there is: send forms as multipart/form-data.")

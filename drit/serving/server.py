@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
@@ -85,6 +86,7 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=int(settings.limit.seconds + _PATIENCE),
         )
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a client's wrong form is told to the client
         server = _Server(config)
         address = address_of(listening)
         listening.listen()  # who connects from now on waits for the server

@@ -52,7 +52,8 @@ async function useDirection(to) {
   $("own-hint").textContent = state.run.exemplar
     ? `Borrow the style of an image of “${nameOf(to)}”, or keep a style under a name.`
     : "Keep a style under a name: it comes back here.";
-  for (const id of ["mix", "keep", "more"]) $(id).hidden = !state.run.style_dim;
+  $("random-title").textContent = state.run.style_dim ? "Random styles" : "The one output of this model";
+  for (const id of ["mix", "keep", "more", "own-heading", "own-hint"]) $(id).hidden = !state.run.style_dim;
   if (state.image) await show();
 }
 
