@@ -141,7 +141,15 @@ def _between(text: str, low: int, high: int) -> int:
 
 
 def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
-    """Add a flag for every setting of the class of `shown`; groups have dotted names. `[..]` shows its values."""
+    """As `add_dataclass`, for the settings of a method."""
+    add_dataclass(parser, shown, {"preset": f": {', '.join(type(shown).presets())}"})
+
+
+def add_dataclass(parser: argparse.ArgumentParser, shown: Any, more: Mapping[str, str] | None = None) -> None:
+    """Add a flag for every setting of the class of `shown`; groups have dotted names. `[..]` shows its values.
+
+    more: what the help of a setting ends with.
+    """
     groups = {
         name: parser.add_argument_group(f"{name} settings", text) for name, text in groups_of(type(shown)).items()
     }
@@ -150,7 +158,7 @@ def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
         names = [f"--{s.name.replace('_', '-')}"]
         if "_" in s.name:
             names.append(f"--{s.name}")
-        text = f"{s.help}: {', '.join(type(shown).presets())}" if s.name == "preset" else s.help
+        text = s.help + (more or {}).get(s.name, "")
         options: dict[str, Any] = {
             "dest": f"settings:{s.name}",
             "default": argparse.SUPPRESS,
@@ -181,12 +189,17 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def chosen_values(values: argparse.Namespace) -> dict[str, Any]:
+    """The settings that flags of `add_dataclass` gave, by their dotted names."""
+    return {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
+
+
 def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) -> TrainSettings:
     """The settings that flags ask for: preset, then --config file, then single flags.
 
     recorded: a run's settings; they take the preset's place when a run is resumed.
     """
-    chosen = {k.removeprefix("settings:"): v for k, v in vars(values).items() if k.startswith("settings:")}
+    chosen = chosen_values(values)
     given, old = read_settings(Path(values.config)) if getattr(values, "config", None) else ({}, False)
     base: TrainSettings = recorded or values.shown
     if not old:

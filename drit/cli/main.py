@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import sys
 
-from drit.cli import augment, compare, data, evaluate, import_, methods, probe, report, sample, train, translate
+from drit.cli import (
+    augment,
+    compare,
+    data,
+    evaluate,
+    import_,
+    methods,
+    probe,
+    report,
+    sample,
+    serve,
+    studio,
+    train,
+    translate,
+)
 from drit.cli.flags import Parser, fail
 from drit.cli.options import INTERRUPTED
 from drit.errors import DritError
@@ -23,6 +37,8 @@ COMMANDS = (
     compare,
     augment,
     probe,
+    studio,
+    serve,
     methods,
     import_,
     data,

@@ -42,7 +42,12 @@ def add(commands: Any) -> None:
         "--style-from", action="extend", nargs="+", default=[], metavar="IMG", help="take the styles of these images"
     )
     parser.add_argument(
-        "--style", action="extend", nargs="+", default=[], metavar="FILE", help="styles of a styles.json"
+        "--style",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="styles of a styles.json; one of them: FILE:NAME",
     )
     parser.add_argument(
         "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"

@@ -42,6 +42,7 @@ __all__ = [
     "convert_channels",
     "decode",
     "encode",
+    "encoded",
     "fit_channels",
     "from_image",
     "from_tensor",
@@ -67,22 +68,25 @@ def encode(array: np.ndarray, path: Path, alpha: bool = True, metadata: Metadata
     `metadata.lost` names the rest. JPEG is written at quality 95 without colour subsampling, WebP without loss. Raises
     UsageError where the format cannot hold the channels or numbers, DritError when the disk refuses.
     """
-    suffix = path.suffix.lower()
-    channels, pixels = array.shape[2], array.dtype in (np.uint8, np.uint16)
-    if suffix not in SUFFIXES:
-        raise UsageError(f"{path.name}: images are written as {', '.join(SUFFIXES)}.")
-    parts = metadata.kept(suffix, array.shape) if metadata else {}
-    if suffix in _TIFF and (parts or not (pixels and channels in ((1, 2, 3, 4) if alpha else (1, 3)))):
-        content = _encoded_bands(array, alpha, parts)
-    else:
-        _check_format(path.name, suffix, array, alpha)
-        content = _encoded_16(array, suffix) if array.dtype == np.uint16 else _encoded_8(array, suffix, parts)
-        if suffix == ".png" and parts:
-            content = png_with(content, parts)
+    content = encoded(array, path.name, alpha, metadata)
     try:
         write_atomically(path, content)
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Nothing of it was left half-written.") from error
+
+
+def encoded(array: np.ndarray, name: str, alpha: bool = True, metadata: Metadata | None = None) -> bytes:
+    """The bytes of the file that `encode` writes, in the format of the ending of `name`. Raises as it does."""
+    suffix = Path(name).suffix.lower()
+    channels, pixels = array.shape[2], array.dtype in (np.uint8, np.uint16)
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{name}: images are written as {', '.join(SUFFIXES)}.")
+    parts = metadata.kept(suffix, array.shape) if metadata else {}
+    if suffix in _TIFF and (parts or not (pixels and channels in ((1, 2, 3, 4) if alpha else (1, 3)))):
+        return _encoded_bands(array, alpha, parts)
+    _check_format(name, suffix, array, alpha)
+    content = _encoded_16(array, suffix) if array.dtype == np.uint16 else _encoded_8(array, suffix, parts)
+    return png_with(content, parts) if suffix == ".png" and parts else content
 
 
 def _check_format(name: str, suffix: str, array: np.ndarray, alpha: bool) -> None:

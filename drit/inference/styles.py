@@ -16,7 +16,7 @@ from drit.data.folders import list_images
 from drit.data.images import to_tensor
 from drit.data.names import file_of, without_ending
 from drit.data.volumes import expand
-from drit.errors import DataError, UsageError
+from drit.errors import DataError, UsageError, nearest
 from drit.inference.reading import numbered, read_image
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
@@ -81,10 +81,18 @@ def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:
 
 
 def read_styles(path: Path, translator: Translator) -> list[Style]:
-    """Styles of a JSON file as `translate` writes it: {"styles": {name: [numbers]}}, each of the model's length S.
+    """Styles of a JSON file as `translate` writes it: {"styles": {name: [numbers]}}, each of the model's length S. One
+    of them alone: `FILE:NAME`.
 
-    Raises UsageError for a file that is none, or a name that cannot be part of a file's.
+    Raises UsageError for a file that is none, a name that is not in it, or one that cannot be part of a file's.
     """
+    file, _, wanted = str(path).rpartition(":")
+    if not path.exists() and Path(file).is_file():
+        styles = read_styles(Path(file), translator)
+        chosen = [style for style in styles if style.name == wanted]
+        if not chosen:
+            raise UsageError(f"{file} has no style '{wanted}'.{nearest(wanted, [style.name for style in styles])}")
+        return chosen
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["styles"]
         codes = translator.checked(list(content.values()))

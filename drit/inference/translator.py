@@ -222,17 +222,34 @@ class Translator:
         content: codes of N images (N, F, h, w). styles: K of each (N, K, S). size: height and width of the images,
         which the results are cropped to. Raises memory.TooLargeError where memory does not suffice.
         """
-        n, padded = len(styles), self._size(content)
-        with self._computing(*padded):
+        with self._computing(*self._size(content)):
             prepared = self.method.prepare(content, to)
         rows = styles.transpose(0, 1).flatten(0, 1)  # style j belongs to image j mod N
+        images = self.render_batch(prepared, rows, len(styles), to, size)
+        return images.unflatten(0, (-1, len(styles))).transpose(0, 1)
+
+    def prepare_batch(self, x: Tensor, to: str) -> Prepared:
+        """What no style changes of images x (N, C, H, W) in [-1, 1]: encoded and prepared for domain `to`, a letter.
+
+        Tensors of N images each, on the device, of the images as padded. Raises memory.TooLargeError where memory does
+        not suffice.
+        """
+        with self._computing(*x.shape[-2:]):
+            content = self.method.content(self._padded(x.to(self.device)), self.source(to))
+            return tuple(_owned(part) for part in self.method.prepare(content, to))
+
+    def render_batch(self, prepared: Prepared, styles: Tensor, n: int, to: str, size: tuple[int, int]) -> Tensor:
+        """Images of domain `to` (K n, C, H, W) in [-1, 1], float32 on the device.
+
+        prepared: of n images, as `prepare_batch` gives it. styles: (K n, S), of which style j belongs to image j mod n.
+        size: height and width of the images, which the results are cropped to. Raises as there.
+        """
+        padded = self._wanted(size[0]), self._wanted(size[1])
         with torch.no_grad(), memory.named_size(*size):
             parts = [
-                rendered[:, :, : size[0], : size[1]].unflatten(0, (-1, n))
-                for rendered in self._rendered(prepared, rows, n, to, padded)
+                rendered[:, :, : size[0], : size[1]] for rendered in self._rendered(prepared, styles, n, to, padded)
             ]
-            images = torch.cat(parts)
-        return images.transpose(0, 1)
+            return torch.cat(parts)
 
     def outputs(self, image: Any, styles: Tensor, to: str) -> Iterator[Tensor]:
         """Translations of one image: (C, H, W) in [-1, 1] for each of the styles (K, S), of the image's own size.

@@ -1,6 +1,7 @@
 """Where the files of a run are: the only module that spells their names. Imports no torch.
 
 RUN/config.json  data.json  metrics.jsonl  warnings.jsonl  events.*  samples/step_*.png  report.html  lock.json
+RUN/styles.json                 styles that people kept
 RUN/checkpoints/step_00012000/{weights.safetensors, state.pt, meta.json}
 RUN/checkpoints/latest          the name of the newest whole one
 """
@@ -16,6 +17,7 @@ from drit.errors import CheckpointError, UsageError
 from drit.runs.reading import DamagedError, check_inside, read_bytes
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"  # of a checkpoint
+STYLES = "styles.json"  # of a run: styles that people kept
 _CHECKPOINTS = "checkpoints"
 _CHECKPOINT = re.compile(r"step_(\d{8,12})")
 _SAMPLE = re.compile(r"step_(\d{1,12})\.png")

@@ -1,0 +1,96 @@
+"""The styles that people named and kept, beside the run: RUN/styles.json.
+
+    {"styles": {NAME: [numbers]}, "domains": {NAME: LETTER}}
+
+`drit translate --style` reads the file too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from drit.atomic import write_json
+from drit.errors import DritError, UsageError
+from drit.runs.folder import STYLES, root_of
+from drit.runs.reading import DamagedError, is_finite, read_object
+
+MAX_NAME = 80  # letters
+MAX_STYLES = 10_000
+
+
+class KeptStyle(NamedTuple):
+    """A style with its name."""
+
+    name: str
+    domain: str  # a letter
+    numbers: list[float]
+
+
+class StyleLibrary:
+    """The kept styles of one run. Each call reads the file, so that several programs may use it. Thread-safe."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        """checkpoint: of the run; one that was copied out of its run has its library inside."""
+        self.path = root_of(checkpoint) / STYLES
+        self._lock = threading.Lock()
+
+    def styles(self) -> list[KeptStyle]:
+        """All of them, in the order in which they were kept. Raises DamagedError for a file that is none of them."""
+        if not self.path.exists() and not self.path.is_symlink():
+            return []
+        remedy = "Put it back from a copy, or move it away."
+        content = read_object(self.path, self.path.parent, remedy)
+        styles, domains = content.get("styles"), content.get("domains")
+        if not isinstance(styles, dict) or not isinstance(domains, dict):
+            raise DamagedError(f"{self.path} does not hold styles and their domains. {remedy}")
+        for name, numbers in styles.items():
+            if not isinstance(numbers, list) or not all(map(is_finite, numbers)) or name not in domains:
+                raise DamagedError(f"{self.path}: the style {name!r} is not a list of numbers with a domain. {remedy}")
+        return [KeptStyle(name, str(domains[name]), numbers) for name, numbers in styles.items()]
+
+    def keep(self, name: str, domain: str, numbers: Sequence[float]) -> None:
+        """Keep a style under a name that is not taken.
+
+        Raises UsageError for a name that cannot be part of a file's or is taken, DritError where the disk refuses.
+        """
+        check_name(name)
+        with self._lock:
+            styles = self.styles()
+            if any(style.name == name for style in styles):
+                raise UsageError(f"There is a style '{name}' already. Choose another name, or remove that one first.")
+            if len(styles) >= MAX_STYLES:
+                raise UsageError(f"{self.path} holds {len(styles)} styles, the most it takes. Remove some first.")
+            self._write([*styles, KeptStyle(name, domain, [float(v) for v in numbers])])
+
+    def remove(self, name: str) -> None:
+        """Forget a style. Raises UsageError where there is none of that name, DritError where the disk refuses."""
+        with self._lock:
+            styles = self.styles()
+            left = [style for style in styles if style.name != name]
+            if len(left) == len(styles):
+                raise UsageError(f"There is no style '{name}' in {self.path}.")
+            self._write(left)
+
+    def _write(self, styles: Sequence[KeptStyle]) -> None:
+        content: dict[str, Any] = {
+            "styles": {style.name: style.numbers for style in styles},
+            "domains": {style.name: style.domain for style in styles},
+        }
+        try:
+            write_json(self.path, content)
+        except OSError as error:
+            raise DritError(f"Could not write {self.path}: {error.strerror}. Make room, or allow writing.") from error
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for a name that cannot be part of a file's."""
+    if not 0 < len(name) <= MAX_NAME or name != name.strip() or not name.isprintable() or set(name) & set('/\\:*?"<>|'):
+        raise UsageError(
+            f"A style cannot be called {name[:MAX_NAME]!r}: give 1 to {MAX_NAME} letters, digits or spaces between "
+            'them, without / \\ : * ? " < > |.'
+        )
+    if name.startswith("."):
+        raise UsageError(f"A style cannot be called {name!r}: the name begins with a dot.")

@@ -1,0 +1,85 @@
+// Requests to the service. An error has the words that it gave: what was wrong, and what to do.
+
+let key = sessionStorage.getItem("key") || "";
+
+export class ServiceError extends Error {
+  constructor(status, body) {
+    super(body.next ? `${body.error} ${body.next}` : body.error);
+    this.status = status;
+  }
+}
+
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers: key ? { "X-API-Key": key } : {} });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError(0, { error: "The service does not answer.", next: "Look whether drit studio still runs." });
+  }
+  if (response.status === 401) {
+    const given = prompt("The key of this service:");
+    if (given) {
+      key = given;
+      sessionStorage.setItem("key", key);
+      return ask(path, options);
+    }
+  }
+  if (response.status === 429) {
+    await new Promise((go) => setTimeout(go, 1000 * Number(response.headers.get("Retry-After") || 1)));
+    if (!options.signal?.aborted) return ask(path, options);
+  }
+  if (!response.ok) {
+    const body = await response.json().catch(() => ({ error: `The service answered ${response.status}.` }));
+    throw new ServiceError(response.status, body);
+  }
+  return response;
+}
+
+function form(fields) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Blob) body.append(name, value, "image"); // the file's own name is nobody's business
+    else body.append(name, String(value));
+  }
+  return body;
+}
+
+const query = (fields) => new URLSearchParams(fields).toString();
+const post = (path, fields, signal) => ask(path, { method: "POST", body: form(fields), signal });
+
+export async function listRuns() {
+  return (await (await ask("/v1/runs")).json()).runs;
+}
+
+export async function sampleStyles(run, to, count, seed, signal) {
+  const response = await ask(`/v1/styles?${query({ run, to, count, seed })}`, { signal });
+  return (await response.json()).styles;
+}
+
+export async function encodeStyle(run, domain, image, size, signal) {
+  return (await (await post("/v1/encode-style", { run, domain, image, size }, signal)).json()).style;
+}
+
+// One output. source: {image} or {content}. Gives the file and the name of the encoded image.
+export async function translate(run, to, source, numbers, size, signal) {
+  const style = numbers.length ? { numbers: JSON.stringify([numbers]) } : {};
+  const response = await post("/v1/translate", { run, to, size, answer: "image", ...source, ...style }, signal);
+  return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
+}
+
+// All styles, there and back, as one animated WebP.
+export async function animate(run, to, image, styles, size, signal) {
+  const numbers = JSON.stringify(styles);
+  const fields = { run, to, size, image, numbers, answer: "animation" };
+  return (await post("/v1/translate", fields, signal)).blob();
+}
+
+export async function keptStyles(run) {
+  return (await (await ask(`/v1/library?${query({ run })}`)).json()).styles;
+}
+
+export const keepStyle = (run, name, domain, numbers) =>
+  post("/v1/library", { run, name, domain, numbers: JSON.stringify(numbers) });
+
+export const removeStyle = (run, name) => ask(`/v1/library?${query({ run, name })}`, { method: "DELETE" });

@@ -1,0 +1,396 @@
+// The studio: what is chosen, and what follows from it. Requests: service.js; tiles: tiles.js.
+
+import * as service from "./service.js";
+import { command, python } from "./reproduce.js";
+import { Tiles, saveGrid } from "./tiles.js";
+
+const COUNT = 12; // random styles at a time
+const WALK = 24; // steps of the animated walk between two styles
+const SIZES = [128, 256, 384, 512, 768];
+const $ = (id) => document.getElementById(id);
+
+const state = {
+  runs: [],
+  run: null,
+  to: "",
+  size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
+  image: null, // File
+  content: "", // names the encoded image
+  seed: 0,
+  chosen: null, // a style: {kind, name, numbers, blob, ...}
+  ends: [null, null], // styles that are mixed
+};
+let work = new AbortController(); // of the image, run, direction and size that are shown
+
+const random = new Tiles($("random"), choose);
+const own = new Tiles($("own"), choose, forget);
+
+async function useRun() {
+  state.run = state.runs[$("run").selectedIndex];
+  const sizes = [...new Set([...SIZES, state.run.trained_size])].sort((a, b) => a - b);
+  $("size").replaceChildren(...sizes.map((size) => new Option(`${size} px`, size)), new Option("as it is", 0));
+  state.size = state.run.trained_size;
+  $("size").value = state.size;
+  $("directions").replaceChildren($("directions").querySelector("legend"));
+  for (const { to } of state.run.directions) {
+    const label = document.createElement("label");
+    const input = Object.assign(document.createElement("input"), { type: "radio", name: "to", value: to });
+    input.addEventListener("change", () => useDirection(to));
+    label.append(input, `to ${nameOf(to)}`);
+    $("directions").append(label);
+  }
+  const first = state.run.directions.find(({ to }) => to === "b") || state.run.directions[0];
+  $("directions").querySelector(`[value="${first.to}"]`).checked = true;
+  await useDirection(first.to);
+}
+
+async function useDirection(to) {
+  state.to = to;
+  const { from } = state.run.directions.find((direction) => direction.to === to);
+  $("expected").textContent = `This model expects images of “${nameOf(from)}”.`;
+  $("exemplar-label").hidden = !state.run.exemplar;
+  $("own-hint").textContent = state.run.exemplar
+    ? `Borrow the style of an image of “${nameOf(to)}”, or keep a style under a name.`
+    : "Keep a style under a name: it comes back here.";
+  $("random-title").textContent = state.run.style_dim ? "Random styles" : "The one output of this model";
+  for (const id of ["mix", "keep", "more", "own-heading", "own-hint"]) $(id).hidden = !state.run.style_dim;
+  if (state.image) await show();
+}
+
+const nameOf = (letter) => state.run.domains.find((domain) => domain.letter === letter).name;
+
+// An image, in a grid of styles
+
+async function useImage(file) {
+  if (!file) return;
+  state.image = file;
+  state.seed = 0;
+  if ($("original").src) URL.revokeObjectURL($("original").src);
+  $("original").src = URL.createObjectURL(file);
+  $("start").hidden = true;
+  $("work").hidden = $("reproduce").hidden = false;
+  await show();
+}
+
+async function show() {
+  work.abort();
+  work = new AbortController();
+  state.content = "";
+  state.chosen = null;
+  $("download").disabled = true; // until there is something
+  state.ends = [null, null];
+  showEnds();
+  own.clear();
+  await Promise.all([fillRandom(), fillKept()].map((filling) => filling.catch(complain)));
+}
+
+async function fillRandom() {
+  const { run, to, seed, size, image } = state;
+  const { signal } = work;
+  const began = performance.now();
+  const numbers = run.style_dim ? await service.sampleStyles(run.name, to, COUNT, seed, signal) : [[]];
+  const styles = numbers.map((each, index) => ({
+    kind: run.style_dim ? "random" : "only",
+    name: run.style_dim ? `Style ${index + 1}` : "Output",
+    numbers: each,
+    seed,
+    index,
+  }));
+  random.fill(styles);
+  report(`Translating ${image.name || "the image"} …`);
+  await render(styles[0], random, signal); // alone: it comes first, and the others find the image encoded
+  if (!state.chosen && styles[0].blob) choose(styles[0]);
+  await Promise.all(styles.slice(1).map((style) => render(style, random, signal)));
+  const seconds = ((performance.now() - began) / 1000).toFixed(2);
+  const what = size ? `at ${size} px` : "at full size";
+  report(`${styles.length} ${styles.length > 1 ? "styles" : "image"} ${what} in ${seconds} s.`);
+}
+
+async function fillKept() {
+  if (!state.run.style_dim) return;
+  const { signal } = work;
+  const kept = await service.keptStyles(state.run.name);
+  for (const { name, domain, numbers } of kept)
+    if (domain === state.to) own.add({ kind: "kept", name, numbers });
+  for (const style of own.styles) await render(style, own, signal);
+}
+
+// Have a style rendered, and show it in its tile. The image is sent once; its name suffices from then on.
+async function render(style, tiles, signal) {
+  try {
+    style.blob = await output(style.numbers, signal);
+    tiles.show(style);
+    if (state.chosen === style) choose(style); // it was chosen while it was on its way
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    tiles.fail(style);
+    complain(error);
+  }
+}
+
+let encoding = null; // the request that sends the image, while others wait for it
+
+async function output(numbers, signal) {
+  const { run, to, size, image } = state;
+  if (encoding && encoding.signal === signal && !state.content) await encoding.sent.catch(() => {});
+  if (state.content) {
+    try {
+      return (await service.translate(run.name, to, { content: state.content }, numbers, size, signal)).blob;
+    } catch (error) {
+      if (error.status !== 410) throw error; // it made room for others: send it again
+    }
+  }
+  const sent = service.translate(run.name, to, { image }, numbers, size, signal);
+  encoding = { signal, sent };
+  const { blob, content } = await sent;
+  if (!signal.aborted) state.content = content;
+  return blob;
+}
+
+// The chosen style
+
+function choose(style) {
+  state.chosen = style;
+  random.press(style);
+  own.press(style);
+  $("chosen-name").textContent = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
+  $("keep").hidden = !state.run.style_dim || style.kind === "kept";
+  if (style.blob) showResult(style);
+  const name = state.image.name || "image.png";
+  const to = nameOf(state.to);
+  $("command").textContent = command(state.run, to, name, style);
+  $("python").textContent = python(state.run, to, name, style);
+  $("reproduce-hint").textContent = state.size
+    ? `They translate the whole image; here its short side has at most ${state.size} pixels.`
+    : "";
+}
+
+function showResult(style) {
+  $("download").disabled = false;
+  const before = $("result").src;
+  const url = URL.createObjectURL(style.blob);
+  $("result").onload = () => {
+    const { naturalWidth: width, naturalHeight: height } = $("result");
+    document.documentElement.style.setProperty("--shape", `${width} / ${height}`);
+    document.documentElement.style.setProperty("--ratio", width / height);
+    if (before) URL.revokeObjectURL(before);
+  };
+  $("result").src = url;
+}
+
+$("share").addEventListener("input", () => {
+  $("compare").style.setProperty("--share", `${$("share").value}%`);
+});
+
+$("original").addEventListener("error", () => {
+  if ($("original").src) report("This browser does not show the original; the result is right all the same.");
+});
+
+$("download").addEventListener("click", () => {
+  const { blob, name } = state.chosen;
+  save(blob, `${stem()}_${name}.${blob.type.replace("image/", "")}`); // TIFF where PNG cannot hold it
+});
+
+$("download-grid").addEventListener("click", () => {
+  saveGrid([...random.styles, ...own.styles].filter((style) => style.blob))
+    .then((blob) => save(blob, `${stem()}_styles.png`))
+    .catch(complain);
+});
+
+const stem = () => (state.image.name || "image").replace(/\.[^.]*$/, "");
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+// Styles of one's own: kept, borrowed, mixed
+
+$("keep").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const name = $("keep-name").value.trim();
+  const { chosen, run, to } = state;
+  if (!name || !chosen) return $("keep-name").focus();
+  try {
+    await service.keepStyle(run.name, name, to, chosen.numbers);
+    const kept = { kind: "kept", name, numbers: chosen.numbers, blob: chosen.blob };
+    own.add(kept);
+    if (kept.blob) own.show(kept);
+    choose(kept);
+    $("keep-name").value = "";
+    report(`Kept “${name}” in ${run.path}/styles.json.`);
+  } catch (error) {
+    complain(error);
+  }
+});
+
+async function forget(style) {
+  try {
+    if (style.kind === "kept") await service.removeStyle(state.run.name, style.name);
+    own.remove(style);
+    report(`Removed “${style.name}”.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function borrow(file) {
+  if (!file) return;
+  const { signal } = work;
+  report(`Reading the style of ${file.name} …`);
+  try {
+    const numbers = await service.encodeStyle(state.run.name, state.to, file, state.size, signal);
+    const style = { kind: "exemplar", name: `As ${file.name}`, numbers, file: file.name };
+    own.add(style);
+    await render(style, own, signal);
+    choose(style);
+    report(`Borrowed the style of ${file.name}.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+const mixed = { kind: "mix", name: "", numbers: [], blob: null };
+
+for (const [i, id] of ["slot-a", "slot-b"].entries()) {
+  $(id).addEventListener("click", () => {
+    if (!state.chosen || state.chosen === mixed) return;
+    state.ends[i] = state.chosen;
+    showEnds();
+    if (state.ends[0] && state.ends[1]) mix();
+  });
+}
+
+function showEnds() {
+  for (const [i, id] of ["slot-a", "slot-b"].entries()) {
+    const style = state.ends[i];
+    $(id).classList.toggle("filled", Boolean(style));
+    $(id).style.backgroundImage = style?.blob ? `url(${URL.createObjectURL(style.blob)})` : "";
+    $(id).title = style ? style.name : "";
+  }
+  $("blend").disabled = $("walk").disabled = !(state.ends[0] && state.ends[1]);
+}
+
+const between = (a, b, share) => a.numbers.map((value, i) => value * (1 - share) + b.numbers[i] * share);
+
+let mixing = false; // one request at a time: while the slider moves, only its last place counts
+let mixAgain = false;
+
+async function mix() {
+  if (mixing) {
+    mixAgain = true;
+    return;
+  }
+  mixing = true;
+  const { signal } = work;
+  try {
+    do {
+      mixAgain = false;
+      const [a, b] = state.ends;
+      const share = Number($("blend").value) / 100;
+      const numbers = between(a, b, share);
+      const blob = await output(numbers, signal);
+      if (signal.aborted) return;
+      const percent = Math.round(100 * share);
+      Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
+      choose(mixed);
+    } while (mixAgain);
+  } catch (error) {
+    complain(error);
+  } finally {
+    mixing = false;
+  }
+}
+
+$("blend").addEventListener("input", mix);
+
+$("walk").addEventListener("click", async () => {
+  const [a, b] = state.ends;
+  const { run, to, size, image } = state;
+  const steps = Array.from({ length: WALK }, (_, i) => between(a, b, i / (WALK - 1)));
+  $("walk").disabled = true;
+  report("Rendering the walk …");
+  try {
+    const blob = await service.animate(run.name, to, image, steps, size, work.signal);
+    save(blob, `${stem()}_${a.name} to ${b.name}.webp`);
+    report(`${WALK} steps, there and back.`);
+  } catch (error) {
+    complain(error);
+  } finally {
+    showEnds();
+  }
+});
+
+// Where images and choices come from
+
+$("run").addEventListener("change", () => useRun().catch(complain));
+$("size").addEventListener("change", () => {
+  state.size = Number($("size").value);
+  if (state.image) show();
+});
+$("more").addEventListener("click", () => {
+  state.seed += 1;
+  fillRandom().catch(complain);
+});
+$("another").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", () => {
+  useImage($("file").files[0]);
+  $("file").value = "";
+});
+$("exemplar").addEventListener("change", () => {
+  borrow($("exemplar").files[0]);
+  $("exemplar").value = "";
+});
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("dragging");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  const file = event.dataTransfer.files[0];
+  if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(file);
+  else useImage(file);
+});
+document.addEventListener("paste", (event) => {
+  const file = [...event.clipboardData.files][0];
+  if (file) useImage(file);
+});
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText($(button.dataset.copy).textContent).catch(complain);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  });
+}
+
+// Words for the person
+
+function report(text) {
+  $("status").textContent = text;
+}
+
+function complain(error) {
+  if (error.name === "AbortError") return;
+  $("error").querySelector("p").textContent = error.message;
+  $("error").hidden = false;
+}
+
+$("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
+
+// Start
+
+try {
+  state.runs = await service.listRuns();
+  for (const run of state.runs) $("run").add(new Option(run.name));
+  $("run-choice").hidden = state.runs.length === 1;
+  await useRun();
+} catch (error) {
+  complain(error);
+}

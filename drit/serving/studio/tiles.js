@@ -1,0 +1,113 @@
+// A grid of styles, each a button with its image. Arrow keys move within it.
+
+export class Tiles {
+  // choose, forget: called with a style. Without `forget` none can be removed.
+  constructor(grid, choose, forget = null) {
+    this.styles = [];
+    this.grid = grid;
+    this.choose = choose;
+    this.forget = forget;
+    this.tiles = new Map();
+    grid.addEventListener("keydown", (event) => this.move(event));
+  }
+
+  clear() {
+    for (const style of [...this.styles]) this.remove(style);
+  }
+
+  fill(styles) {
+    this.clear();
+    for (const style of styles) this.add(style);
+  }
+
+  add(style) {
+    const tile = document.createElement("div");
+    tile.className = "tile waiting";
+    const button = document.createElement("button");
+    button.setAttribute("aria-label", style.name);
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => this.choose(style));
+    const label = document.createElement("div");
+    label.className = "label";
+    const name = document.createElement("span");
+    name.textContent = name.title = style.name;
+    label.append(name);
+    if (this.forget) {
+      const remove = document.createElement("button");
+      remove.textContent = "×";
+      remove.setAttribute("aria-label", `Remove ${style.name}`);
+      remove.addEventListener("click", () => this.forget(style));
+      label.append(remove);
+    }
+    tile.append(button, label);
+    this.grid.append(tile);
+    this.styles.push(style);
+    this.tiles.set(style, tile);
+  }
+
+  remove(style) {
+    const tile = this.tiles.get(style);
+    const image = tile.querySelector("img");
+    if (image) URL.revokeObjectURL(image.src);
+    tile.remove();
+    this.tiles.delete(style);
+    this.styles.splice(this.styles.indexOf(style), 1);
+  }
+
+  show(style) {
+    const tile = this.tiles.get(style);
+    if (!tile) return; // it was removed meanwhile
+    const image = document.createElement("img");
+    image.alt = "";
+    image.src = URL.createObjectURL(style.blob);
+    tile.firstChild.replaceChildren(image);
+    tile.classList.remove("waiting");
+  }
+
+  fail(style) {
+    const tile = this.tiles.get(style);
+    if (!tile) return;
+    tile.className = "tile failed";
+    tile.firstChild.textContent = "failed";
+  }
+
+  press(chosen) {
+    for (const [style, tile] of this.tiles)
+      tile.firstChild.setAttribute("aria-pressed", String(style === chosen));
+  }
+
+  move(event) {
+    const buttons = [...this.tiles.values()].map((tile) => tile.firstChild);
+    const place = buttons.indexOf(document.activeElement);
+    if (place < 0) return;
+    const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+    const next = event.key === "Home" ? 0 : event.key === "End" ? buttons.length - 1 : place + step;
+    if (!buttons[next]) return;
+    event.preventDefault();
+    buttons[next].focus();
+  }
+}
+
+// A table of outputs with their names, as one PNG file.
+export async function saveGrid(styles) {
+  const images = await Promise.all(styles.map((style) => createImageBitmap(style.blob)));
+  if (!images.length) throw new Error("There is nothing to download yet.");
+  const columns = Math.min(4, images.length);
+  const [width, height, gap, line] = [images[0].width, images[0].height, 8, 22];
+  const canvas = document.createElement("canvas");
+  canvas.width = gap + columns * (width + gap);
+  canvas.height = gap + Math.ceil(images.length / columns) * (height + line + gap);
+  const paper = canvas.getContext("2d");
+  paper.fillStyle = "#fff";
+  paper.fillRect(0, 0, canvas.width, canvas.height);
+  paper.fillStyle = "#222";
+  paper.font = "13px system-ui, sans-serif";
+  for (const [i, image] of images.entries()) {
+    const left = gap + (i % columns) * (width + gap);
+    const top = gap + Math.floor(i / columns) * (height + line + gap);
+    paper.drawImage(image, left, top, width, height);
+    paper.fillText(styles[i].name, left, top + height + 15, width);
+  }
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
+}

@@ -1,0 +1,230 @@
+"""The studio in a real browser, end to end, with every request elsewhere refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+pytest.importorskip("playwright", reason="playwright is not installed")
+import uvicorn
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+
+from drit.cli import main as cli
+from drit.data.images import decode
+from drit.serving.api import create_app
+from drit.serving.served import ServedRuns
+from drit.serving.server import open_socket
+from drit.serving.settings import ServeSettings
+from tests.conftest import write_images
+
+expect.set_options(timeout=60_000)  # ms: machines are busy
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def studio(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of a studio, and its run."""
+    copy = tmp_path_factory.mktemp("studio") / "tiny run"
+    shutil.copytree(run, copy)
+    settings = ServeSettings(port=0)
+    listening = open_socket(settings)
+    app = create_app(ServedRuns.load([str(copy)], precision="float32", threads=1), settings, studio=True)
+    server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    listening.listen()
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}", copy
+    server.should_exit = True
+    thread.join()
+    listening.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if BROWSER is None:
+        pytest.skip("there is no Chromium on this system: install the package 'chromium'")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
+    """A page of the studio; what it asks of other places, and its errors, fail the test."""
+    wrong: list[str] = []
+
+    def told(message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # a refusal
+            wrong.append(message.text)
+
+    def allow(route: Route) -> None:
+        if route.request.url.startswith((studio[0], "blob:", "data:")):
+            route.continue_()
+        else:
+            wrong.append(route.request.url)
+            route.abort()
+
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", told)
+    page.route("**/*", allow)
+    page.goto(studio[0])
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def drop(page: Page, image: Path) -> None:
+    page.set_input_files("#file", str(image))
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One of each domain."""
+    folder = tmp_path_factory.mktemp("dropped")
+    write_images(folder / "grey", 1, 1, (40, 60), seed=3)
+    write_images(folder / "colour", 1, 3, (40, 60), seed=4)
+    return folder / "grey" / "000.png", folder / "colour" / "000.png"
+
+
+def pixels(page: Page, download: str) -> np.ndarray:
+    with page.expect_download() as waiting:
+        page.click(download)
+    return np.asarray(Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())))
+
+
+def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path], tmp_path: Path) -> None:
+    """An image dropped, a style chosen, borrowed, mixed, kept; and the command that is shown gives what is shown."""
+    run, (grey, colour) = studio[1], images
+    drop(page, grey)
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")  # the first comes first, and is shown
+    page.click("#random .tile:nth-child(3) button")
+    expect(page.locator("#chosen-name")).to_have_text("Style 3 of seed 0")
+    shown = pixels(page, "#download")
+    assert shown.shape == (20, 30, 3)  # the run was trained at 20 pixels
+    scaled = tmp_path / "small.png"
+    Image.open(grey, formats=["PNG"]).resize((30, 20), Image.Resampling.BOX).save(scaled)
+    words = shlex.split(page.inner_text("#command"), comments=True)
+    assert words[:4] == ["drit", "translate", str(run), "000.png"]
+    there = {"000.png": str(scaled), "out": str(tmp_path / "out")}
+    assert cli.main([*(there.get(word, word) for word in words[1:]), "--threads", "1"]) == 0
+    given = decode(tmp_path / "out" / "small_style003.png")[0]
+    assert np.abs(given.astype(int) - shown).mean() < 2  # scaled by another program
+
+    page.set_input_files("#exemplar", str(colour))
+    expect(page.locator("#own .tile:not(.waiting)")).to_have_count(1)
+    expect(page.locator("#chosen-name")).to_have_text("As 000.png")
+    assert "--style-from 000.png" in page.inner_text("#command")
+
+    page.click("#slot-a")
+    page.click("#random .tile:nth-child(5) button")
+    page.click("#slot-b")
+    expect(page.locator("#chosen-name")).to_have_text("50 % As 000.png, 50 % Style 5")
+    page.locator("#blend").fill("25")
+    expect(page.locator("#chosen-name")).to_have_text("75 % As 000.png, 25 % Style 5")
+    with page.expect_download() as waiting:
+        page.click("#walk")
+    assert waiting.value.suggested_filename == "000_As 000.png to Style 5.webp"
+    with Image.open(waiting.value.path()) as walk:
+        assert 1 < walk.n_frames <= 46  # type: ignore[attr-defined]  (equal ones are one)
+    page.fill("#keep-name", "warm/cold")
+    page.click("#keep button")
+    expect(page.locator("#error")).to_contain_text("cannot be called")
+    page.click("#error button")
+    page.fill("#keep-name", "warm")
+    page.press("#keep-name", "Enter")
+    expect(page.locator("#chosen-name")).to_have_text("warm")
+    kept = json.loads((run / "styles.json").read_text())
+    found = re.search(r"styles=\[\[(.*)\]\]", page.inner_text("#python"))
+    assert found and np.allclose(kept["styles"]["warm"], [float(v) for v in found[1].split(",")], atol=1e-5)
+    assert kept["domains"] == {"warm": "b"}
+    assert cli.main(["translate", str(run), str(scaled), "--to", "b", "--out", str(tmp_path / "named"), "--style",
+                     f"{run}/styles.json:warm", "--threads", "1"]) == 0  # fmt: skip
+    assert (tmp_path / "named" / "small_warm.png").is_file()
+
+    page.reload()
+    drop(page, grey)
+    expect(page.locator("#own .tile:not(.waiting)")).to_have_count(1)  # kept; the borrowed one was not
+    page.click("#own .label button")
+    expect(page.locator("#own .tile")).to_have_count(0)
+    assert json.loads((run / "styles.json").read_text())["styles"] == {}
+
+
+def test_more_styles_the_other_direction_and_the_whole_grid(page: Page, images: tuple[Path, Path]) -> None:
+    drop(page, images[0])
+    page.click("#more")
+    expect(page.locator("#random [aria-pressed=true]")).to_have_count(0)  # the chosen style stays, its tile does not
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    page.click("#random .tile:nth-child(1) button")
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 1")
+    grid = pixels(page, "#download-grid")
+    assert grid.shape[1] == 8 + 4 * 38 and grid.shape[0] == 8 + 3 * (20 + 22 + 8)
+    page.select_option("#size", "0")
+    expect(page.locator("#status")).to_contain_text("full size")
+    assert pixels(page, "#download").shape == (40, 60, 3)
+    page.locator("#directions label").first.click()
+    expect(page.locator("#own-hint")).to_contain_text("grey")
+    drop(page, images[1])
+    assert pixels(page, "#download").shape == (40, 60)
+
+
+def test_the_keyboard_alone(page: Page, images: tuple[Path, Path]) -> None:
+    drop(page, images[0])
+    page.focus("#random .tile:nth-child(1) button")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chosen-name")).to_have_text("Style 2 of seed 0")
+    page.keyboard.press("End")
+    page.keyboard.press("Space")
+    expect(page.locator("#chosen-name")).to_have_text("Style 12 of seed 0")
+    page.focus("#share")
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    assert page.locator("#compare").get_attribute("style") == "--share: 40%;"
+    named = page.locator("button, input, select").evaluate_all(
+        "all => all.filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map(e => e.outerHTML)"
+    )
+    assert named == []  # each has words for who does not see it
+
+
+def test_what_goes_wrong_is_said(page: Page, tmp_path: Path, images: tuple[Path, Path]) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nonsense" * 50)
+    page.set_input_files("#file", str(broken))
+    expect(page.locator("#error")).to_contain_text("not in an image format")
+
+
+def test_a_phone(page: Page, images: tuple[Path, Path]) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    drop(page, images[0])
+    wide = page.locator("body *").evaluate_all(
+        "all => all.filter(e => e.getBoundingClientRect().right > 391).map(e => e.id || e.className)"
+    )
+    assert wide == []  # nothing is cut off at the right
+    first, second = (page.locator(f"#{name}").bounding_box() for name in ("styles", "mix"))
+    assert first and second and first["y"] < second["y"]  # the styles come right after the image
+
+
+def test_the_page_of_the_api(page: Page, studio: tuple[str, Path]) -> None:
+    page.goto(f"{studio[0]}/docs")
+    section = page.locator("section", has_text="POST /v1/translate")
+    expect(section).to_contain_text("format")
+    expect(section).to_contain_text("png, jpg, webp, tif")
