@@ -67,10 +67,6 @@ class DRITLoss(LossSettings):
         0.0, "LeCam: logits of domain discriminators stay near the moving average of the other kind's; 0: none"
     )
 
-    def mode_seeking_weights(self) -> dict[str, float]:
-        """The weight of mode seeking of each domain's outputs."""
-        return {"a": self.mode_seeking, "b": self.mode_seeking if self.mode_seeking_b < 0 else self.mode_seeking_b}
-
 
 @dataclass(frozen=True)
 class ContentDiscriminatorOptim(OptimSettings):
