@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.errors import UsageError
+from drit.errors import DivergedError, UsageError
 from drit.methods.base import Terms
 from drit.methods.drit.adversary import Adversary, LogitAverages
 from drit.methods.drit.objective import DRIT, mode_seeking_weights
@@ -18,7 +18,7 @@ from drit.networks.encoders import VariationalAttributeEncoder
 from drit.runs import checkpoint as files
 from drit.settings.schema import changed
 from drit.training import launch as loop
-from tests.conftest import tiny, write_images
+from tests.conftest import tiny, trainer_of, write_images
 from tests.training.test_resume import same
 
 
@@ -196,3 +196,19 @@ def test_a_shift_that_leaves_too_little() -> None:
     config = changed(preset("demo"), {"network.discriminator_shift": 13})
     with pytest.raises(UsageError, match="discriminator-shift 13 leaves less than 16 of the 28 pixels"):
         config.check()
+
+
+def test_a_penalty_that_overflows_is_named(tmp_path: Path) -> None:
+    """Logits of 1e23 are finite, and so are the losses of them; their square is not."""
+    for seed, name in enumerate("ab"):
+        write_images(tmp_path / name, 4, 3, seed=seed)
+    config = changed(tiny(tmp_path / "a", tmp_path / "b"), {"loss.gradient_penalty": 0.3})
+    with trainer_of(config, tmp_path) as trainer:
+        for discriminator in trainer.method.discriminator.values():
+            for scale in discriminator.scales:
+                scale.logit.weight.data.mul_(1e26)
+        trainer.start_stream()
+        trainer.last = {name: float(value) for name, value in trainer.iterate().items()}
+        with pytest.raises(DivergedError, match="discriminators/gradient_penalty_a") as caught:
+            trainer._check_finite()
+    assert "discriminators/domain_adversarial_a" not in str(caught.value) and "--optim.lr" in str(caught.value)
