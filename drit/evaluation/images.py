@@ -105,7 +105,7 @@ class RealFeatures:
         self._grids: dict[Any, Tensor] = {}
 
     def grid(self, images: Images, device: torch.device) -> Tensor:
-        """What `grid_energy` gives for n images: (n, 2)."""
+        """What `grid_energy` gives for N images: (N, 2)."""
         if images.key() not in self._grids:
             self._grids[images.key()] = torch.cat([grid_energy(x.to(device)) for x in images.batches(_AT_ONCE)])
         return self._grids[images.key()]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from drit.errors import DivergedError, UsageError
 from drit.methods.base import Terms
-from drit.methods.drit.adversary import Adversary, LogitAverages
+from drit.methods.drit.adversary import Adversary, Judge, LogitAverages
 from drit.methods.drit.objective import DRIT, mode_seeking_weights
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
@@ -73,10 +73,15 @@ class Slope(torch.nn.Module):
         return [(x.flatten(1) @ self.weight.to(x.dtype)).view(-1, 1, 1, 1)]
 
 
+def each(judge: torch.nn.Module) -> Judge:
+    """A discriminator as the objective hands it on: several batches in, logits of each out."""
+    return lambda batches: [judge(x) for x in batches]
+
+
 def penalty(images: list[Tensor], judge: Slope, step: int = 0, **values: object) -> Terms:
     terms = Terms()
     game = adversary(gradient_penalty=0.3, scales=1, **values)
-    game.add_regularisation(terms, "a", judge, images, [judge(x) for x in images], step, Noise(0, 1))
+    game.add_regularisation(terms, "a", each(judge), images, [judge(x) for x in images], step, Noise(0, 1))
     return terms
 
 
@@ -106,8 +111,7 @@ def test_the_penalty_is_computed_in_full_precision() -> None:
     images = [torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2)]
 
     def value() -> float:
-        judge = model.discriminator["a"]
-        return float(Adversary._gradient_penalty(judge, images, Noise(0, 0)).detach())
+        return float(Adversary._gradient_penalty(each(model.discriminator["a"]), images, Noise(0, 0)).detach())
 
     exact = value()
     with torch.autocast("cpu", torch.bfloat16):

@@ -38,7 +38,7 @@ def grid_energy(images: Tensor) -> Tensor:
 
 
 def relative_grid_energy(outputs: Tensor, real: Tensor) -> Tensor:
-    """Energy of outputs relative to the mean of real images: (n, 2) and (m, 2), as `grid_energy` gives, to (n, 2).
+    """Energy of outputs relative to the mean of real images: (N, 2) and (M, 2), as `grid_energy` gives, to (N, 2).
 
     (E + r) / (mean E_real + r), r the energy of rounding to 255 levels. 1: as real images.
     """

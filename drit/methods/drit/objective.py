@@ -11,8 +11,9 @@ One iteration: content discriminator (several batches), domain discriminators, e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ from drit.methods.base import (
     Terms,
     Update,
 )
-from drit.methods.drit.adversary import Adversary
+from drit.methods.drit.adversary import Adversary, Maps
 from drit.methods.drit.advice import advice
 from drit.methods.drit.settings import DRITLoss, DRITSettings
 from drit.methods.noise import Noise
@@ -218,29 +219,17 @@ class DRIT(Method):
         self, terms: Terms, name: str, discriminator: nn.Module, images: list[Tensor], step: int, noise: Noise
     ) -> None:
         """The terms of one discriminator. images: real ones, then batches of outputs, (N, C, H, W) each."""
-
-        def judge(x: Tensor) -> list[Tensor]:
-            logits: list[Tensor] = self.checkpointed(discriminator, x)
-            return logits
-
+        judge = partial(self._judged, self.checkpointed, discriminator)
         seen = self.adversary.views([x.detach() for x in images], noise)
-        real, *fakes = by_batch(judge(torch.cat(seen)), [len(x) for x in seen])
+        real, *fakes = judge(seen)
         terms.add(f"domain_adversarial_{name}", 1.0, self.adversary.discrimination(real, fakes))
         self.adversary.add_regularisation(terms, name, judge, seen, [real, *fakes], step, noise)
-
-    def _adversarial(self, discriminator: nn.Module, real: Tensor, fakes: list[Tensor], noise: Noise) -> Tensor:
-        """Outputs shall look real to a discriminator, whose weights are constants: a sum over batches of outputs."""
-
-        def judge(x: Tensor) -> list[Tensor]:
-            logits: list[Tensor] = self.frozen_forward(discriminator, x)
-            return logits
-
-        return self.adversary.adversarial(judge, real, fakes, noise)
 
     def _add_domain_adversarial(self, terms: Terms, x: ByDomain, fake: ByDomain, noise: Noise) -> None:
         """Exemplar outputs shall look real: L_domain = -E[log D_a(u)] - E[log D_b(v)]."""
         for d in DOMAINS:
-            loss = self._adversarial(self.discriminator[d], x[d], [fake[d]], noise)
+            judge = partial(self._judged_apart, self.frozen_forward, self.discriminator[d])
+            loss = self.adversary.adversarial(judge, x[d], [fake[d]], noise)
             terms.add(f"domain_adversarial_{d}", self.settings.loss.domain_adversarial, loss)
 
     def _add_self_reconstruction(self, terms: Terms, x: ByDomain, recon: ByDomain) -> None:
@@ -264,7 +253,8 @@ class DRIT(Method):
             images = out.random[d]
             if w.domain_adversarial:
                 # the same adversarial loss, with the discriminators of random outputs, summed over z
-                loss = self._adversarial(self.random_discriminator[d], reals[d], images, noise)
+                judge = partial(self._judged, self.frozen_forward, self.random_discriminator[d])
+                loss = self.adversary.adversarial(judge, reals[d], images, noise)
                 terms.add(f"domain_adversarial_random_{d}", w.domain_adversarial, loss)
             if w.latent_regression:
                 # L_latent = E|E^a_d(G_d(c, z)) - z|_1
@@ -280,6 +270,16 @@ class DRIT(Method):
         forward = self.checkpointed if moves else self.frozen_forward
         recovered: Tensor = forward(self.attribute_encoder[domain], images)[0]
         return recovered
+
+    @staticmethod
+    def _judged(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[Maps]:
+        """Logits of several batches in one pass through `forward`: for each batch, its map at every scale."""
+        return [*by_batch(forward(discriminator, torch.cat(batches)), [len(x) for x in batches])]
+
+    @staticmethod
+    def _judged_apart(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[Maps]:
+        """The same, a pass for each batch: of a single one nothing is copied."""
+        return [forward(discriminator, batch) for batch in batches]
 
     # The generators' step
 
