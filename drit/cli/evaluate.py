@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
         "--protocol", default="standard", metavar="NAME", help="standard, quick or a JSON file [standard]"
     )
     parser.add_argument(
-        "--metrics", metavar="LIST", help="fid,kid,ndb,jsd,lpips,reconstruction,style,content,... [the protocol's]"
+        "--metrics", metavar="LIST", help="fid,kid,energy,grid,lpips,style,visible,content,... [the protocol's]"
     )
     parser.add_argument(
         "--features", default="", metavar="NAME[:FILE]", help="feature network [the protocol's: domains]"

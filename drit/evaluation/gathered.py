@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 SHOWN = 8  # images of each kind on the page
 
@@ -46,6 +47,8 @@ class Direction:
     reconstruction: list[np.ndarray] = field(default_factory=list)  # (N,), self-reconstruction from the input
     cycle: list[np.ndarray] = field(default_factory=list)  # (N,), output translated back from the input
     style: list[np.ndarray] = field(default_factory=list)  # (N,), style recovered from the output from the sampled one
+    grid: list[np.ndarray] = field(default_factory=list)  # (N, 2), energy of a grid in outputs relative to real images
+    visible: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # (N, K, F), (N, K, S): seen features, styles
     codes: list[np.ndarray] = field(default_factory=list)  # (N, F), pooled content codes of the inputs
     truth: list[np.ndarray] = field(default_factory=list)  # (N,), nearest output from the image of the same name
     by_realism: Extremes = field(default_factory=Extremes)

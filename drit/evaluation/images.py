@@ -15,6 +15,7 @@ from drit.data.images import to_tensor
 from drit.data.transforms import centre_crop, resize
 from drit.evaluation.features.network import FeatureNetwork, downscaled
 from drit.evaluation.metrics import perceptual
+from drit.evaluation.metrics.grid import grid_energy
 from drit.settings.common import DataSettings
 
 _AT_ONCE = 64
@@ -101,6 +102,13 @@ class RealFeatures:
 
     def __init__(self) -> None:
         self._computed: dict[Any, _Computed] = {}
+        self._grids: dict[Any, Tensor] = {}
+
+    def grid(self, images: Images, device: torch.device) -> Tensor:
+        """What `grid_energy` gives for N images: (N, 2)."""
+        if images.key() not in self._grids:
+            self._grids[images.key()] = torch.cat([grid_energy(x.to(device)) for x in images.batches(_AT_ONCE)])
+        return self._grids[images.key()]
 
     def vectors(self, network: FeatureNetwork, images: Images, device: torch.device) -> np.ndarray:
         """Feature vectors (n, D) of n images, float64."""

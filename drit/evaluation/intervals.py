@@ -13,14 +13,15 @@ import numpy as np
 
 from drit.evaluation import bootstrap
 from drit.evaluation.features.network import FeatureNetwork
+from drit.evaluation.metrics.energy import negative_distances
 from drit.evaluation.metrics.frechet import frechet_distance, gaussian
 from drit.evaluation.metrics.k_means import assign, k_means
-from drit.evaluation.metrics.kid import kernels, kid, squared_mmd
+from drit.evaluation.metrics.kid import Kernels, kernels, kid, squared_mmd
 from drit.evaluation.metrics.ndb_jsd import different_bins, jensen_shannon
 from drit.evaluation.protocol import Protocol
 
 _MANY_FEATURES = 1024  # from here on the Fréchet distance's resamples are few: each takes seconds
-_KID_ROWS = 2000  # outputs and real images, at most, that KID's interval comes from
+_KERNEL_ROWS = 2000  # outputs and real images, at most, that the energy distance and KID's interval come from
 _PER_BIN = 10  # real images, on average, in a bin
 
 
@@ -69,11 +70,25 @@ def frechet_number(
 
 def kid_number(outputs: np.ndarray, real: np.ndarray, d: int, p: Protocol, network: FeatureNetwork) -> dict[str, Any]:
     """KID of outputs (n d, D) and real images (m, D); its interval comes from the first rows of both."""
-    rows, real_rows = outputs[: max(1, _KID_ROWS // d) * d], real[:_KID_ROWS]
-    of_rows = kernels(rows, real_rows)
+    rows, real_rows = outputs[: max(1, _KERNEL_ROWS // d) * d], real[:_KERNEL_ROWS]
     value = kid(outputs, real, p.kid_subset, seed=p.seed)
-    resampled = [squared_mmd(of_rows, w, v) for w, v in _weights(len(rows), d, len(real_rows), p)]
-    return number(value, bootstrap.normal_interval(value, resampled), len(outputs), network)
+    return number(value, _kernel_interval(value, kernels(rows, real_rows), d, p), len(outputs), network)
+
+
+def energy_number(
+    outputs: np.ndarray, real: np.ndarray, d: int, p: Protocol, network: FeatureNetwork
+) -> dict[str, Any]:
+    """Energy distance of outputs (n d, D) and real images (m, D), of the first rows of both."""
+    rows, real_rows = outputs[: max(1, _KERNEL_ROWS // d) * d], real[:_KERNEL_ROWS]
+    of_rows = negative_distances(rows, real_rows)
+    value = squared_mmd(of_rows)
+    return number(value, _kernel_interval(value, of_rows, d, p), len(rows), network)
+
+
+def _kernel_interval(value: float, of_rows: Kernels, d: int, p: Protocol) -> tuple[float, float]:
+    """Interval of a distance by its kernel matrices: outputs (n d, n d), real images (m, m), between them (n d, m)."""
+    n, m = of_rows.xy.shape
+    return bootstrap.normal_interval(value, [squared_mmd(of_rows, w, v) for w, v in _weights(n, d, m, p)])
 
 
 def bin_numbers(outputs: np.ndarray, real: np.ndarray, d: int, p: Protocol, network: FeatureNetwork) -> dict[str, Any]:

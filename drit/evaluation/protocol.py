@@ -11,7 +11,10 @@ from drit.errors import UsageError, nearest
 from drit.settings.schema import from_dict, setting, to_dict
 
 VERSION = 1  # raised when a number computed by the same settings would be another one
-METRICS = ("fid", "kid", "ndb", "jsd", "lpips", "reconstruction", "style", "content", "disentanglement", "truth")
+METRICS = (
+    *("fid", "kid", "energy", "ndb", "jsd", "grid", "lpips", "reconstruction", "style", "visible", "content"),
+    *("disentanglement", "truth"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Protocol:
     reconstructions: int = setting(100, "inputs that reconstructions and style regression are measured on")
     size: int = setting(0, "short side after resizing and side of the crop in the middle; 0: as the run was trained")
     seed: int = setting(0, "seed of the choice of images, styles, bins, resamples and trained networks")
-    features: str = setting("domains", "feature network of fid, kid, ndb and jsd")
+    features: str = setting("domains", "feature network of fid, kid, energy, ndb and jsd")
     perceptual: str = setting("", "feature network of lpips; empty: the same")
     learn: int = setting(10_000, "real images, at most, that a classifier learns from")
     learn_steps: int = setting(1000, "steps that the domains network is trained for")

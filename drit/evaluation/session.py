@@ -17,11 +17,13 @@ from drit.evaluation.gathered import SHOWN, Direction, Strip
 from drit.evaluation.images import Images, RealFeatures
 from drit.evaluation.metrics import perceptual
 from drit.evaluation.metrics.distances import nearest_distance
+from drit.evaluation.metrics.grid import grid_energy, relative_grid_energy
 from drit.evaluation.progress import Advance
 from drit.evaluation.protocol import Protocol
 from drit.inference.translator import Translator
 from drit.methods.base import OTHER
 from drit.probes.linear import pooled
+from drit.probes.style import visible_features
 
 _ENCODED = 64  # outputs that pass through a feature network together
 
@@ -75,7 +77,7 @@ class Session:
         specs: of "features" and "perceptual", NAME[:FILE[,HEADS]]; the protocol's names without.
         """
         spec = specs.get("features") or self.protocol.features
-        if self.wants("fid", "kid", "ndb", "jsd"):
+        if self.wants("fid", "kid", "energy", "ndb", "jsd"):
             self.features = open_network(spec, self.shelf, targets)
         if self.wants("lpips"):
             other = specs.get("perceptual") or self.protocol.perceptual
@@ -111,6 +113,11 @@ class Session:
             x = inputs.batch(begin, end).to(self.device)
             codes = self.translator.encode_batch(x, source)
             outputs = self.translator.decode_batch(codes, styles[begin:end], target, (x.shape[2], x.shape[3]))
+            if self.wants("grid"):
+                gathered.grid.append(self._grid(target, outputs[:, : self.compared]))
+            if self.wants("visible") and self.styles > 1:
+                seen = visible_features(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
+                gathered.visible.append((seen.cpu(), styles[begin:end]))
             if self.wants("disentanglement"):
                 gathered.codes.append(pooled(codes).double().cpu().numpy())
             if self.wants("truth") and self.aligned:
@@ -133,6 +140,13 @@ class Session:
             return torch.zeros(n, 1, 0)
         generator = torch.Generator().manual_seed(self.protocol.seed)
         return self.translator.method.sample_style(n * self.styles, target, generator).unflatten(0, (n, -1))
+
+    def _grid(self, target: str, outputs: Tensor) -> np.ndarray:
+        """Energy of a grid in outputs (N, d, C, H, W) relative to real images: (N, 2), means over the d of an input."""
+        energy = relative_grid_energy(
+            grid_energy(outputs.flatten(0, 1)), self.real.grid(self.chosen[target], self.device)
+        )
+        return energy.unflatten(0, outputs.shape[:2]).mean(1).double().cpu().numpy()
 
     def _compare(
         self, target: str, x: Tensor, outputs: Tensor, real_vectors: np.ndarray | None, gathered: Direction

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from drit.evaluation import intervals
 from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.gathered import Direction
+from drit.evaluation.metrics.grid import PERIODS
 from drit.evaluation.session import Session
 from drit.methods.base import OTHER
 from drit.probes.linear import domain_probe_correct
+from drit.probes.style import visible_style
 
 
 def direction_numbers(session: Session, target: str, gathered: Direction) -> dict[str, Any]:
@@ -21,8 +24,10 @@ def direction_numbers(session: Session, target: str, gathered: Direction) -> dic
     None stands for one that does not exist for the method or these images.
     """
     numbers: dict[str, Any] = {}
-    if session.wants("fid", "kid", "ndb", "jsd"):
+    if session.wants("fid", "kid", "energy", "ndb", "jsd"):
         numbers |= _distances(session, target, np.concatenate(gathered.vectors))
+    if session.wants("grid"):
+        numbers["grid_energy"] = _grid_energy(session, np.concatenate(gathered.grid))
     network = session.perceptual.get(target)
     if session.wants("lpips") and network is not None:
         numbers["lpips_diversity"] = _mean(session, gathered.diversity, network)
@@ -35,6 +40,11 @@ def direction_numbers(session: Session, target: str, gathered: Direction) -> dic
         numbers["cross_cycle"] = _mean(session, gathered.cycle)
     if session.wants("style"):
         numbers["style_error"] = _mean(session, gathered.style)
+    if session.wants("visible"):
+        numbers["visible_style"] = None
+        if gathered.visible:
+            seen, styles = (torch.cat(parts) for parts in zip(*gathered.visible, strict=True))
+            numbers["visible_style"] = _mean(session, [visible_style(seen, styles).numpy()])
     if session.wants("content"):
         numbers["content_kept"] = _content_accuracy(session, target, gathered)
     if session.wants("truth"):
@@ -63,8 +73,14 @@ def _mean(session: Session, parts: list[np.ndarray], network: FeatureNetwork | N
     return intervals.mean_number(parts, session.protocol, network) if parts else None
 
 
+def _grid_energy(session: Session, energy: np.ndarray) -> dict[str, Any]:
+    """Energy of outputs (n, 2) at the periods of upsampling, relative to real images: that of the period with more."""
+    worst = int(energy.mean(0).argmax())
+    return intervals.mean_number([energy[:, worst]], session.protocol) | {"period": PERIODS[worst]}
+
+
 def _distances(session: Session, target: str, vectors: np.ndarray) -> dict[str, Any]:
-    """Fréchet distance, KID, NDB and JSD of outputs (n, d, D) against the real images of the target domain."""
+    """Distances of samples, NDB and JSD, of outputs (n, d, D) against the real images of the target domain."""
     p, network = session.protocol, session.features[target]
     real = session.real.vectors(network, session.chosen[target], session.device)
     n, d, dim = vectors.shape
@@ -83,6 +99,8 @@ def _distances(session: Session, target: str, vectors: np.ndarray) -> dict[str, 
             )
     if "kid" in p.metrics:
         numbers["kid"] = intervals.kid_number(outputs, real, d, p, network)
+    if "energy" in p.metrics:
+        numbers["energy"] = intervals.energy_number(outputs, real, d, p, network)
     if session.wants("ndb", "jsd"):
         of_bins = intervals.bin_numbers(outputs, real, d, p, network)
         if not of_bins:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drit.settings.common import OptimSettings
+from drit.settings.groups import StyledGenerator
 
 Cause = Literal[
     "styles_ignored",  # outputs of one input hardly differ between styles
+    "styles_hidden",  # an encoder reads the style from outputs, but not from what is left of them after a low-pass
     "content_tells_domain",  # a linear probe reads the domain in the content codes
     "discriminators_win",  # far below their loss at chance
     "discriminators_guess",  # at their loss at chance, and the generators too
@@ -40,7 +42,7 @@ def general_advice(optim: OptimSettings, finding: Finding) -> str | None:
             return f"a larger --optim.lr than {optim.lr:g}"
         case "reconstruction_worse":
             return f"--optim.lr {optim.lr / 2:g}, --optim.clip 5, or --precision float32"
-        case "styles_ignored":
+        case "styles_ignored" | "styles_hidden":
             return None
 
 
@@ -54,3 +56,11 @@ def smaller_discriminator(optim: OptimSettings, first: str = "") -> str:
 def doubled(flag: str, weight: float, start: float) -> str:
     """A flag with twice its weight, or with `start` where it is off."""
     return f"{flag} {2 * weight if weight else start:g}"
+
+
+def hidden_styles(network: StyledGenerator) -> str | None:
+    """What to try where styles are hidden in details; None where both remedies are taken already."""
+    upsample = "--network.upsample resize" if network.upsample == "transposed" else ""
+    generator = "--network.generator film" if network.generator == "concat" else ""
+    flags = " ".join(part for part in (generator, upsample) if part)
+    return f"{flags} (a new run)" if flags else None

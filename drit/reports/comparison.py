@@ -20,6 +20,8 @@ from drit.sheets import sheet
 COLUMNS = (
     ("fid", "Fréchet distance", 1, 3),
     ("kid", "KID x 1000", 1000, 2),
+    ("energy", "energy distance x 1000", 1000, 1),
+    ("grid_energy", "grid energy", 1, 2),
     ("ndb", "NDB", 1, 0),
     ("jsd", "JSD", 1, 4),
     ("lpips_diversity", "diversity", 1, 4),
@@ -29,6 +31,7 @@ COLUMNS = (
     ("self_reconstruction", "self-reconstruction", 1, 2),
     ("cross_cycle", "cycle reconstruction error", 1, 2),
     ("style_error", "style regression error", 1, 3),
+    ("visible_style", "visible style", 1, 3),
 )
 _COSTS = (
     ("parameters_million", "parameters, M"),

@@ -31,6 +31,12 @@ class Measure:
 MEASURES = {  # by name in result.json
     "fid": Measure("Fréchet distance", "0: mean and covariance of the features equal those of real images", digits=3),
     "kid": Measure("KID x 1000", "0: equal distributions; below 0 by chance", 1000, digits=2),
+    "energy": Measure("energy distance x 1000", "0: equal distributions; below 0 by chance", 1000, digits=1),
+    "grid_energy": Measure(
+        "grid energy",
+        "energy at periods of 2 or 4 pixels relative to real images; 1: as these, far above: a visible grid",
+        digits=2,
+    ),
     "ndb": Measure("NDB", "number of image clusters that are too frequent or too rare", digits=0),
     "jsd": Measure("JSD", "0: all image clusters are as frequent as in real images"),
     "lpips_diversity": Measure(
@@ -46,6 +52,11 @@ MEASURES = {  # by name in result.json
         2,
     ),
     "style_error": Measure("style regression error", "0: the output shows its style; 0.80: it shows none", digits=3),
+    "visible_style": Measure(
+        "visible style",
+        "R^2 of the style read from outputs without details below 4 pixels; 0: what shows of it is hidden in details",
+        digits=3,
+    ),
     "content_kept": Measure(
         "content accuracy", "outputs that a classifier of real images classifies correctly", 100, " %", 1
     ),

@@ -29,6 +29,7 @@ from drit.settings.schema import to_dict
 HEALTHY = {  # numbers of the table on top: name in the metrics, title, what is healthy
     "watch/diversity": ("diversity, to {d}", "of 255; well above 1"),
     "watch/style_error": ("style regression error, {d}", "below 0.5; 1: the output does not show its style"),
+    "watch/visible_style": ("visible style, {d}", "above 0.3; 0: the style shows in details of a few pixels alone"),
     "watch/content_probe": ("domain probe accuracy", "towards {chance:.2g}"),
     "generators/content_adversarial": ("content adversarial, {d}", "near {confused:.2g}"),
     "generators/self_reconstruction": ("self-reconstruction error, {d}", "falling"),

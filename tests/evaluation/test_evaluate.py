@@ -86,13 +86,13 @@ def test_every_number(evaluation: measure.Evaluation) -> None:
         assert numbers.pop("truth") is None  # arrays: no names that pair images
         assert set(numbers) == {
             *("kid", "ndb", "jsd", "lpips_diversity", "lpips_to_input", "self_reconstruction", "cross_cycle"),
-            *("style_error", "content_kept"),
+            *("style_error", "content_kept", "energy", "grid_energy", "visible_style"),
         }
         for name, found in numbers.items():
             low, high = found["interval"]
             assert low <= found["value"] <= high, name
         assert numbers["kid"]["count"] == 48 and numbers["lpips_diversity"]["count"] == 24
-        assert numbers["cross_cycle"]["count"] == 5
+        assert numbers["cross_cycle"]["count"] == 5 and numbers["grid_energy"]["period"] in (2, 4)
         assert (
             numbers["kid"]["network"]["name"] == "domains"
             and numbers["content_kept"]["network"]["name"] == "classifier"
@@ -179,7 +179,7 @@ def test_a_method_without_styles(labelled: dict[str, Any]) -> None:
     method.render = lambda prepared, style, domain: render(prepared, torch.zeros(len(style), 3), domain)  # type: ignore[method-assign]
     found = evaluated(labelled["run"], labelled["tests"], SMALL, labelled["root"] / "features", translator=translator)
     numbers = found.result["to"]["b"]
-    assert numbers["lpips_diversity"] is None and numbers["style_error"] is None
+    assert numbers["lpips_diversity"] is None and numbers["style_error"] is None and numbers["visible_style"] is None
     assert numbers["self_reconstruction"]["value"] > 0 and numbers["cross_cycle"]["value"] > 0
     assert numbers["kid"]["count"] == 24 and numbers["lpips_to_input"]["value"] > 0
 

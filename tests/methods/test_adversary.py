@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from drit.errors import UsageError
+from drit.errors import DivergedError, UsageError
 from drit.methods.base import Terms
-from drit.methods.drit.adversary import Adversary, LogitAverages
-from drit.methods.drit.objective import DRIT
+from drit.methods.drit.adversary import Adversary, Judge, LogitAverages
+from drit.methods.drit.objective import DRIT, mode_seeking_weights
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.runs import checkpoint as files
 from drit.settings.schema import changed
 from drit.training import launch as loop
-from tests.conftest import tiny, write_images
+from tests.conftest import tiny, trainer_of, write_images
 from tests.training.test_resume import same
 
 
@@ -73,10 +73,15 @@ class Slope(torch.nn.Module):
         return [(x.flatten(1) @ self.weight.to(x.dtype)).view(-1, 1, 1, 1)]
 
 
+def each(judge: torch.nn.Module) -> Judge:
+    """A discriminator as the objective hands it on: several batches in, logits of each out."""
+    return lambda batches: [judge(x) for x in batches]
+
+
 def penalty(images: list[Tensor], judge: Slope, step: int = 0, **values: object) -> Terms:
     terms = Terms()
     game = adversary(gradient_penalty=0.3, scales=1, **values)
-    game.add_regularisation(terms, "a", judge, images, [judge(x) for x in images], step, Noise(0, 1))
+    game.add_regularisation(terms, "a", each(judge), images, [judge(x) for x in images], step, Noise(0, 1))
     return terms
 
 
@@ -106,8 +111,7 @@ def test_the_penalty_is_computed_in_full_precision() -> None:
     images = [torch.rand(2, 3, 32, 32) * 2 - 1 for _ in range(2)]
 
     def value() -> float:
-        judge = model.discriminator["a"]
-        return float(Adversary._gradient_penalty(judge, images, Noise(0, 0)).detach())
+        return float(Adversary._gradient_penalty(each(model.discriminator["a"]), images, Noise(0, 0)).detach())
 
     exact = value()
     with torch.autocast("cpu", torch.bfloat16):
@@ -146,10 +150,8 @@ def test_mode_seeking_of_each_domain(tmp_path: Path) -> None:
     batch = {"a": torch.rand(2, 1, 28, 28), "b": torch.rand(2, 3, 28, 28)}
     *_, last = model.updates(iter([batch]), 0, Noise(0, 0))
     assert {k: v for k, v in last.weights.items() if "mode" in k} == {"mode_seeking_b": 0.5}
-    assert changed(config, {"loss.mode_seeking": 2.0, "loss.mode_seeking_b": -1.0}).loss.mode_seeking_weights() == {
-        "a": 2.0,
-        "b": 2.0,
-    }
+    both = changed(config, {"loss.mode_seeking": 2.0, "loss.mode_seeking_b": -1.0}).loss
+    assert mode_seeking_weights(both) == {"a": 2.0, "b": 2.0}
 
 
 def test_chance_of_relativistic_pairs() -> None:
@@ -198,3 +200,19 @@ def test_a_shift_that_leaves_too_little() -> None:
     config = changed(preset("demo"), {"network.discriminator_shift": 13})
     with pytest.raises(UsageError, match="discriminator-shift 13 leaves less than 16 of the 28 pixels"):
         config.check()
+
+
+def test_a_penalty_that_overflows_is_named(tmp_path: Path) -> None:
+    """Logits of 1e23 are finite, and so are the losses of them; their square is not."""
+    for seed, name in enumerate("ab"):
+        write_images(tmp_path / name, 4, 3, seed=seed)
+    config = changed(tiny(tmp_path / "a", tmp_path / "b"), {"loss.gradient_penalty": 0.3})
+    with trainer_of(config, tmp_path) as trainer:
+        for discriminator in trainer.method.discriminator.values():
+            for scale in discriminator.scales:
+                scale.logit.weight.data.mul_(1e26)
+        trainer.start_stream()
+        trainer.last = {name: float(value) for name, value in trainer.iterate().items()}
+        with pytest.raises(DivergedError, match="discriminators/gradient_penalty_a") as caught:
+            trainer._check_finite()
+    assert "discriminators/domain_adversarial_a" not in str(caught.value) and "--optim.lr" in str(caught.value)

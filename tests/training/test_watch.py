@@ -83,7 +83,10 @@ def test_numbers_of_a_method_that_adds_its_style() -> None:
     inputs, styles = 0.05**2, 0.2**2 * float(z.var(correction=0))  # content of -0.5, 0.5: +-0.05 about 0
     assert found["watch/style_share_a"] == pytest.approx(styles / (styles + inputs), rel=1e-4)
     assert found["watch/style_error_a"] == pytest.approx(1.0)  # always answers 0
-    assert set(found) == {f"watch/{n}_a" for n in ("diversity", "diversity_share", "style_share", "style_error")}
+    assert found["watch/visible_style_a"] == pytest.approx(1.0, abs=0.01)  # a level of grey for each style
+    names = ("diversity", "diversity_share", "style_share", "style_error", "visible_style")
+    assert set(found) == {f"watch/{n}_a" for n in names}
+    assert looks.measure(Painter(1e-4), IMAGES, seed=3)["watch/visible_style_a"] < 0.01  # far below a level of 255
 
 
 def test_methods_without_styles_or_with_one_direction() -> None:
@@ -212,6 +215,20 @@ def test_ignored_styles() -> None:
     assert message.endswith("try another method: nothing ties the outputs of this one to their codes")
 
 
+def test_hidden_styles() -> None:
+    """Read by the encoder, and less than half of that is left without details: 0.9 x 0.5 for an error of 0.32."""
+    bad = {"watch__style_error_b": 0.32, "watch__visible_style_b": 0.44}
+    assert told(series(5, **bad)) == {}
+    message = told(series(6, **bad))["styles_hidden_b"]
+    assert "styles are hidden in details of outputs to b for 1000 iterations" in message and "style 0.44" in message
+    assert message.endswith("try --network.generator film --network.upsample resize (a new run)")
+    assert told(series(6, **(bad | {"watch__visible_style_b": 0.46}))) == {}
+    assert told(series(6, **(bad | {"watch__style_error_b": 0.6}))) == {}  # not read either: weak, but not hidden
+    network = replace(CONFIG.network, generator="film", upsample="resize")
+    message = told(series(6, **bad), replace(CONFIG, network=network))["styles_hidden_b"]
+    assert message.endswith("(visible style 0.44)")
+
+
 def test_content_that_tells_the_domains_apart() -> None:
     bad = {"watch__content_probe": 1.0, "generators__content_adversarial_a": 1.0}
     assert told(series(9, **bad)) == {}  # the first quarter of 8000 iterations: every code does
@@ -289,7 +306,8 @@ def test_numbers_are_those_of_the_averaged_weights_and_go_into_tensorboard(
     run = tmp_path / "run"
     loop.train(config, run)
     line = read_metrics(run)[-1]
-    names = {"content_probe", *(f"{n}_{d}" for n in ("diversity", "style_share", "style_error") for d in "ab")}
+    kinds = ("diversity", "style_share", "style_error", "visible_style")
+    names = {"content_probe", *(f"{n}_{d}" for n in kinds for d in "ab")}
     assert {f"watch/{name}" for name in names} <= set(line)
     with trainer_of(config, run) as trainer:
         images = trainer.fixed_images(looks.PROBED)

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_EPS = 1e-10  # beside a mean square: a place where no channel answers stays 0
 _AT_ONCE = 64  # images in one pass, at most
 _PIXELS = 1 << 19  # in one pass, at most: the maps of more leave the processor's caches
 
 
 class Features(NamedTuple):
-    """vectors: (N, D), the means of the last map. maps: (N, C, h, w) of each layer that is compared."""
+    """vectors: (N, D), the means of the last map, as the network has them. maps: (N, C, h, w) of each layer."""
 
     vectors: Tensor
     maps: list[Tensor]
@@ -24,16 +25,24 @@ class FeatureNetwork:
     """A network and what it is.
 
     body: takes images (N, channels, H, W) in [-1, 1] and gives the maps of several layers, from early to late.
-    heads: LPIPS's linear weights (C,) of each layer, if there are any. record: goes into every result. It holds the
+    heads: LPIPS's linear weights (C,) of each layer, if there are any. normalised: the vectors are means of a map whose
+    channels have a mean square of 1 at each place. record: goes into every result. It holds the
     SHA-256; of networks trained here also recipe, seed and the fingerprints of the training images.
     """
 
     def __init__(
-        self, name: str, body: nn.Module, channels: int, record: Mapping[str, Any], heads: tuple[Tensor, ...] = ()
+        self,
+        name: str,
+        body: nn.Module,
+        channels: int,
+        record: Mapping[str, Any],
+        heads: tuple[Tensor, ...] = (),
+        normalised: bool = False,
     ) -> None:
         self.name = name
         self.channels = channels
         self.heads = heads
+        self.normalised = normalised
         self.record = {"name": name, **record}
         self.body = body.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -48,7 +57,10 @@ class FeatureNetwork:
         size = min(_AT_ONCE, max(1, _PIXELS // (x.shape[2] * x.shape[3])))
         parts = [self.body(part) for part in as_channels(x, self.channels).split(size)]
         maps = [torch.cat(layer) for layer in zip(*parts, strict=True)]
-        return Features(maps[-1].float().mean((2, 3)), maps)
+        last = maps[-1].float()
+        if self.normalised:
+            last = last * (last.square().mean(1, keepdim=True) + _EPS).rsqrt()
+        return Features(last.mean((2, 3)), maps)
 
     def to(self, device: torch.device) -> FeatureNetwork:
         """The network itself, moved to a device."""

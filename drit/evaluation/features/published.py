@@ -18,6 +18,7 @@ from drit.evaluation.features.squeezenet import SqueezeNet
 
 # Each takes images (N, 3, H, W) in [-1, 1] and gives maps, of which the last is averaged to the feature vector.
 # `widths`: channels of the maps. `unused`: beginnings of names of tensors in the file that features do not need.
+# `normalised`, where there is one: as of `FeatureNetwork`.
 PUBLISHED: dict[str, type[nn.Module]] = {"inception": Inception, "alexnet": AlexNet, "squeezenet": SqueezeNet}
 
 
@@ -45,4 +46,8 @@ def load_published(name: str, path: Path, heads: Path | None = None) -> FeatureN
         weights = tuple(tensors[k].float().flatten() for k in shapes)
         record |= {"heads": heads.name, "heads_sha256": sha256(heads)}
         record["sha256"] = hashlib.sha256((record["sha256"] + record["heads_sha256"]).encode()).hexdigest()
-    return FeatureNetwork(name, body, 3, record, weights)
+    normalised = bool(getattr(body, "normalised", False))
+    if normalised:  # other numbers than those of the file's activations as they are
+        record["sha256"] = hashlib.sha256(f"{record['sha256']} normalised".encode()).hexdigest()
+        record["normalised"] = True
+    return FeatureNetwork(name, body, 3, record, weights, normalised)

@@ -30,6 +30,8 @@ class SqueezeNet(nn.Module):
 
     widths = (64, 128, 256, 384, 384, 512, 512)
     unused = ("classifier.",)
+    # Its activations go into the hundreds, by a few places and channels that a distance would be made of alone.
+    normalised = True
 
     def __init__(self) -> None:
         super().__init__()

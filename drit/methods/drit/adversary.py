@@ -18,10 +18,10 @@ from drit import losses
 from drit.methods.base import Terms
 from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
-from drit.networks.discriminators import by_batch
 from drit.runtime import full, full_precision
 
 Maps = Sequence[Tensor]  # logits of a batch, (N, 1, h, w) for each scale
+Judge = Callable[[list[Tensor]], list[Maps]]  # batches of images, (N, C, H, W) each, to the logits of each
 PENALTY_STD = 0.02  # of the differences by which slopes are measured; images are in [-1, 1]
 AVERAGE_DECAY = 0.99  # of the moving averages of logits, for each iteration (LeCam, arXiv 2104.03310, section 4)
 
@@ -54,30 +54,30 @@ class Adversary:
         ]
 
     def discrimination(self, real: Maps, fakes: list[Maps]) -> Tensor:
-        """What a discriminator minimises for logits of real images and of several batches of generated ones: a sum."""
+        """What a discriminator minimises for logits of real images and of several batches of generated ones: a sum.
+
+        real, fakes: one map (N, 1, h, w) for each scale.
+        """
         told_apart = losses.relativistic if self.loss.gan == "relativistic" else losses.discrimination
         return torch.stack([told_apart(real, fake) for fake in fakes]).sum()
 
-    def adversarial(self, judge: Callable[[Tensor], Maps], real: Tensor, fakes: list[Tensor], noise: Noise) -> Tensor:
+    def adversarial(self, judge: Judge, real: Tensor, fakes: list[Tensor], noise: Noise) -> Tensor:
         """What generators minimise for several batches of images, by a discriminator with frozen weights: a sum.
 
         real, fakes: (N, C, H, W) each, in [-1, 1]; only the relativistic loss looks at the real ones.
         """
-        sizes = [len(fake) for fake in fakes]
         if self.loss.gan == "relativistic":
-            real, *seen = self.views([real, *fakes], noise)
+            real, *fakes = self.views([real, *fakes], noise)
             with torch.no_grad():
-                known = judge(real)
-            judged = by_batch(judge(torch.cat(seen)), sizes)
-            return torch.stack([losses.relativistic(fake, known) for fake in judged]).sum()
-        judged = by_batch(judge(torch.cat(self.views(fakes, noise))), sizes)
-        return torch.stack([losses.adversarial(fake, 1.0) for fake in judged]).sum()
+                (known,) = judge([real])
+            return torch.stack([losses.relativistic(fake, known) for fake in judge(fakes)]).sum()
+        return torch.stack([losses.adversarial(fake, 1.0) for fake in judge(self.views(fakes, noise))]).sum()
 
     def add_regularisation(
         self,
         terms: Terms,
         name: str,
-        judge: Callable[[Tensor], Maps],
+        judge: Judge,
         images: list[Tensor],
         logits: list[Maps],
         step: int,
@@ -86,7 +86,7 @@ class Adversary:
         """The terms that keep a discriminator in bounds, where they are on.
 
         name: what the terms of this discriminator end with. images: as it saw them, real ones first, (N, C, H, W) each.
-        logits: what it gave for them.
+        logits: what it gave for them, one map (N, 1, h, w) for each scale.
         """
         w = self.loss
         if w.lecam:
@@ -100,22 +100,21 @@ class Adversary:
             terms.add(f"gradient_penalty_{name}", w.gradient_penalty * w.penalty_every, loss)
 
     @staticmethod
-    def _gradient_penalty(judge: Callable[[Tensor], Maps], images: list[Tensor], noise: Noise) -> Tensor:
+    def _gradient_penalty(judge: Judge, images: list[Tensor], noise: Noise) -> Tensor:
         """The penalty at real and at generated images, (N, C, H, W) each: a sum. Narrow types would only see rounding:
         it is computed in float32 or wider."""
         near = [full(x) + PENALTY_STD * noise.normal(*x.shape, like=x) for x in images]
         with full_precision(images[0]):
-            maps = judge(torch.cat([*map(full, images), *near]))
-        *at, beside_real, beside_fake = by_batch(maps, [len(x) for x in (*images, *near)])
+            *at, beside_real, beside_fake = judge([*map(full, images), *near])
         pairs = zip(at, (beside_real, beside_fake), strict=True)
         return torch.stack([losses.gradient_penalty(here, beside, PENALTY_STD) for here, beside in pairs]).sum()
 
     def state(self) -> dict[str, Tensor]:
-        """The moving averages, for checkpoints: (2, scales) for each discriminator, by its name."""
+        """The moving averages, for checkpoints: (2, S) for each discriminator, of S scales, by its name."""
         return {f"lecam_{name}": averages.kept for name, averages in self.averages.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state` gave: tensors of (2, scales)."""
+        """Take up what `state` gave: tensors of (2, S)."""
         for name, kept in state.items():
             averages = LogitAverages(self.scales)
             averages.kept = kept.view(2, self.scales).clone()
@@ -134,7 +133,7 @@ class LogitAverages:
         self._step: int | None = None  # the iteration that adds to them
 
     def before(self, step: int) -> Tensor:
-        """What they were before iteration `step`: (2, scales), of real and of generated images."""
+        """What they were before iteration `step`: (2, S) for S scales, of real and of generated images."""
         if step != self._step:
             self._before, self._step = self.kept, step
             self.kept = AVERAGE_DECAY * self._before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
+from drit.methods.advice import Finding, doubled, general_advice, hidden_styles, smaller_discriminator
 from drit.methods.drit.settings import DRITSettings
 
 
@@ -15,6 +15,8 @@ def advice(settings: DRITSettings, finding: Finding) -> str | None:
             feature = "--network.generator feature (a new run)" if network.generator == "concat" else ""
             options = (scaled, doubled("--loss.mode-seeking", loss.mode_seeking, 0.3), feature)
             return ", or ".join(option for option in options if option)
+        case "styles_hidden":
+            return hidden_styles(settings.network)
         case "content_tells_domain":
             return f"{doubled('--loss.content-adversarial', loss.content_adversarial, 1.0)}, or {general}"
         case "discriminators_win":

@@ -11,8 +11,9 @@ One iteration: content discriminator (several batches), domain discriminators, e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +32,9 @@ from drit.methods.base import (
     Update,
     part_of,
 )
-from drit.methods.drit.adversary import Adversary
+from drit.methods.drit.adversary import Adversary, Maps
 from drit.methods.drit.advice import advice
-from drit.methods.drit.settings import DRITSettings
+from drit.methods.drit.settings import DRITLoss, DRITSettings
 from drit.methods.drit.task import TaskClassifier
 from drit.methods.noise import Noise
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
@@ -60,6 +61,11 @@ class Outputs(NamedTuple):
     fake: ByDomain  # u = G_a(c_b, z_a), v = G_b(c_a, z_b): the content of the other domain, the style of this one
     recon: ByDomain  # G_d(c_d, z_d)
     random: dict[str, list[Tensor]]  # G_a(c_b, z), G_b(c_a, z) for each random attribute z
+
+
+def mode_seeking_weights(loss: DRITLoss) -> dict[str, float]:
+    """The weight of mode seeking of outputs of each domain."""
+    return {"a": loss.mode_seeking, "b": loss.mode_seeking if loss.mode_seeking_b < 0 else loss.mode_seeking_b}
 
 
 class DRIT(Method):
@@ -145,7 +151,7 @@ class DRIT(Method):
         """Codes of images x, random attributes, and all that the generators make of them."""
         content = self._content(x, noise)
         style, posterior = self._sampled_styles(x, noise)
-        count = 2 if any(self.settings.loss.mode_seeking_weights().values()) else 1
+        count = 2 if any(mode_seeking_weights(self.settings.loss).values()) else 1
         random = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
         return Codes(content, style, posterior, random), self._decode(content, style, random)
 
@@ -221,29 +227,17 @@ class DRIT(Method):
         self, terms: Terms, name: str, discriminator: nn.Module, images: list[Tensor], step: int, noise: Noise
     ) -> None:
         """The terms of one discriminator. images: real ones, then batches of outputs, (N, C, H, W) each."""
-
-        def judge(x: Tensor) -> list[Tensor]:
-            logits: list[Tensor] = self.checkpointed(discriminator, x)
-            return logits
-
+        judge = partial(self._judged, self.checkpointed, discriminator)
         seen = self.adversary.views([x.detach() for x in images], noise)
-        real, *fakes = by_batch(judge(torch.cat(seen)), [len(x) for x in seen])
+        real, *fakes = judge(seen)
         terms.add(f"domain_adversarial_{name}", 1.0, self.adversary.discrimination(real, fakes))
         self.adversary.add_regularisation(terms, name, judge, seen, [real, *fakes], step, noise)
-
-    def _adversarial(self, discriminator: nn.Module, real: Tensor, fakes: list[Tensor], noise: Noise) -> Tensor:
-        """Outputs shall look real to a discriminator, whose weights are constants: a sum over batches of outputs."""
-
-        def judge(x: Tensor) -> list[Tensor]:
-            logits: list[Tensor] = self.frozen_forward(discriminator, x)
-            return logits
-
-        return self.adversary.adversarial(judge, real, fakes, noise)
 
     def _add_domain_adversarial(self, terms: Terms, x: ByDomain, fake: ByDomain, noise: Noise) -> None:
         """Exemplar outputs shall look real: L_domain = -E[log D_a(u)] - E[log D_b(v)]."""
         for d in DOMAINS:
-            loss = self._adversarial(self.discriminator[d], x[d], [fake[d]], noise)
+            judge = partial(self._judged_apart, self.frozen_forward, self.discriminator[d])
+            loss = self.adversary.adversarial(judge, x[d], [fake[d]], noise)
             terms.add(f"domain_adversarial_{d}", self.settings.loss.domain_adversarial, loss)
 
     def _add_self_reconstruction(self, terms: Terms, x: ByDomain, recon: ByDomain) -> None:
@@ -262,12 +256,13 @@ class DRIT(Method):
         self, terms: Terms, reals: ByDomain, out: Outputs, random: list[Tensor], noise: Noise
     ) -> None:
         """The terms of outputs with random attributes z of N(0, I)."""
-        w, seeking = self.settings.loss, self.settings.loss.mode_seeking_weights()
+        w, seeking = self.settings.loss, mode_seeking_weights(self.settings.loss)
         for d in DOMAINS:
             images = out.random[d]
             if w.domain_adversarial:
                 # the same adversarial loss, with the discriminators of random outputs, summed over z
-                loss = self._adversarial(self.random_discriminator[d], reals[d], images, noise)
+                judge = partial(self._judged, self.frozen_forward, self.random_discriminator[d])
+                loss = self.adversary.adversarial(judge, reals[d], images, noise)
                 terms.add(f"domain_adversarial_random_{d}", w.domain_adversarial, loss)
             if w.latent_regression:
                 # L_latent = E|E^a_d(G_d(c, z)) - z|_1
@@ -283,6 +278,16 @@ class DRIT(Method):
         forward = self.checkpointed if moves else self.frozen_forward
         recovered: Tensor = forward(self.attribute_encoder[domain], images)[0]
         return recovered
+
+    @staticmethod
+    def _judged(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[Maps]:
+        """Logits of several batches in one pass through `forward`: for each batch, its map at every scale."""
+        return [*by_batch(forward(discriminator, torch.cat(batches)), [len(x) for x in batches])]
+
+    @staticmethod
+    def _judged_apart(forward: Callable[..., Any], discriminator: nn.Module, batches: list[Tensor]) -> list[Maps]:
+        """The same, a pass for each batch: of a single one nothing is copied."""
+        return [forward(discriminator, batch) for batch in batches]
 
     # The task (PixelDA)
 
@@ -393,7 +398,7 @@ class DRIT(Method):
         pairs; one pair for content codes."""
         w, pair = self.settings.loss, losses.at_chance()
         domain = self.settings.network.discriminator_scales * (pair / 2 if w.gan == "relativistic" else pair)
-        random = 2 if any(w.mode_seeking_weights().values()) else 1
+        random = 2 if any(mode_seeking_weights(w).values()) else 1
         chance = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
         chance |= {f"discriminators/domain_adversarial_random_{d}": random * domain for d in DOMAINS}
         return chance | {"content_discriminator/content_adversarial": pair}

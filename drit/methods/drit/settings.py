@@ -74,10 +74,6 @@ class DRITLoss(LossSettings):
     )
     task_classes: NonNegative = setting(0, "classes of the task; 0: as many as domain a has")
 
-    def mode_seeking_weights(self) -> dict[str, float]:
-        """The weight of mode seeking of each domain's outputs."""
-        return {"a": self.mode_seeking, "b": self.mode_seeking if self.mode_seeking_b < 0 else self.mode_seeking_b}
-
 
 @dataclass(frozen=True)
 class ContentDiscriminatorOptim(OptimSettings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drit.methods.advice import Finding, doubled, general_advice, smaller_discriminator
+from drit.methods.advice import Finding, doubled, general_advice, hidden_styles, smaller_discriminator
 from drit.methods.dritpp.settings import DRITPPSettings
 
 
@@ -12,6 +12,8 @@ def advice(settings: DRITPPSettings, finding: Finding) -> str | None:
     match finding.cause:
         case "styles_ignored":
             return doubled("--loss.mode-seeking", loss.mode_seeking, 0.3)
+        case "styles_hidden":
+            return hidden_styles(settings.network)
         case "content_tells_domain":
             return f"{doubled('--loss.content-adversarial', loss.content_adversarial, 1.0)}, or {general}"
         case "discriminators_win":

@@ -18,6 +18,8 @@ from drit.training.watch.looks import BALANCE
 PATIENCE = 1000  # iterations that a state must last before it is a warning
 LOOKS = 5  # and the looks it must have shown in
 IGNORED = 0.02  # styles make less than this share of the difference between real images
+READ = 0.5  # style regression error, below which styles are read from outputs
+HIDDEN = 0.5  # of what is read of styles (R^2), visible style below which they are not seen there
 TOLD_APART = 0.97  # of held-out images whose domain the probe reads
 EARLY = 0.25  # share of the training in which content codes may tell the domains apart
 WON = 0.25  # of a discriminator's loss at chance
@@ -25,6 +27,7 @@ GUESSING = 0.01  # distance of a discriminator's and a generator's loss from the
 WORSE = 1.5  # times the best reconstruction
 RECONSTRUCTION = re.compile(r"^generators\w*/\w*(reconstruction|cycle)")
 SHARE = "watch/diversity_share_"
+VISIBLE = "watch/visible_style_"
 
 Line = Mapping[str, float]  # of a run's metrics: iteration, losses, numbers of a look
 
@@ -48,6 +51,7 @@ def warnings(seen: Sequence[Line], method: Method) -> list[Warned]:
     warned = []
     for finding, message in (
         *_styles_ignored(seen),
+        *_styles_hidden(seen),
         *_content_tells(seen, method.settings.steps),
         *_discriminators_win(seen),
         *_discriminators_guess(seen, method.at_chance()),
@@ -82,6 +86,24 @@ def _styles_ignored(seen: Sequence[Line]) -> Found:
                 Finding("styles_ignored", target),
                 f"styles are being ignored to {target}: diversity {difference:.1f} of 255 for {iterations} iterations "
                 f"(between real images {real:.0f})",
+            )
+
+
+def _styles_hidden(seen: Sequence[Line]) -> Found:
+    for name in [name for name in seen[-1] if name.startswith(VISIBLE)]:
+        target = name.removeprefix(VISIBLE)
+        error = f"watch/style_error_{target}"
+
+        def hidden(line: Line, name: str = name, error: str = error) -> bool:
+            wrong = line.get(error, 1.0)  # R^2 of what is read is about 1 - error^2
+            return wrong < READ and line.get(name, 1.0) < HIDDEN * (1 - wrong**2)
+
+        if iterations := lasting(seen, hidden):
+            yield (
+                Finding("styles_hidden", target),
+                f"styles are hidden in details of outputs to {target} for {iterations} iterations: the attribute "
+                f"encoder reads them (style regression error {seen[-1][error]:.2f}), but of outputs without details "
+                f"below 4 pixels they show less than half (visible style {seen[-1][name]:.2f})",
             )
 
 

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from drit.methods.base import Method
+from drit.methods.base import Method, Prepared
 from drit.methods.noise import Noise
 from drit.probes.linear import pooled, probe_accuracy
+from drit.probes.style import visible_features, visible_style
 from drit.runtime import full
 
 PROBED = 32  # images of each domain whose content codes the probe reads
 RENDERED = 4  # of which so many are translated
 STYLES = 4  # random styles of each, the same at every look
+SEEN, SEEN_STYLES = 2, 32  # images and styles of each that visible style is read from
 BALANCE = "watch/balance_"
 MIN_PROBED = 8  # images of each domain, below which a held-out half says nothing
 
@@ -34,10 +36,11 @@ def measure(method: Method, images: Mapping[str, Tensor], seed: int, part: int =
     For each target d: `watch/diversity_d`, difference of two random styles of one input, of 255;
     `watch/diversity_share_d`, the same relative to that of two real images of d; `watch/style_share_d`, share of the
     outputs' variance that styles make; `watch/style_error_d`, mean |E(G(c, z)) - z| relative to that of always
-    answering 0. And `watch/content_probe`, share of held-out images whose domain a linear probe reads in their
-    content codes, with the noise of training, as the generators see them.
-    A method without styles has none of these; one that takes no style from an image has not the last two,
-    nor has the last one that has no content code for all domains.
+    answering 0; `watch/visible_style_d`, R^2 of styles read from outputs without details below 4 pixels
+    (`drit.probes.style`). And `watch/content_probe`, share of held-out images whose domain a linear probe reads in
+    their content codes, with the noise of training, as the generators see them.
+    A method without styles has none of these; one that takes no style from an image has no style error and no probe,
+    nor has the probe one that has no content code for all domains.
     """
     numbers: dict[str, float] = {}
     able = method.capabilities
@@ -55,6 +58,7 @@ def measure(method: Method, images: Mapping[str, Tensor], seed: int, part: int =
             numbers[f"watch/diversity_{target}"] = between
             numbers[f"watch/diversity_share_{target}"] = between / max(real, 1e-6)
             numbers[f"watch/style_share_{target}"] = style_share(outputs)
+            numbers[f"watch/visible_style_{target}"] = _visible(method, prepared, len(x), target, seed)
             if able.exemplar:
                 again = torch.stack([full(method.style(m, target)) for m in fakes])  # (K, N, S)
                 error = (again - styles[:, None]).abs().mean() / styles.abs().mean()
@@ -65,6 +69,15 @@ def measure(method: Method, images: Mapping[str, Tensor], seed: int, part: int =
             codes = [_noisy_codes(method, x[:count], d, noise, part) for d, x in images.items()]
             numbers["watch/content_probe"] = probe_accuracy(codes)
     return numbers
+
+
+def _visible(method: Method, prepared: Prepared, count: int, target: str, seed: int) -> float:
+    """Visible style of outputs of `target` for the first of `count` prepared images (N, ...), each in own styles."""
+    some = tuple(p[:SEEN] for p in prepared)
+    n = min(SEEN, count)
+    styles = method.sample_style(n * SEEN_STYLES, target, torch.Generator().manual_seed(seed + 1)).to(some[0].device)
+    seen = [visible_features(method.render(some, z, target)) for z in styles.split(n)]
+    return float(visible_style(torch.stack(seen, dim=1), torch.stack(styles.split(n), dim=1)).mean())
 
 
 def _noisy_codes(method: Method, x: Tensor, domain: str, noise: Noise, part: int) -> Tensor:

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from drit.atomic import sha256
 from drit.errors import DataError, UsageError
 from drit.evaluation.features import files, shelf, trained
 from drit.evaluation.features.alexnet import AlexNet
@@ -96,6 +97,21 @@ def test_the_fid_file_has_no_counters(tmp_path: Path) -> None:
     torch.save(state | {"fc.weight": torch.zeros(1008, 4), "fc.bias": torch.zeros(1008)}, tmp_path / "fid.pth")
     network = load_published("inception", tmp_path / "fid.pth")
     assert network(torch.rand(1, 1, 20, 20)).vectors.shape == (1, 2048)
+
+
+def test_squeezenet_vectors_are_of_normalised_channels(tmp_path: Path) -> None:
+    """Each place has a mean square of 1, so one with large activations does not make the whole distance."""
+    torch.manual_seed(0)
+    body = SqueezeNet()
+    path = tmp_path / "weights.pth"
+    torch.save(body.state_dict() | {"classifier.1.weight": torch.zeros(1)}, path)
+    network = load_published("squeezenet", path)
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    last = body(x)[-1].detach()
+    expected = (last / last.square().mean(1, keepdim=True).sqrt()).mean((2, 3))
+    assert torch.allclose(network(x).vectors, expected, rtol=1e-3, atol=1e-4)
+    assert float(network(x).vectors.square().mean(1).max()) <= 1.001
+    assert network.record["normalised"] and network.record["sha256"] != sha256(path)
 
 
 def test_wrong_files(alexnet: dict[str, Tensor], tmp_path: Path) -> None:
