@@ -159,6 +159,8 @@ def _latest(run: RunFolder, whole: list[Path]) -> Path | None:
         return None
     remedy = f"Remove that file: then {whole[-1]} is used." if whole else "Remove that file."
     name = read_bytes(run.latest, run.path, _LATEST_BYTES, remedy).strip()
+    if not name.strip(b"\0"):  # what a power failure leaves of a file
+        return None
     if not _CHECKPOINT.fullmatch(text := name.decode("ascii", errors="replace")):
         raise DamagedError(f"{run.latest} names no checkpoint: {text[:40]!r}. {remedy}")
     return next((p for p in whole if p.name == text), None)

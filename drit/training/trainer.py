@@ -33,7 +33,7 @@ from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memo
 from drit.settings.common import TrainSettings
 from drit.sheets import save_sheet
 from drit.training.ema import MovingAverage
-from drit.training.interrupt import Interrupt
+from drit.training.interrupt import Cause, Interrupt
 from drit.training.optimizers import make_optimizers, restore_optimizer
 from drit.training.progress import Bar
 from drit.training.samples import sample_sheet
@@ -50,7 +50,8 @@ class Outcome:
 
     run: Path
     step: int
-    finished: bool  # False: interrupted, saved
+    finished: bool  # False: stopped, saved
+    stopped: Cause  # what stopped it from outside, if something did
     losses: dict[str, float]  # the last ones, each update's total and each term
     capabilities: Capabilities  # what the trained method can do
 
@@ -171,8 +172,11 @@ class Trainer:
         self.seconds = meta.get("seconds", 0.0)
         self.step, self.position = state["step"], state["position"]
 
-    def fit(self, stop_after: int | None = None) -> Outcome:
-        """Iterate to `settings.steps`, or until interrupted; a checkpoint is written either way."""
+    def fit(self, stop_after: int | None = None, interrupt: Interrupt | None = None) -> Outcome:
+        """Iterate to `settings.steps`, or until interrupted; a checkpoint is written either way.
+
+        interrupt: what may stop the training; without it, signals alone.
+        """
         settings = self.settings
         self.check_unfinished()
         end = settings.steps if stop_after is None else min(settings.steps, self.step + stop_after)
@@ -187,12 +191,18 @@ class Trainer:
         told = {name for s in self.sets.values() for name in s.skipped}
         began = time.monotonic() - self.seconds
         try:
-            with Interrupt() as interrupt, self._loading():
-                while self.step < end and not interrupt.asked:
+            with interrupt or Interrupt() as stop, self._loading():
+                stop.begin()
+                turn, ending = time.monotonic(), self.step >= end
+                while not ending:
                     means.add(self.iterate())
-                    self.seconds = time.monotonic() - began
+                    now = time.monotonic()
+                    self.seconds = now - began
                     self._tell_skipped(told, bar)
-                    due = self._due(ending=self.step == end or interrupt.asked)
+                    stop.iterated(now - turn)
+                    turn = now
+                    ending = self.step == end or stop.asked  # asked for later, it ends after one iteration more
+                    due = self._due(ending, stop.hurried)
                     if due.log or due.save or self.device.type == "cpu":
                         self.last = means.values()
                         self._check_finite()
@@ -200,14 +210,17 @@ class Trainer:
                     if due.log:
                         self._log(metrics, watch if due.look else None, bar)
                         means = _Means()
+                    if due.save:  # before the samples: they can be spared
+                        self.save()
+                        stop.saved(time.monotonic() - now)
                     if due.sample:
                         self.write_samples()
-                    if due.save:
-                        self.save()
         finally:
             metrics.close()
             bar.close()
-        return Outcome(self.path, self.step, self.step >= settings.steps, self.last, self.method.capabilities)
+        finished = self.step >= settings.steps
+        cause: Cause = "" if finished else stop.cause
+        return Outcome(self.path, self.step, finished, cause, self.last, self.method.capabilities)
 
     def check_unfinished(self) -> None:
         """Raises UsageError where there is nothing left to train."""
@@ -217,8 +230,8 @@ class Trainer:
                 f"Go on with more: drit train --resume {self.path} --steps {2 * self.step}"
             )
 
-    def _due(self, ending: bool) -> _Due:
-        """What this iteration calls for; ending: it is the last one of this call."""
+    def _due(self, ending: bool, hurried: bool) -> _Due:
+        """What this iteration calls for. ending: it is the last one of this call; hurried: and time is short."""
         log = self.settings.log
 
         def turn(every: int) -> bool:
@@ -227,7 +240,7 @@ class Trainer:
         # before the last stage, what translates has learnt nothing yet
         final = self.method.stage(self.step - 1, self.settings.steps)[1] == self.settings.steps
         look = turn(log.watch_every) and final
-        sample = bool(log.sample_every) and (turn(log.sample_every) or ending)
+        sample = bool(log.sample_every) and (turn(log.sample_every) or ending) and not (ending and hurried)
         return _Due(look, turn(log.metrics_every) or ending or look, sample, turn(log.checkpoint_every) or ending)
 
     def _tell_skipped(self, told: set[str], bar: Bar) -> None:
