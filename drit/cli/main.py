@@ -13,6 +13,7 @@ from drit.cli import (
     augment,
     compare,
     data,
+    doctor,
     evaluate,
     import_,
     methods,
@@ -30,6 +31,7 @@ from drit.errors import DritError
 from drit.version import VERSION
 
 COMMANDS = (
+    doctor,
     train,
     report,
     translate,

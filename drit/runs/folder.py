@@ -177,14 +177,17 @@ def instead(checkpoint: Path) -> str:
     )
 
 
-def refuse_inside(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raises UsageError where `out` is one of the folders among `sources`, which are read, or lies within one."""
+def refuse_inside(out: Path, sources: Iterable[str | Path], flag: str = "--out") -> None:
+    """Raises UsageError where `out` is one of the folders among `sources`, which are read, or lies within one.
+
+    flag: that `out` was given by.
+    """
     for source in map(Path, sources):
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             same = out.resolve() == source.resolve()
             where = "is an input folder" if same else f"is within the input folder {source}"
             raise UsageError(
-                f"--out {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
+                f"{flag} {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
             )
 
 

@@ -265,7 +265,15 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
     """
     method = method_for(settings)
     sets = open_sets(method, settings)
-    settings = settled(settings, sets)
+    return max(50, int(seconds / seconds_each(settled(settings, sets), sets, clock)))
+
+
+def seconds_each(
+    settings: TrainSettings, sets: dict[str, ImageSet], clock: Callable[[], float] = time.monotonic
+) -> float:
+    """Seconds of an iteration on this machine, from a few timed ones. Those at the start and at the end of a run are
+    timed, since a method may train in stages."""
+    method = method_for(settings)
     with tempfile.TemporaryDirectory() as folder, Trainer(method, settings, sets, Path(folder)) as trainer:
         trainer.start_stream()
         for _ in range(2):
@@ -277,5 +285,4 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
             for _ in range(TIMED):
                 trainer.iterate()
         trainer.wait()
-        each = (clock() - began) / (2 * TIMED)
-    return max(50, int(seconds / each))
+        return (clock() - began) / (2 * TIMED)

@@ -51,6 +51,7 @@ def exit_code(words: list[str]) -> int:
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md"])
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for seed, season in enumerate(("summer", "winter", "autumn")):
         write_images(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
         write_images(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
@@ -70,6 +71,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             words += ["--steps", "3"]
         elif words[0] == "train":
             words += small(words[words.index("--method") + 1] if "--method" in words else "drit")
+        elif words[0] == "doctor":
+            words += ["--data.resize", "32", "--data.crop", "32"]
         elif words[0] == "evaluate":
             words += ["--threads", "1"]
         assert exit_code(words) == 0, command

@@ -1,4 +1,4 @@
-"""A training that is killed, whenever that is, resumes, loses at most what was not saved, and ends with the same bits."""
+"""A training that is killed at any moment resumes, loses at most what was not saved, and ends with the same bits."""
 
 from __future__ import annotations
 
