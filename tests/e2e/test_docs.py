@@ -60,7 +60,7 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)
-    ran = 0
+    ran = resumed = 0
     for command in commands(document):
         program, *words = shlex.split(command)
         if program == "make":
@@ -68,7 +68,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             continue
         assert program in ("drit", ".venv/bin/drit"), command
         if words[0] == "train" and "--resume" in words:
-            words += ["--steps", "3"]
+            resumed += 1
+            words += ["--steps", str(2 + resumed)]
         elif words[0] == "train":
             words += small(words[words.index("--method") + 1] if "--method" in words else "drit")
         elif words[0] == "doctor":
