@@ -68,7 +68,7 @@ def train_anew(method):
     weights, average = checkpoint.load_weights(checkpoint.find(Path(f"new_{method}")))
     sums = {k: float(v.double().abs().sum()) for k, v in weights.items()}
     found = {"weights": digest(weights), "average": digest(average), "weight_sums": sums}
-    Path(f"seed_{method}.json").write_text(json.dumps(found, indent=1) + "\n")
+    Path(f"seed_{method}.json").write_text(json.dumps(found, indent=1) + "\\n")
 
 for method in sys.argv[1:]:
     translate(method)
