@@ -224,10 +224,12 @@ def _shared(sources: Sequence[Source], same: list[list[Member]], kind: str, name
                 train = t if source.test else s
                 yield Finding(
                     "test image in training" if exact else "near test image in training",
-                    "spoils",
+                    "spoils" if exact else _weighed(both, len(sources[train].images)),
                     where,
                     f"{_images(both)}: {'' if exact else 'almost the same '}in both. An evaluation would measure "
-                    "what was learnt by heart. Leave them out of the training.",
+                    "what was learnt by heart. Leave "
+                    + ("them" if exact else "those that show the same thing")
+                    + " out of the training.",
                     names,
                     tuple(name(m) for members in both for m in members if m[0] == train),
                 )

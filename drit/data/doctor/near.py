@@ -14,6 +14,7 @@ import numpy as np
 
 RADIUS = 6  # bits of 64
 ALIKE = 0.95  # correlation of the small grey images, for hashes alone are deceived by plain images
+NEIGHBOURS = 8
 _COMPARED = 1 << 20  # pairs at once
 
 
@@ -42,12 +43,15 @@ def groups(hashes: Sequence[int], thumbs: Sequence[bytes], radius: int = RADIUS)
 def close_pairs(values: np.ndarray, radius: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs of places whose hashes (N,) of uint64 differ in at most `radius` bits, in blocks; some more than once.
 
-    Of equal hashes each is paired with the next one alone.
+    Of equal hashes each is paired with the next NEIGHBOURS, and the first alone with those of other hashes: a film of
+    one scene costs no pairs of all its frames.
     """
     order = np.argsort(values, kind="stable")
-    same = values[order][1:] == values[order][:-1]
-    yield order[:-1][same], order[1:][same]
-    places = np.sort(order[np.concatenate([[True], ~same])])  # one of each
+    ordered = values[order]
+    for away in range(1, NEIGHBOURS + 1):
+        same = ordered[away:] == ordered[:-away]
+        yield order[:-away][same], order[away:][same]
+    places = np.sort(order[np.concatenate([[True], ordered[1:] != ordered[:-1]])])  # one of each
     distinct = values[places]
     edges = np.linspace(0, 64, radius + 2).astype(int)
     for low, high in itertools.pairwise(edges):
