@@ -67,6 +67,16 @@ def keep_freed_memory() -> None:
             mallopt(_M_TOP_PAD, 64 << 20)
 
 
+def make_deterministic() -> None:
+    """Have this process use algorithms alone that give the same bits each time. What has none raises RuntimeError.
+
+    cuBLAS reads its workspace's size when it is first used: before that, this must be called.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
 def choose_device(name: str) -> torch.device:
     """The device a name means. Raises UsageError for one that is not there."""
     if name == "auto":

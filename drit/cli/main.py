@@ -1,7 +1,8 @@
 """The command line: parses, calls, prints.
 
 Every command takes --json: its result as one JSON object on standard output, words and progress on standard error.
-Exit code 0 done, 2 wrong use, 1 failed work, 130 interrupted (and saved).
+Exit code 0 done, 2 wrong use, 1 failed work, 130 interrupted (and saved), 75
+stopped from outside and saved: 'resume me' (drit/training/interrupt.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from drit.cli import (
     augment,
     compare,
     data,
+    doctor,
     evaluate,
     import_,
     methods,
@@ -29,6 +31,7 @@ from drit.errors import DritError
 from drit.version import VERSION
 
 COMMANDS = (
+    doctor,
     train,
     report,
     translate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DritError, UsageError
+from drit.training.interrupt import RESUME_ME, Interrupt, seconds_of
 
 if TYPE_CHECKING:
     from drit.training.trainer import Outcome
@@ -27,7 +29,8 @@ def add(commands: Any) -> None:
         "  drit train --data.a digits.npz --data.b colour.npz --out runs/digits --preset digits\n"
         "  drit train --resume runs/seasons --steps 200000\n"
         "  drit train --start-from runs/seasons --data.a alps/summer --data.b alps/winter --out runs/alps\n\n"
-        "Ctrl-C finishes the iteration and saves. Every setting below is a flag; [..] is its value in the preset.\n"
+        "Ctrl-C finishes the iteration and saves. So do SIGTERM, SIGUSR1 and SIGUSR2, and --time-limit: then the exit\n"
+        "code is 75, which says 'resume me'. Every setting below is a flag; [..] is its value in the preset.\n"
         "These are the settings of one method: --method NAME --help shows those of another.",
         with_settings=True,
     )
@@ -48,6 +51,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--allow-changes", action="store_true", help="resume although settings or images changed")
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
+    parser.add_argument(
+        "--time-limit",
+        metavar="TIME",
+        help="save and stop before so much time has passed, such as 90m, 2h or 1h30m, with exit code 75 ('resume me')",
+    )
 
 
 def train(values: argparse.Namespace) -> int:
@@ -57,27 +65,29 @@ def train(values: argparse.Namespace) -> int:
         raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
     if values.start_networks and not values.start_from:
         raise UsageError("--start-networks needs --start-from: the run that these networks are of.")
-    outcome = _resume(values) if values.resume else _start(values)
+    with Interrupt(seconds_of(values.time_limit) if values.time_limit else math.inf) as interrupt:
+        outcome = _resume(values, interrupt) if values.resume else _start(values, interrupt)
+    hurried = outcome.stopped in ("signal", "time limit")
     message = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
         message += f"\n{_next(outcome)}"
     else:
         message += f"\nSaved. Go on: drit train --resume {outcome.run}"
-    report = _report(outcome.run)
+    report = "" if hurried else _report(outcome.run)
     if report:
         message += f"\nReport: {report}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
-    show(values, result | {"report": report}, message)
-    return 0 if outcome.finished else INTERRUPTED
+    show(values, result | {"stopped": outcome.stopped, "report": report}, message)
+    return RESUME_ME if hurried else 0 if outcome.finished else INTERRUPTED
 
 
-def _start(values: argparse.Namespace) -> Outcome:
+def _start(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
     """A new run, with random weights or those of another run."""
     if not values.start_from:
         chosen = settings(values)
         from drit.training import launch
 
-        return launch.train(chosen, Path(values.out))
+        return launch.train(chosen, Path(values.out), interrupt=interrupt)
     from drit.runs.checkpoint import find, load_meta
     from drit.runs.record import settings_of_meta
     from drit.training import launch
@@ -90,21 +100,24 @@ def _start(values: argparse.Namespace) -> Outcome:
         if recorded.method == values.shown.method:  # sizes that fit, where nothing else was asked for
             base = replace(values.shown, network=recorded.network)
     return launch.train(
-        settings(values, base), Path(values.out), start_from=source, start_networks=values.start_networks
+        settings(values, base),
+        Path(values.out),
+        start_from=source,
+        start_networks=values.start_networks,
+        interrupt=interrupt,
     )
 
 
-def _resume(values: argparse.Namespace) -> Outcome:
+def _resume(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
     """A run that goes on."""
     if hasattr(values, "settings:preset"):
         raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
-    from drit.runs.checkpoint import find
     from drit.runs.record import recorded_settings
     from drit.training import launch
 
     run = Path(values.resume)
-    find(run)  # says what is there instead, if it is no run
-    return launch.resume(run, settings(values, recorded_settings(run)), values.allow_changes)
+    launch.check_resumable(run)  # says what is there instead, if it is no run
+    return launch.resume(run, settings(values, recorded_settings(run)), values.allow_changes, interrupt=interrupt)
 
 
 def _next(outcome: Outcome) -> str:

@@ -159,6 +159,8 @@ def _latest(run: RunFolder, whole: list[Path]) -> Path | None:
         return None
     remedy = f"Remove that file: then {whole[-1]} is used." if whole else "Remove that file."
     name = read_bytes(run.latest, run.path, _LATEST_BYTES, remedy).strip()
+    if not name.strip(b"\0"):  # what a power failure leaves of a file
+        return None
     if not _CHECKPOINT.fullmatch(text := name.decode("ascii", errors="replace")):
         raise DamagedError(f"{run.latest} names no checkpoint: {text[:40]!r}. {remedy}")
     return next((p for p in whole if p.name == text), None)
@@ -175,14 +177,17 @@ def instead(checkpoint: Path) -> str:
     )
 
 
-def refuse_inside(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raises UsageError where `out` is one of the folders among `sources`, which are read, or lies within one."""
+def refuse_inside(out: Path, sources: Iterable[str | Path], flag: str = "--out") -> None:
+    """Raises UsageError where `out` is one of the folders among `sources`, which are read, or lies within one.
+
+    flag: that `out` was given by.
+    """
     for source in map(Path, sources):
         if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
             same = out.resolve() == source.resolve()
             where = "is an input folder" if same else f"is within the input folder {source}"
             raise UsageError(
-                f"--out {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
+                f"{flag} {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."
             )
 
 

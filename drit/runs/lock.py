@@ -197,7 +197,21 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_stale(run: Path) -> bool:
-    """Whether a run's lock and metrics have not been written for STALE_HOURS."""
+    """Whether a run's lock and metrics have not been written for STALE_HOURS, by the clock of their file system.
+
+    A time further ahead than that is of before that clock was set back: no sign of life either.
+    """
     folder = RunFolder(run)
+    now = _time_of_files(run)
     times = [path.stat().st_mtime for path in (folder.lock, folder.metrics) if path.is_file()]
-    return not times or time.time() - max(times) > 3600 * STALE_HOURS
+    return all(abs(now - written) > 3600 * STALE_HOURS for written in times)
+
+
+def _time_of_files(run: Path) -> float:
+    """The time that a file written now gets: of the machine that holds the disk, whatever the clock here says."""
+    path = run / f".{RunFolder(run).lock.name}.{os.getpid()}.tmp"
+    try:
+        path.touch()
+        return path.stat().st_mtime
+    finally:
+        path.unlink(missing_ok=True)

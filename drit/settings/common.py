@@ -154,6 +154,11 @@ class TrainSettings:
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
     threads: Annotated[int, Interval(ge=0, le=MAX_THREADS)] = setting(0, "CPU threads; 0: all cores", resumable=True)
+    deterministic: bool = setting(
+        False,
+        "the same bits from the same seed on a GPU too, with slower algorithms; on a CPU they are the same anyway",
+        resumable=True,
+    )
     accumulate: Positive = setting(
         1,
         "parts that a batch is worked through in, one after another: less memory, slower; the same gradients, but for "

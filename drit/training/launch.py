@@ -16,12 +16,13 @@ from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder, refuse_inside, step_of
 from drit.runs.lock import holder, locked
-from drit.runs.metrics import check_lines
+from drit.runs.metrics import check_lines, read_lines
 from drit.runs.record import data_record, image_changes, record, recorded_settings, run_record
 from drit.runtime import choose_device
 from drit.settings.common import TrainSettings
 from drit.settings.schema import differences, settings_of
 from drit.training.checks import open_sets, settled
+from drit.training.interrupt import Interrupt
 from drit.training.start import skeleton, starting_weights
 from drit.training.trainer import Outcome, Trainer
 
@@ -35,13 +36,15 @@ def train(
     stop_after: int | None = None,
     start_from: Path | None = None,
     start_networks: Sequence[str] = (),
+    interrupt: Interrupt | None = None,
 ) -> Outcome:
     """Train a new run into the folder `out`.
 
     stop_after: stop (with a checkpoint) after so many iterations, as an interruption would; for tests and time slices.
     start_from: a run or checkpoint whose weights the training begins with; start_networks: only of these networks.
-    Raises UsageError when `out` holds something already or is being trained, DataError for unusable images,
-    CheckpointError and UsageError for weights that cannot be started from, DivergedError for NaN.
+    interrupt: what may stop the training; without it, signals alone. Raises UsageError when `out` holds something
+    already or is being trained, DataError for unusable images, CheckpointError and UsageError for weights that cannot
+    be started from, DivergedError for NaN.
     """
     _check_free(out)
     method = method_for(settings)
@@ -59,7 +62,7 @@ def train(
         with locked(out):
             _check_free(out)  # another process may have been faster
             _write_records(trainer, start.record if start else None, {d: s.fingerprint() for d, s in sets.items()})
-            return trainer.fit(stop_after)
+            return trainer.fit(stop_after, interrupt)
 
 
 def _check_free(out: Path) -> None:
@@ -74,8 +77,8 @@ def _check_free(out: Path) -> None:
     if files.checkpoints(out):
         raise UsageError(f"{out} is another run. Go on with it: drit train --resume {out}. Or choose another --out.")
     raise UsageError(
-        f"{out} is a run without a checkpoint: it ended before the first. To train it anew, remove the folder and give "
-        "the command again."
+        f"{out} is a run without a checkpoint: it ended before the first. Begin it again: drit train --resume "
+        f"{out}. Or remove the folder and give the command again."
     )
 
 
@@ -100,20 +103,69 @@ def _write_records(trainer: Trainer, started_from: Mapping[str, Any] | None, pri
 
 
 def resume(
-    run: Path, changes: TrainSettings | None = None, allow_changes: bool = False, stop_after: int | None = None
+    run: Path,
+    changes: TrainSettings | None = None,
+    allow_changes: bool = False,
+    stop_after: int | None = None,
+    interrupt: Interrupt | None = None,
 ) -> Outcome:
     """Go on with a run from its newest whole checkpoint, bit-exactly on a CPU.
 
+    A run that ended before its first checkpoint begins anew, with the settings that it recorded.
+
     changes: the settings to go on with (None: the recorded ones). Settings that a resume may not change by itself, and
-    data that changed, need `allow_changes`; the error lists them. Nothing is written before all is checked. Raises
-    CheckpointError for a run that cannot be read, UsageError for one that another process trains.
+    data that changed, need `allow_changes`; the error lists them. Nothing is written before all is checked. interrupt:
+    as for `train`. Raises CheckpointError for a run that cannot be read, UsageError for one that another process
+    trains.
     """
-    files.find(run)  # raises before a lock is laid into a folder that is no run
+    check_resumable(run)  # before a lock is laid into a folder that is no run
     with locked(run):
-        return _resume(run, changes, allow_changes, stop_after)
+        if _is_before_first_checkpoint(run):
+            return _begin_anew(run, changes, allow_changes, stop_after, interrupt)
+        return _resume(run, changes, allow_changes, stop_after, interrupt)
 
 
-def _resume(run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None) -> Outcome:
+def check_resumable(run: Path) -> None:
+    """Raises CheckpointError, which says what is there instead, for a folder that holds nothing to go on with."""
+    if not _is_before_first_checkpoint(run):
+        files.find(run)
+
+
+def _is_before_first_checkpoint(run: Path) -> bool:
+    """Whether a run ended before its first checkpoint. False where checkpoints were removed: its metrics go further."""
+    folder = RunFolder(run)
+    if not folder.is_run or (
+        folder.checkpoints.is_dir() and any(step_of(p) >= 0 for p in folder.checkpoints.iterdir())
+    ):
+        return False
+    every = recorded_settings(run).log.checkpoint_every
+    return all(line["step"] <= every for line in read_lines(folder.metrics))
+
+
+def _begin_anew(
+    run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None, interrupt: Interrupt | None
+) -> Outcome:
+    """Train a run from its first iteration, which ended before it had saved one."""
+    recorded = recorded_settings(run)
+    settings = changes or recorded
+    if not allow_changes:
+        _check_unchanged(run, recorded, settings)
+    if run_record(run).get("started_from"):
+        raise CheckpointError(
+            f"The run {run} has no whole checkpoint yet, and began with the weights of another run. Remove the folder "
+            "and give the first command again."
+        )
+    method = method_for(settings)
+    sets = _open_again(run, recorded, settings)
+    print(f"{run} ended before its first checkpoint: it begins anew.", file=sys.stderr, flush=True)
+    with Trainer(method, settled(settings, sets), sets, run) as trainer:
+        _write_records(trainer, None, {d: s.fingerprint() for d, s in sets.items()})
+        return trainer.fit(stop_after, interrupt)
+
+
+def _resume(
+    run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None, interrupt: Interrupt | None
+) -> Outcome:
     folder = RunFolder(run)
     recorded = recorded_settings(run)
     settings = changes or recorded
@@ -146,7 +198,7 @@ def _resume(run: Path, changes: TrainSettings | None, allow_changes: bool, stop_
         trainer.check_unfinished()
         _put_aside(run, damaged, checkpoint)
         _write_records(trainer, run_record(run).get("started_from"), prints)
-        return trainer.fit(stop_after)
+        return trainer.fit(stop_after, interrupt)
 
 
 def _recorded_images(run: Path, allow_changes: bool) -> dict[str, dict[str, Any]]:
@@ -213,7 +265,15 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
     """
     method = method_for(settings)
     sets = open_sets(method, settings)
-    settings = settled(settings, sets)
+    return max(50, int(seconds / seconds_each(settled(settings, sets), sets, clock)))
+
+
+def seconds_each(
+    settings: TrainSettings, sets: dict[str, ImageSet], clock: Callable[[], float] = time.monotonic
+) -> float:
+    """Seconds of an iteration on this machine, from a few timed ones. Those at the start and at the end of a run are
+    timed, since a method may train in stages."""
+    method = method_for(settings)
     with tempfile.TemporaryDirectory() as folder, Trainer(method, settings, sets, Path(folder)) as trainer:
         trainer.start_stream()
         for _ in range(2):
@@ -225,5 +285,4 @@ def affordable(settings: TrainSettings, seconds: float, clock: Callable[[], floa
             for _ in range(TIMED):
                 trainer.iterate()
         trainer.wait()
-        each = (clock() - began) / (2 * TIMED)
-    return max(50, int(seconds / each))
+        return (clock() - began) / (2 * TIMED)

@@ -22,8 +22,10 @@ class DenseAdam(torch.optim.Adam):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of the weights that have a gradient."""
+    def step(  # type: ignore[override]
+        self, closure: Callable[[], Any] | None = None, skip: Tensor | None = None
+    ) -> None:
+        """One step of the weights that have a gradient. skip: a scalar; where it is 1, nothing moves."""
         if closure is not None:
             raise NotImplementedError("Gradients are computed before the step.")
         for group in self.param_groups:
@@ -55,6 +57,7 @@ class DenseAdam(torch.optim.Adam):
                 weight_decay=group["weight_decay"],
                 eps=group["eps"],
                 maximize=False,
+                found_inf=skip,
             )
 
 

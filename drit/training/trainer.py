@@ -29,13 +29,14 @@ from drit.runs import checkpoint as files
 from drit.runs.folder import STATE, RunFolder
 from drit.runs.metrics import Metrics
 from drit.runs.record import describe
-from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory
+from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory, make_deterministic
 from drit.settings.common import TrainSettings
 from drit.sheets import save_sheet
 from drit.training.ema import MovingAverage
-from drit.training.interrupt import Interrupt
+from drit.training.interrupt import Cause, Interrupt
 from drit.training.optimizers import make_optimizers, restore_optimizer
 from drit.training.progress import Bar
+from drit.training.safety import RECOVERY, Safety
 from drit.training.samples import sample_sheet
 from drit.training.schedule import rate_factor
 from drit.training.updates import gradients, turns_of, weights_of
@@ -50,7 +51,8 @@ class Outcome:
 
     run: Path
     step: int
-    finished: bool  # False: interrupted, saved
+    finished: bool  # False: stopped, saved
+    stopped: Cause  # what stopped it from outside, if something did
     losses: dict[str, float]  # the last ones, each update's total and each term
     capabilities: Capabilities  # what the trained method can do
 
@@ -65,19 +67,24 @@ class _Due(NamedTuple):
 
 
 class _Means:
-    """Means of terms over the iterations that have them; nothing is read from a device before they are asked for."""
+    """Means of terms over the iterations that have them; nothing is read from a device before they are asked for. What
+    is not finite does not count."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, Tensor] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         for name, value in terms.items():
+            finite = value.isfinite()
+            value, count = torch.where(finite, value, 0), finite.float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts[name] + count if name in self._counts else count
 
     def values(self) -> dict[str, float]:
-        return {name: float(v) / self._counts[name] for name, v in self._sums.items()}
+        """The means, of terms that were finite at least once."""
+        counts = {name: int(count) for name, count in self._counts.items()}
+        return {name: float(v) / counts[name] for name, v in self._sums.items() if counts[name]}
 
 
 class Trainer:
@@ -92,6 +99,8 @@ class Trainer:
         self.settings = settings
         self.sets = sets
         self.run = run
+        if settings.deterministic:
+            make_deterministic()
         self.device = choose_device(settings.device)
         torch.set_num_threads(settings.threads or cores())
         keep_freed_memory()
@@ -104,6 +113,7 @@ class Trainer:
         self.optimizers = make_optimizers(self.method)
         self.average = MovingAverage(self.method, settings.optim.ema)
         self.step = 0  # iterations done
+        self.safety = Safety()
         self.stream: BatchStream | None = None
         self.position = 0  # batches drawn
         self.seconds = 0.0  # of training, by the clock on the wall, over all calls
@@ -164,6 +174,7 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 restore_optimizer(optimizer, state["optimizers"][name])
             self.method.load_training_state(state.get("method", {}))
+            self.safety.load(state.get("safety", {}))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise CheckpointError(
                 f"{folder / STATE} does not fit the weights beside it ({error}). {files.instead(folder)}"
@@ -171,8 +182,11 @@ class Trainer:
         self.seconds = meta.get("seconds", 0.0)
         self.step, self.position = state["step"], state["position"]
 
-    def fit(self, stop_after: int | None = None) -> Outcome:
-        """Iterate to `settings.steps`, or until interrupted; a checkpoint is written either way."""
+    def fit(self, stop_after: int | None = None, interrupt: Interrupt | None = None) -> Outcome:
+        """Iterate to `settings.steps`, or until interrupted; a checkpoint is written either way.
+
+        interrupt: what may stop the training; without it, signals alone.
+        """
         settings = self.settings
         self.check_unfinished()
         end = settings.steps if stop_after is None else min(settings.steps, self.step + stop_after)
@@ -187,27 +201,36 @@ class Trainer:
         told = {name for s in self.sets.values() for name in s.skipped}
         began = time.monotonic() - self.seconds
         try:
-            with Interrupt() as interrupt, self._loading():
-                while self.step < end and not interrupt.asked:
+            with interrupt or Interrupt() as stop, self._loading():
+                stop.begin()
+                turn, ending, skipped = time.monotonic(), self.step >= end, False
+                while not ending:
                     means.add(self.iterate())
-                    self.seconds = time.monotonic() - began
+                    now = time.monotonic()
+                    self.seconds = now - began
                     self._tell_skipped(told, bar)
-                    due = self._due(ending=self.step == end or interrupt.asked)
+                    stop.iterated(now - turn)
+                    turn = now
+                    ending = self.step == end or stop.asked  # asked for later, it ends after one iteration more
+                    due = self._due(ending, stop.hurried)
                     if due.log or due.save or self.device.type == "cpu":
                         self.last = means.values()
-                        self._check_finite()
+                        skipped = self._tell_unsafe(bar)
                         bar.update(self.step, {n: v for n, v in self.last.items() if n.startswith("total/")})
                     if due.log:
                         self._log(metrics, watch if due.look else None, bar)
                         means = _Means()
+                    if due.save and (ending or not skipped):  # before the samples: they can be spared
+                        self.save()
+                        stop.saved(time.monotonic() - now)
                     if due.sample:
                         self.write_samples()
-                    if due.save:
-                        self.save()
         finally:
             metrics.close()
             bar.close()
-        return Outcome(self.path, self.step, self.step >= settings.steps, self.last, self.method.capabilities)
+        finished = self.step >= settings.steps
+        cause: Cause = "" if finished else stop.cause
+        return Outcome(self.path, self.step, finished, cause, self.last, self.method.capabilities)
 
     def check_unfinished(self) -> None:
         """Raises UsageError where there is nothing left to train."""
@@ -217,8 +240,8 @@ class Trainer:
                 f"Go on with more: drit train --resume {self.path} --steps {2 * self.step}"
             )
 
-    def _due(self, ending: bool) -> _Due:
-        """What this iteration calls for; ending: it is the last one of this call."""
+    def _due(self, ending: bool, hurried: bool) -> _Due:
+        """What this iteration calls for. ending: it is the last one of this call; hurried: and time is short."""
         log = self.settings.log
 
         def turn(every: int) -> bool:
@@ -227,7 +250,7 @@ class Trainer:
         # before the last stage, what translates has learnt nothing yet
         final = self.method.stage(self.step - 1, self.settings.steps)[1] == self.settings.steps
         look = turn(log.watch_every) and final
-        sample = bool(log.sample_every) and (turn(log.sample_every) or ending)
+        sample = bool(log.sample_every) and (turn(log.sample_every) or ending) and not (ending and hurried)
         return _Due(look, turn(log.metrics_every) or ending or look, sample, turn(log.checkpoint_every) or ending)
 
     def _tell_skipped(self, told: set[str], bar: Bar) -> None:
@@ -241,6 +264,8 @@ class Trainer:
         """A line of metrics, with what the watch sees and says if there is one."""
         rates = [o.param_groups[0]["lr"] for o in self.optimizers.values()]
         values = self.last | {"rate/generator": max(rates)} | (self.look(watch) if watch else {})
+        if self.safety.skipped:
+            values["skipped/updates"] = float(self.safety.skipped)
         with self._writing():
             metrics.write(self.step, values)
             messages = watch.judge(self.step, values) if watch else []
@@ -264,10 +289,17 @@ class Trainer:
 
     @contextmanager
     def _loading(self) -> Iterator[None]:
-        """While open, a loader process that ends raises DritError, which names the last whole checkpoint."""
+        """While open, a loader process that ends raises DritError, which names the last whole checkpoint; so does an
+        operation without a deterministic algorithm."""
         try:
             yield
         except RuntimeError as error:
+            if "deterministic implementation" in str(error):
+                raise DritError(
+                    f"Training stopped at iteration {self.step}: {str(error).split(' does not')[0]} has no "
+                    "deterministic algorithm on this device. Leave --deterministic out, or switch it off: "
+                    f"drit train --resume {self.path} --no-deterministic"
+                ) from error
             if "DataLoader worker" not in str(error):
                 raise
             raise DritError(
@@ -298,17 +330,20 @@ class Trainer:
         factor = rate_factor(self.step - start, end - start, optim.warmup, optim.decay_from, optim.halve_every)
         rates = self.method.learning_rates()
         for name, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = rates[name] * factor
+            optimizer.param_groups[0]["lr"] = rates[name] * factor * self.safety.factor
         self._seed_layers(settings.seed * 1_000_003 + self.step)
         turns = turns_of(self.method, self._batches(), self.step, settings.seed)
         seen: dict[str, Tensor] = {}
         while (done := gradients(self.method, turns, seen, lambda: autocast(self.dtype, self.device))) is not None:
-            networks, max_grad_norm = done
+            networks, max_grad_norm, total = done
+            weights = weights_of(self.method, networks)
+            skip = self.safety.judge(networks, total, weights)
             if max_grad_norm:
-                torch.nn.utils.clip_grad_norm_(weights_of(self.method, networks), max_grad_norm)
+                torch.nn.utils.clip_grad_norm_(weights, max_grad_norm)
             for n in networks:
-                self.optimizers[n].step()
+                self.optimizers[n].step(skip=skip)
         self.step += 1
+        self.safety.iterated()
         self.average.update(self.step)
         return seen
 
@@ -333,10 +368,18 @@ class Trainer:
             labels = None if self.labels is None else self.labels[batch.places["a"]].to(self.device)
             yield Batch(images, labels)
 
-    def _check_finite(self) -> None:
-        bad = [name for name, value in self.last.items() if not math.isfinite(value)]
-        if bad:
-            self._diverged(bad)
+    def _tell_unsafe(self, bar: Bar) -> bool:
+        """Say what was skipped, and whether anything was. Raises DivergedError where that was too much."""
+        names = self.safety.read()
+        if self.safety.diverged:
+            self._diverged([f"a loss or gradient of {name}" for name in names])
+        if names:
+            bar.say(
+                f"iteration {self.step}: a loss or gradient of {', '.join(names)} was not finite; its step was skipped "
+                f"({self.safety.skipped} in all), and the learning rates are {self.safety.factor:g} times as large for "
+                f"{RECOVERY} iterations"
+            )
+        return bool(names)
 
     def _diverged(self, names: list[str]) -> NoReturn:
         """Raises DivergedError that names what is not finite, and the way on."""
@@ -360,6 +403,7 @@ class Trainer:
             "position": self.position,
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
             "method": self.method.training_state(),
+            "safety": self.safety.state(),
         }
         weights = self.method.state_dict()
         tensors = weights | {f"average of {name}": t for name, t in self.average.tensors.items()}

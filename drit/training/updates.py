@@ -46,11 +46,12 @@ def gradients(
     turns: list[Iterator[Update]],
     seen: dict[str, Tensor],
     arithmetic: Callable[[], AbstractContextManager[Any]],
-) -> tuple[tuple[str, ...], float | None] | None:
+) -> tuple[tuple[str, ...], float | None, Tensor] | None:
     """Gradients of the next update of an iteration, every part of the batch in its turn.
 
     arithmetic: makes the context that losses are computed in. Adds terms and total, detached scalars, to `seen`.
-    Returns the networks that move and the limit of their norm, or None when the iteration is over.
+    Returns the networks that move, the limit of their norm and the total (a scalar), or None when the iteration is
+    over.
     """
     done = None
     for k, turn in enumerate(turns):
@@ -58,7 +59,6 @@ def gradients(
             update = next(turn, None)
         if update is None:
             return None
-        done = update.networks, update.max_grad_norm
         parameters = weights_of(method, update.networks)
         if k == 0:
             for p in parameters:
@@ -69,6 +69,7 @@ def gradients(
         values[f"total/{update.name}"] = total.detach()
         for name, value in values.items():
             seen[name] = value if k == 0 else seen[name] + value
+        done = update.networks, update.max_grad_norm, seen[f"total/{update.name}"]
     return done
 
 

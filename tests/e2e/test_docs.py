@@ -51,6 +51,7 @@ def exit_code(words: list[str]) -> int:
 @pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md"])
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for seed, season in enumerate(("summer", "winter", "autumn")):
         write_images(tmp_path / "photos" / season, 3, 3, (40, 50), seed)
         write_images(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
@@ -59,7 +60,7 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)
-    ran = 0
+    ran = resumed = 0
     for command in commands(document):
         program, *words = shlex.split(command)
         if program == "make":
@@ -67,9 +68,12 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             continue
         assert program in ("drit", ".venv/bin/drit"), command
         if words[0] == "train" and "--resume" in words:
-            words += ["--steps", "3"]
+            resumed += 1
+            words += ["--steps", str(2 + resumed)]
         elif words[0] == "train":
             words += small(words[words.index("--method") + 1] if "--method" in words else "drit")
+        elif words[0] == "doctor":
+            words += ["--data.resize", "32", "--data.crop", "32"]
         elif words[0] == "evaluate":
             words += ["--threads", "1"]
         assert exit_code(words) == 0, command

@@ -190,3 +190,24 @@ def test_a_killed_loader_process(folders: tuple[Path, Path], tmp_path: Path) -> 
     assert f"The last whole checkpoint is {files.find(out)}" in errors
     assert f"drit train --resume {out} --data.workers 0" in errors
     assert not (out / "lock.json").exists()
+
+
+@pytest.mark.parametrize(("hours", "stale"), [(-1, False), (-23, False), (-25, True), (-9000, True)])
+def test_a_clock_that_was_set_back(
+    hours: float, stale: bool, copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times of files ahead of the clock: a day is believed, more is left over from before. The clock that counts is
+    that of the files."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 365 * 86400)
+    leave(copy, host="elsewhere", pid=77)
+    for file in (copy / "lock.json", copy / "metrics.jsonl"):
+        os.utime(file, (real() - 3600 * hours,) * 2)
+    longer = replace(recorded_settings(copy), steps=7)
+    if stale:
+        assert launch.resume(copy, longer).finished
+        assert "Took over the lock" in capsys.readouterr().err
+    else:
+        with pytest.raises(UsageError, match="process 77 on elsewhere"):
+            launch.resume(copy, longer)
+    assert not list(copy.glob("*.tmp")) and not list(copy.glob(".*tmp"))

@@ -31,11 +31,13 @@ EXACT = torch.__version__.partition("+")[0] == "2.13.0"  # other versions may su
 
 PROGRAM = """
 import hashlib, json, sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from drit.inference.translator import Translator
 from drit.runs import checkpoint
-from drit.training.launch import resume
+from drit.runs.record import recorded_settings
+from drit.training.launch import resume, train
 
 def translate(method):
     translator = Translator.load(method, precision="float32", threads=1)
@@ -60,8 +62,17 @@ def train_on(method):
     found |= {"step": state["step"], "position": state["position"]}
     Path(f"found_{method}.json").write_text(json.dumps(found))
 
+def train_anew(method):
+    settings = replace(recorded_settings(Path(method)), steps=2)
+    assert train(settings, Path(f"new_{method}")).finished
+    weights, average = checkpoint.load_weights(checkpoint.find(Path(f"new_{method}")))
+    sums = {k: float(v.double().abs().sum()) for k, v in weights.items()}
+    found = {"weights": digest(weights), "average": digest(average), "weight_sums": sums}
+    Path(f"seed_{method}.json").write_text(json.dumps(found, indent=1) + "\\n")
+
 for method in sys.argv[1:]:
     translate(method)
+    train_anew(method)
     train_on(method)
 """
 
@@ -96,6 +107,17 @@ def test_an_old_run_resumes_to_the_same_bits(method: str, stored: Path) -> None:
     found = json.loads((stored / f"found_{method}.json").read_text())
     expected = json.loads((stored / f"expected_{method}.json").read_text())
     assert (found["step"], found["position"]) == (expected["step"], expected["position"])
+    for name, value in expected["weight_sums"].items():
+        assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4), name
+    if EXACT:
+        assert (found["weights"], found["average"]) == (expected["weights"], expected["average"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_gives_the_same_bits_as_in_earlier_versions(method: str, stored: Path) -> None:
+    """A new training of two iterations: weights, images, crops and noise all come from the seed."""
+    found = json.loads((stored / f"seed_{method}.json").read_text())
+    expected = json.loads((ROOT / "tests" / "stored" / f"seed_{method}.json").read_text())
     for name, value in expected["weight_sums"].items():
         assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4), name
     if EXACT:

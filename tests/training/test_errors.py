@@ -205,7 +205,8 @@ def test_resume_of_a_finished_run(run: Path) -> None:
 def test_divergence_names_the_last_good_checkpoint(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loss that becomes NaN at the fifth iteration stops the run; the checkpoint of the third is named and whole."""
+    """A loss that is NaN from the fifth iteration on stops the run at the ninth, after five skipped steps. The
+    checkpoint of the third is named and whole: none is written where a step was just skipped."""
     render, count = DRIT.render, 0
 
     def poisoned(self: DRIT, *inputs: Any) -> torch.Tensor:
@@ -215,9 +216,9 @@ def test_divergence_names_the_last_good_checkpoint(
         return out * float("nan") if count > 16 else out  # four renders an iteration
 
     monkeypatch.setattr(DRIT, "render", poisoned)
-    config = tiny(*folders)
-    config = replace(config, log=replace(config.log, sample_every=0))
-    with pytest.raises(DivergedError, match=r"iteration 5.*step_00000003.*--optim.lr 0.0002"):
+    config = tiny(*folders, steps=20)
+    config = replace(config, log=replace(config.log, sample_every=0, watch_every=0))
+    with pytest.raises(DivergedError, match=r"iteration 9.*step_00000003.*--optim.lr 0.0002"):
         loop.train(config, tmp_path / "run")
     assert [p.name for p in files.checkpoints(tmp_path / "run")] == ["step_00000003"]
 
