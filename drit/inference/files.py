@@ -3,6 +3,7 @@
     OUT/PLACE_STYLE.SUFFIX ...    the outputs, of the input's format and depth where that can hold them
     OUT/outputs.json              input, style and domain of each
     OUT/styles.json  sheet.png    the styles' numbers; a table of the first images
+    OUT/maps/PLACE.png            on demand, the map of invention of each input
 
 An image that cannot be read, translated or written is named and skipped; the others are written.
 """
@@ -25,6 +26,9 @@ from drit.data.names import suffix_of
 from drit.errors import DataError, DritError
 from drit.inference import memory, outputs
 from drit.inference.formats import FormatChoice, OutputFormat, lost_notes, lost_parts, samples_of
+from drit.inference.heat import COLUMNS as MAP_COLUMNS
+from drit.inference.heat import map_image
+from drit.inference.invention import InventionMeter, missing_notes, translates_back
 from drit.inference.reading import Input, numbered, reading_notes
 from drit.inference.styles import Style
 from drit.inference.translator import Translator
@@ -43,6 +47,7 @@ class _Job(NamedTuple):
     header: Header
     format: OutputFormat
     names: list[str]  # of its outputs under the output folder, one for each style
+    map_name: str  # of its map of invention there
 
 
 class _Skipped:
@@ -71,33 +76,44 @@ def translate_files(
     choice: FormatChoice | None = None,
     overwrite: bool = False,
     quiet: bool = True,
+    maps: bool = False,
+    source: str = "",
 ) -> dict[str, Any]:
     """Translate images in all styles into `out` (see the module).
 
     choice: format and depth of the outputs. overwrite: files that this program did not write may be overwritten.
-    quiet: no progress bar. Returns counts, files, skipped images with reasons, notes and the rate. Raises UsageError,
-    before the first image, for what cannot be written; DritError where no image could be.
+    quiet: no progress bar. maps: also the map of invention of each image, and the number of each output. source: the
+    domain of the images, which maps need where a run has more than two. Returns counts, files, skipped images with
+    reasons, notes and the rate. Raises UsageError, before the first image, for what cannot be written or mapped;
+    DritError where no image could be translated.
     """
     choice = choice or FormatChoice()
-    source, target = translator.source(to), translator.domain(to)
+    target = translator.domain(to)
+    source = translator.known_source(to, source) if maps else translator.source(to, source)
+    map_notes = missing_notes(translator.method, source) if maps else []
     choice.check(samples_of(translator.method, source, target))
     skipped = _Skipped()
     jobs = _plan(translator, inputs, source, target, styles, choice, skipped)
     if not jobs:
         raise skipped.nothing_left()
-    planned = {
+    planned: dict[str, dict[str, Any]] = {
         name: {"input": str(job.image.path), "style": style.name, "domain": target}
         for job in jobs
         for name, style in zip(job.names, styles, strict=True)
     }
     beside = [outputs.SHEET, outputs.STYLES]
-    outputs.check_free(out, [*planned, *beside], overwrite, [image.path for image in inputs])
-    outputs.note(out, planned)  # first: should the work be stopped, what it wrote is known for its own
+    of_maps: dict[str, dict[str, Any]] = {
+        job.map_name: {"input": str(job.image.path), "style": None, "domain": target, "map": True}
+        for job in (jobs if maps else ())
+    }
+    outputs.check_free(out, [*planned, *of_maps, *beside], overwrite, [image.path for image in inputs])
+    outputs.note(out, planned | of_maps)  # first: should the work be stopped, what it wrote is known for its own
     codes = torch.stack([s.code for s in styles])
     rows: list[list[np.ndarray | None]] = []
     if any(s.image is not None for s in styles):
         rows.append([None, *(None if s.image is None else _small(s.image) for s in styles[:SHEET_COLUMNS])])
     written: list[str] = []
+    written_maps: dict[str, dict[str, Any]] = {}
     lost: Counter[str] = Counter()
     began = time.monotonic()
     for job in tracked(jobs, "translating", len(jobs), hidden=quiet):
@@ -105,28 +121,34 @@ def translate_files(
             with memory.named_size(job.header.height, job.header.width):
                 array, metadata = job.image.read(translator.method, source)
                 row: list[np.ndarray | None] = [_small(array)]
+                mapped = _Mapped(translator, array, source, target) if maps else None
                 for name, output in zip(job.names, translator.outputs(to_tensor(array), codes, target), strict=True):
                     if len(row) <= SHEET_COLUMNS:
                         row.append(_small(from_tensor(output)))
+                    if mapped is not None:
+                        planned[name] |= mapped.add(output)
                     try:
                         lost.update(_write(output, out / name, job.format, metadata))
                         written.append(name)
                     except DritError as error:
                         skipped.add(job.image.path, error)
+                if mapped is not None:
+                    mapped.write(out / job.map_name, [s.name for s in styles])
+                    written_maps[job.map_name] = of_maps[job.map_name] | mapped.numbers()
         except DritError as error:
             skipped.add(job.image.path, error)
             continue
         if len(rows) < SHEET_ROWS:
             rows.append(row)
     seconds = time.monotonic() - began
-    outputs.note(out, {name: planned[name] for name in written})
+    outputs.note(out, {name: planned[name] for name in written} | written_maps)
     if not written:
         raise skipped.nothing_left()
     numbers = {s.name: [round(float(v), 6) for v in s.code] for s in styles}
     outputs.write(out / outputs.STYLES, {"domain": target, "styles": numbers})
     _write_sheet(rows, [s.name for s in styles[:SHEET_COLUMNS]], out / outputs.SHEET)
     headers = {job.image.path: job.header for job in jobs if job.image.array is None}
-    return {
+    result = {
         "to": target,
         "images": len(inputs) - len(skipped.reasons),
         "styles": len(styles),
@@ -134,10 +156,57 @@ def translate_files(
         "sheet": str(out / outputs.SHEET),
         "outputs": str(out / outputs.OUTPUTS),
         "skipped": skipped.reasons,
-        "notes": [*reading_notes(translator.method, source, headers), *_notes(jobs), *lost_notes(lost)],
+        "notes": [*reading_notes(translator.method, source, headers), *_notes(jobs), *lost_notes(lost), *map_notes],
         "seconds": round(seconds, 3),
         "outputs_per_second": round(len(written) / max(seconds, 1e-9), 3),
     }
+    if maps:
+        result["maps"] = {value["input"]: value | {"map": str(out / name)} for name, value in written_maps.items()}
+        if translates_back(translator.method, source):
+            result["invention"] = {str(out / name): planned[name]["invention"] for name in written}
+    return result
+
+
+class _Mapped:
+    """The map of invention of one image (H, W, C), gathered while its outputs are written."""
+
+    def __init__(self, translator: Translator, array: np.ndarray, source: str, to: str) -> None:
+        self._meter = InventionMeter(translator, to_tensor(array)[None], source, to)
+        self._array = array
+        self._shown: list[np.ndarray] = []
+        self._errors: list[np.ndarray] = []  # cycle errors of the outputs that are shown
+        self._mean_errors: list[float] = []  # of all
+
+    def add(self, output: Tensor) -> dict[str, float]:
+        """Take up an output (C, H, W) in [-1, 1]; returns its numbers."""
+        error = self._meter.add(output)
+        if len(self._shown) < MAP_COLUMNS:
+            self._shown.append(from_tensor(output))
+            self._errors += [] if error is None else [error.numpy()]
+        if error is None:
+            return {}
+        self._mean_errors.append(float(error.mean()))
+        return {"invention": round(self._meter.invention[-1], 4), "cycle_error": round(self._mean_errors[-1], 2)}
+
+    def numbers(self) -> dict[str, float]:
+        """The image's numbers, each a mean: of its outputs' invention and cycle error, of its std over styles."""
+        std = self._meter.style_std()
+        numbers = {} if std is None else {"style_std": round(float(std.mean()), 2)}
+        if self._mean_errors:
+            numbers["invention"] = round(float(np.mean(self._meter.invention)), 4)
+            numbers["cycle_error"] = round(float(np.mean(self._mean_errors)), 2)
+        return numbers
+
+    def write(self, path: Path, titles: Sequence[str]) -> None:
+        """Write the map of all outputs that were taken up. Raises DritError where the disk refuses."""
+        std = self._meter.style_std()
+        figure = map_image(
+            self._array, self._shown, titles[:MAP_COLUMNS], None if std is None else std.numpy(), self._errors
+        )
+        try:
+            save_sheet(figure, path)
+        except OSError as error:
+            raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
 
 
 def _plan(
@@ -151,6 +220,7 @@ def _plan(
 ) -> list[_Job]:
     """What will be done, from the images' headers; images that are known to fail go to `skipped`."""
     samples = samples_of(translator.method, source, target)
+    maps = numbered([outputs.map_name(image.place) for image in inputs])
     stems = numbered([str(image.place.with_name(f"{image.place.name}_{s.name}")) for image in inputs for s in styles])
     jobs = []
     for i, image in enumerate(inputs):
@@ -163,7 +233,7 @@ def _plan(
         form = choice.of(".png" if image.array is not None else suffix_of(image.path), header, samples)
         of_image = stems[i * len(styles) : (i + 1) * len(styles)]
         names = [Path(f"{stem}{form.suffix}").as_posix() for stem in of_image]
-        jobs.append(_Job(image, header, form, names))
+        jobs.append(_Job(image, header, form, names, maps[i]))
     return jobs
 
 

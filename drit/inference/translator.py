@@ -23,6 +23,7 @@ from drit.data.ranges import Reading, reading_of, select_bands
 from drit.errors import UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
+from drit.inference.invention import InventionMap, InventionMeter
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
@@ -33,6 +34,7 @@ from drit.settings.schema import MAX_SEED
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
 # size of the cache; more at once are slower.
 CHUNK_PIXELS = 1 << 17
+MAP_STYLES = 5  # that a map of invention takes by default
 
 
 class Translator:
@@ -90,17 +92,32 @@ class Translator:
         known = ", ".join(f"{d} ({folder})" for d, folder in self.names.items())
         raise UsageError(f"There is no domain '{name}'. Domains of this run: {known}.")
 
-    def source(self, to: str) -> str:
+    def source(self, to: str, given: str = "") -> str:
         """The domain that translation to `to` starts from (where one encoder serves several domains, one of them).
 
-        Raises UsageError if the method does not go there.
+        given: the name of that domain, where it is known. Raises UsageError if the method does not go there.
         """
         self._translates()
         target = self.domain(to)
         directions = self.method.capabilities.directions
         if target not in directions:
             raise UsageError(f"This method does not translate to {target}: only to {', '.join(directions)}.")
+        if given:
+            source = self.domain(given)
+            if source == target:
+                raise UsageError(f"Images of {given} are of the domain that they would be translated to.")
+            return source
         return next(d for d in self.method.channels if d != target)
+
+    def known_source(self, to: str, given: str = "") -> str:
+        """As `source`, where it matters which domain images are of. Raises UsageError where that is left open."""
+        source = self.source(to, given)
+        if not given and len(self.method.channels) > 2:
+            raise UsageError(
+                "The way back goes to the domain of the images, and this run has several: name it (--from DOMAIN; "
+                'in Python source="DOMAIN").'
+            )
+        return source
 
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
         """K = `count` random styles of domain `to`: (K, S), float32. The first of a seed do not depend on `count`.
@@ -349,19 +366,60 @@ class Translator:
         style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. Raises
         UsageError for what does not fit the model, memory.TooLargeError for an image that is too large.
         """
+        chosen = self._chosen(to, styles, seed, style_from)
+        samples = samples_of(self.method, self.source(to), self.domain(to))
+        return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
+
+    def translate_map(
+        self,
+        image: Any,
+        to: str,
+        styles: int | Tensor | Sequence[Sequence[float]] | None = None,
+        seed: int = 0,
+        style_from: Any | Sequence[Any] = (),
+        source: str = "",
+    ) -> InventionMap:
+        """Translations of one image, as `translate` gives them, and maps of what in them is invented.
+
+        styles: as there; by default 5 random ones, of a method with styles. source: the image's domain, which must be
+        named where a run has more than two. Each output costs its translation, the way back, and an encoding. A method
+        of one output has no std over styles; one that does not translate back has no cycle error. Raises UsageError
+        where it has neither, and as `translate` does.
+        """
+        origin, target = self.known_source(to, source), self.domain(to)
+        if styles is None:
+            styles = MAP_STYLES if self.method.capabilities.style_dim else 1
+        chosen = self._chosen(to, styles, seed, style_from)
+        samples = samples_of(self.method, origin, target)
+        x = self._tensor(image, origin)
+        self.check_memory(x.shape[-2], x.shape[-1], target)
+        meter = InventionMeter(self, x, origin, target)
+        outputs, errors = [], []
+        for output in self.outputs(image, chosen, to):
+            errors.append(meter.add(output))
+            outputs.append(_like(image, output, samples))
+        std, cycle = meter.style_std(), [e.numpy() for e in errors if e is not None]
+        return InventionMap(
+            outputs,
+            None if std is None else std.numpy(),
+            np.stack(cycle) if cycle else None,
+            np.array(meter.invention) if cycle else None,
+        )
+
+    def _chosen(
+        self, to: str, styles: int | Tensor | Sequence[Sequence[float]], seed: int, style_from: Any | Sequence[Any]
+    ) -> Tensor:
+        """The styles (K, S) that `translate` is asked for."""
         exemplars = list(style_from) if isinstance(style_from, (list, tuple)) else [style_from]
         if not self.method.capabilities.style_dim:
             if exemplars or not isinstance(styles, (int, np.integer)) or styles != 1:
                 self._needs_styles()
-            chosen = torch.zeros(1, 0)
-        elif exemplars:
-            chosen = torch.cat([self.style(e, to) for e in exemplars])
-        elif isinstance(styles, (int, np.integer)):
-            chosen = self.sample(int(styles), to, seed)
-        else:
-            chosen = self.checked(styles)
-        samples = samples_of(self.method, self.source(to), self.domain(to))
-        return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
+            return torch.zeros(1, 0)
+        if exemplars:
+            return torch.cat([self.style(e, to) for e in exemplars])
+        if isinstance(styles, (int, np.integer)):
+            return self.sample(int(styles), to, seed)
+        return self.checked(styles)
 
     def checked(self, styles: Tensor | Sequence[Sequence[float]]) -> Tensor:
         """Styles as a float tensor (K, S). Raises UsageError when their length is not the model's."""
