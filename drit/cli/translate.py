@@ -58,6 +58,14 @@ def add(commands: Any) -> None:
         action="store_true",
         help="also DIR/maps: where outputs are invented (std over styles, cycle error), and a number for each output",
     )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="for images that memory is too small for: strips of at most PX x PX pixels at once, the rest in files in "
+        "DIR meanwhile; the same outputs",
+    )
     add_source(parser)
     add_format(parser)
     add_overwrite(parser)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from drit.data.images import Header, Metadata, encode, from_tensor, to_tensor
 from drit.data.names import suffix_of
-from drit.errors import DataError, DritError
+from drit.errors import DataError, DritError, UsageError
 from drit.inference import memory, outputs
 from drit.inference.formats import FormatChoice, OutputFormat, lost_notes, lost_parts, samples_of
 from drit.inference.heat import COLUMNS as MAP_COLUMNS
@@ -31,8 +31,9 @@ from drit.inference.heat import map_image
 from drit.inference.invention import InventionMeter, missing_notes, translates_back
 from drit.inference.reading import Input, numbered, reading_notes
 from drit.inference.styles import Style
+from drit.inference.tiles import TiledImage, check_tile, joined
 from drit.inference.translator import Translator
-from drit.progress import tracked
+from drit.progress import bar, tracked
 from drit.sheets import as_image, save_sheet, sheet
 
 SHEET_ROWS = 12  # inputs on the contact sheet
@@ -78,22 +79,27 @@ def translate_files(
     quiet: bool = True,
     maps: bool = False,
     source: str = "",
+    tile: int = 0,
 ) -> dict[str, Any]:
     """Translate images in all styles into `out` (see the module).
 
     choice: format and depth of the outputs. overwrite: files that this program did not write may be overwritten.
     quiet: no progress bar. maps: also the map of invention of each image, and the number of each output. source: the
-    domain of the images, which maps need where a run has more than two. Returns counts, files, skipped images with
-    reasons, notes and the rate. Raises UsageError, before the first image, for what cannot be written or mapped;
+    domain of the images, which maps need where a run has more than two. tile: images are translated in strips of at
+    most tile x tile pixels, with files in `out` for the rest. Returns counts, files, skipped images with reasons, notes
+    and the rate. Raises UsageError, before the first image, for what cannot be written or mapped;
     DritError where no image could be translated.
     """
     choice = choice or FormatChoice()
+    check_tile(tile)
+    if maps and tile:
+        raise UsageError("A map of invention needs an image and its outputs in memory: leave out --tile or --map.")
     target = translator.domain(to)
     source = translator.known_source(to, source) if maps else translator.source(to, source)
     map_notes = missing_notes(translator.method, source) if maps else []
     choice.check(samples_of(translator.method, source, target))
     skipped = _Skipped()
-    jobs = _plan(translator, inputs, source, target, styles, choice, skipped)
+    jobs = _plan(translator, inputs, source, target, styles, choice, skipped, bool(tile))
     if not jobs:
         raise skipped.nothing_left()
     planned: dict[str, dict[str, Any]] = {
@@ -116,19 +122,24 @@ def translate_files(
     written_maps: dict[str, dict[str, Any]] = {}
     lost: Counter[str] = Counter()
     began = time.monotonic()
-    for job in tracked(jobs, "translating", len(jobs), hidden=quiet):
+    for job in tracked(jobs, "translating", len(jobs), hidden=quiet or bool(tile)):
         try:
             with memory.named_size(job.header.height, job.header.width):
                 array, metadata = job.image.read(translator.method, source)
                 row: list[np.ndarray | None] = [_small(array)]
                 mapped = _Mapped(translator, array, source, target) if maps else None
-                for name, output in zip(job.names, translator.outputs(to_tensor(array), codes, target), strict=True):
+                made: Iterator[tuple[np.ndarray, Tensor | None]]
+                if tile:
+                    made = _tiled(translator, job, array, codes, (source, target), tile, out, quiet)
+                else:
+                    made = ((job.format.array(o), o) for o in translator.outputs(to_tensor(array), codes, target))
+                for name, (pixels, output) in zip(job.names, made, strict=True):
                     if len(row) <= SHEET_COLUMNS:
-                        row.append(_small(from_tensor(output)))
-                    if mapped is not None:
+                        row.append(_small(job.format.levels(pixels)))
+                    if mapped is not None and output is not None:
                         planned[name] |= mapped.add(output)
                     try:
-                        lost.update(_write(output, out / name, job.format, metadata))
+                        lost.update(_write(pixels, out / name, job.format, metadata))
                         written.append(name)
                     except DritError as error:
                         skipped.add(job.image.path, error)
@@ -217,6 +228,7 @@ def _plan(
     styles: Sequence[Style],
     choice: FormatChoice,
     skipped: _Skipped,
+    tiled: bool,
 ) -> list[_Job]:
     """What will be done, from the images' headers; images that are known to fail go to `skipped`."""
     samples = samples_of(translator.method, source, target)
@@ -226,7 +238,8 @@ def _plan(
     for i, image in enumerate(inputs):
         try:
             header = image.header(translator.method, source)
-            translator.check_memory(header.height, header.width, target)
+            if not tiled:
+                translator.check_memory(header.height, header.width, target)
         except DritError as error:
             skipped.add(image.path, error)
             continue
@@ -237,12 +250,33 @@ def _plan(
     return jobs
 
 
-def _write(output: Tensor, path: Path, form: OutputFormat, metadata: Metadata) -> list[str]:
-    """Write an output (C, H, W) with what its input says beside its pixels; returns what of that the format drops.
+def _tiled(
+    translator: Translator,
+    job: _Job,
+    array: np.ndarray,
+    codes: Tensor,
+    way: tuple[str, str],
+    tile: int,
+    out: Path,
+    quiet: bool,
+) -> Iterator[tuple[np.ndarray, Tensor | None]]:
+    """The translations of one image (H, W, C) in styles (K, S), in strips: as they are written, (H, W, C') each.
+
+    way: letters of its domain and of the one it goes to. A bar shows what is done. None stands for the tensor, which is
+    never whole.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with bar(f"translating {job.image.path.name}", hidden=quiet) as advance:
+        image = TiledImage(translator, array, *way, tile, len(codes), str(out), advance)
+        for code in codes:
+            yield joined(map(job.format.array, image.output(code)), len(array)), None
+
+
+def _write(array: np.ndarray, path: Path, form: OutputFormat, metadata: Metadata) -> list[str]:
+    """Write an output (H, W, C) with what its input says beside its pixels; returns what of that the format drops.
 
     Raises DritError where the disk, the name or the format refuses.
     """
-    array = form.array(output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         encode(array, path, form.alpha, metadata)

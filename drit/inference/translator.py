@@ -24,6 +24,7 @@ from drit.errors import UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
 from drit.inference.invention import InventionMap, InventionMeter
+from drit.inference.tiles import TiledImage, joined
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
@@ -149,7 +150,7 @@ class Translator:
                 f"This method cannot take a style from an image. Use random styles; {', '.join(names)} can."
             )
         d = self.domain(domain)
-        with self._computing():
+        with self.computing():
             return _owned(self.method.style(self._padded(self._tensor(image, d)), d).float().cpu())
 
     def _translates(self) -> None:
@@ -186,7 +187,7 @@ class Translator:
         """
         self._translates()
         d = self.domain(domain)
-        with self._computing():
+        with self.computing():
             return _owned(self.method.content(self._padded(self._tensor(image, d)), d))
 
     def render(self, content: Tensor, styles: Tensor, to: str) -> Iterator[Tensor]:
@@ -197,7 +198,7 @@ class Translator:
         """
         target = self.domain(to)
         size = self._size(content)
-        with self._computing(*size):
+        with self.computing(*size):
             prepared = self.method.prepare(content, target)
         for rendered in self._rendered(prepared, styles, 1, target, size):
             yield _owned(rendered.cpu())
@@ -212,7 +213,7 @@ class Translator:
             part = styles[begin : begin + chunk * n].to(self.device)
             rendered = None
             try:
-                with self._computing(*size):
+                with self.computing(*size):
                     rendered = self.method.render(prepared, part, to).float()
             except memory.TooLargeError:
                 if chunk == 1:
@@ -225,12 +226,12 @@ class Translator:
 
     def encode_batch(self, x: Tensor, domain: str) -> Tensor:
         """Content codes (N, F, h, w), on the device, of images x (N, C, H, W) in [-1, 1], as padded."""
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             return _owned(self.method.content(self._padded(x.to(self.device)), domain))
 
     def style_batch(self, x: Tensor, domain: str) -> Tensor:
         """Styles (N, S), float32 on the device, of images x (N, C, H, W) in [-1, 1]; S 0 for a method without."""
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             return _owned(self.method.own_style(self._padded(x.to(self.device)), domain).float())
 
     def decode_batch(self, content: Tensor, styles: Tensor, to: str, size: tuple[int, int]) -> Tensor:
@@ -239,7 +240,7 @@ class Translator:
         content: codes of N images (N, F, h, w). styles: K of each (N, K, S). size: height and width of the images,
         which the results are cropped to. Raises memory.TooLargeError where memory does not suffice.
         """
-        with self._computing(*self._size(content)):
+        with self.computing(*self._size(content)):
             prepared = self.method.prepare(content, to)
         rows = styles.transpose(0, 1).flatten(0, 1)  # style j belongs to image j mod N
         images = self.render_batch(prepared, rows, len(styles), to, size)
@@ -251,7 +252,7 @@ class Translator:
         Tensors of N images each, on the device, of the images as padded. Raises memory.TooLargeError where memory does
         not suffice.
         """
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             content = self.method.content(self._padded(x.to(self.device)), self.source(to))
             return tuple(_owned(part) for part in self.method.prepare(content, to))
 
@@ -278,7 +279,7 @@ class Translator:
         x = self._tensor(image, source)
         h, w = x.shape[-2:]
         self.check_memory(h, w, target)
-        with self._computing(h, w):
+        with self.computing(h, w):
             content = self.method.content(self._padded(x), source)
         for chunk in self.render(content, styles, target):
             for i in range(len(chunk)):
@@ -326,7 +327,7 @@ class Translator:
             memory.check(self.memory_needed(height, width, to, kept), height, width, self.device)
 
     @contextmanager
-    def _computing(self, height: int = 0, width: int = 0) -> Iterator[None]:
+    def computing(self, height: int = 0, width: int = 0) -> Iterator[None]:
         """How networks are computed, without gradients and in the translator's precision.
 
         height, width: of the images (0: small). Raises memory.TooLargeError where memory runs out.
@@ -357,17 +358,22 @@ class Translator:
         styles: int | Tensor | Sequence[Sequence[float]] = 1,
         seed: int = 0,
         style_from: Any | Sequence[Any] = (),
+        tile: int = 0,
     ) -> list[Any]:
         """Translations of one image to domain `to`, of the image's kind, size and depth.
 
         image: a PIL image; an array (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1]; or a tensor (C, H, W) in
         [-1, 1]. Of a run with a range (`--data.range`), PIL images and arrays hold numbers in the files' own units, and
         so do the translations. styles: how many random ones (drawn with `seed`), or the styles themselves (K, S).
-        style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. Raises
-        UsageError for what does not fit the model, memory.TooLargeError for an image that is too large.
+        style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. tile: of an
+        image that is too large, strips of tile x tile pixels are in memory at once, and the rest in temporary files;
+        the translation is the same but for rounding. Raises UsageError for what does not fit the model,
+        memory.TooLargeError for an image that is too large.
         """
         chosen = self._chosen(to, styles, seed, style_from)
         samples = samples_of(self.method, self.source(to), self.domain(to))
+        if tile:
+            return self._tiled(image, chosen, to, tile, samples)
         return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
 
     def translate_map(
@@ -379,12 +385,12 @@ class Translator:
         style_from: Any | Sequence[Any] = (),
         source: str = "",
     ) -> InventionMap:
-        """Translations of one image, as `translate` gives them, and maps of what in them is invented.
+        """Translations of one image, as `translate` gives them, and maps (H, W) of what in them is invented.
 
-        styles: as there; by default 5 random ones, of a method with styles. source: the image's domain, which must be
-        named where a run has more than two. Each output costs its translation, the way back, and an encoding. A method
-        of one output has no std over styles; one that does not translate back has no cycle error. Raises UsageError
-        where it has neither, and as `translate` does.
+        styles: (K, S) or a number, as there; by default 5 random ones, of a method with styles. source: the image's
+        domain, which must be named where a run has more than two. Each output costs its translation, the way back, and
+        an encoding. A method of one output has no std over styles; one that does not translate back has no cycle error.
+        Raises UsageError where it has neither, and as `translate` does.
         """
         origin, target = self.known_source(to, source), self.domain(to)
         if styles is None:
@@ -405,6 +411,18 @@ class Translator:
             np.stack(cycle) if cycle else None,
             np.array(meter.invention) if cycle else None,
         )
+
+    def _tiled(self, image: Any, styles: Tensor, to: str, tile: int, samples: Samples) -> list[Any]:
+        """`translate` in strips, for styles (K, S)."""
+        source = self.source(to)
+        values = self._values(image, source)
+        height = values.shape[1 if isinstance(values, Tensor) else 0]
+        tiled = TiledImage(self, values, source, self.domain(to), tile)
+        if isinstance(image, Tensor):
+            return [torch.cat(list(tiled.output(style)), 1).to(image.device) for style in styles]
+        kind = image.crop((0, 0, 1, 1)) if isinstance(image, Image.Image) else image[:1, :1]
+        arrays = [joined((np.asarray(_like(kind, s, samples)) for s in tiled.output(z)), height) for z in styles]
+        return [Image.fromarray(a) for a in arrays] if isinstance(image, Image.Image) else arrays
 
     def _chosen(
         self, to: str, styles: int | Tensor | Sequence[Sequence[float]], seed: int, style_from: Any | Sequence[Any]
@@ -437,6 +455,12 @@ class Translator:
 
     def _tensor(self, image: Any, domain: str) -> Tensor:
         """(1, C, H, W) in [-1, 1] on the device, with the domain's channels."""
+        values = self._values(image, domain)
+        x = values if isinstance(values, Tensor) else to_tensor(values)
+        return x[None].to(self.device, memory_format=torch.channels_last)
+
+    def _values(self, image: Any, domain: str) -> np.ndarray | Tensor:
+        """An image with the domain's channels: a tensor (C, H, W) in [-1, 1], or (H, W, C) of uint8 or uint16."""
         channels = self.method.channels[domain]
         if isinstance(image, Tensor):
             if image.dim() != 3 or image.shape[0] != channels or not image.is_floating_point():
@@ -444,10 +468,8 @@ class Translator:
                     f"A tensor of shape {tuple(image.shape)} and type {image.dtype} does not fit: "
                     f"domain {domain} takes ({channels}, H, W) of floats in [-1, 1]."
                 )
-            x = image.float()
-        else:
-            x = to_tensor(convert_channels(_as_array(image, channels, self._reading(domain)), channels))
-        return x[None].to(self.device, memory_format=torch.channels_last)
+            return image.float()
+        return convert_channels(_as_array(image, channels, self._reading(domain)), channels)
 
     def _reading(self, domain: str) -> Reading:
         """How training read images of a domain."""
@@ -456,11 +478,14 @@ class Translator:
     def _padded(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) with rows and columns reflected below and to the right, to sides that the networks take."""
         for axis in (2, 3):
-            size = x.shape[axis]
-            wanted = self._wanted(size)
-            if wanted != size:
-                x = x.index_select(axis, _reflected(size, wanted).to(x.device))
+            places = self.padded_places(x.shape[axis])
+            if len(places) != x.shape[axis]:
+                x = x.index_select(axis, places.to(x.device))
         return x.contiguous(memory_format=torch.channels_last)
+
+    def padded_places(self, side: int) -> Tensor:
+        """The rows or columns of an image of this side that make up the padded one, in order: (n,)."""
+        return _reflected(side, self._wanted(side))
 
     def _wanted(self, side: int) -> int:
         """The side that an image of this side is padded to: a multiple of the stride, and not below the minimum."""

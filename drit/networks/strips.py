@@ -1,0 +1,277 @@
+"""Networks computed strip by strip: the numbers of the whole map, in memory that does not grow with its height.
+
+A `Strips` stands for a map (1, C, H, W) and gives its rows on demand. Networks take it in place of a tensor and do not
+know: what they call of torch, and the functions of `drit.networks.fast` and its neighbours, is carried out on strips.
+
+- Pointwise operations are computed when their rows are asked for, and kept nowhere.
+- A convolution, and any sum of two maps, is computed at once, strip by strip, and kept in a file without a name. A
+  strip takes along as many rows of its neighbours as the kernel reaches (its halo), so there are no seams.
+- A normalisation takes mean and variance of the *whole* map. Their sums, in float64, are gathered while the map is
+  written. Then it is a pointwise operation.
+
+So each layer is computed once, as without strips. What it costs is disk: the maps that are alive at once (`Scratch`).
+Results differ from those of the whole map by rounding alone (tests/networks/test_strips.py). How each function is
+carried out is in `strip_layers`.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from drit.errors import DritError, UsageError
+from drit.runtime import full, full_precision
+
+HANDLERS: dict[Any, Callable[..., Any]] = {}  # how functions are carried out on strips: `strip_layers` fills it
+
+
+class Scratch:
+    """Where maps are kept, how large a strip is, and how much has been computed.
+
+    pixels: of a strip, at most (but for single rows). folder: of the files, "" for the system's own; they have no name
+    there and vanish with the process. advance: called with the share of a network's products in each strip.
+    """
+
+    def __init__(self, pixels: int, folder: str | Path = "", advance: Callable[[float], None] | None = None) -> None:
+        self.pixels = pixels
+        self.folder = str(folder) or None
+        self.advance = advance or (lambda products: None)
+        self.bytes = 0  # on disk now
+        self.peak = 0  # the most so far
+
+    def rows(self, width: int) -> int:
+        """Rows of a strip of a map of this width."""
+        return max(1, self.pixels // width)
+
+    def strips(self, height: int, width: int) -> Iterator[tuple[int, int]]:
+        """First row and end of each strip of a map."""
+        step = self.rows(width)
+        for begin in range(0, height, step):
+            yield begin, min(begin + step, height)
+
+    def took(self, count: int) -> None:
+        """Count bytes that were written (or, below 0, given back)."""
+        self.bytes += count
+        self.peak = max(self.peak, self.bytes)
+
+
+class Strips(ABC):
+    """A map (1, C, H, W), any real values, that gives its rows on demand."""
+
+    def __init__(self, scratch: Scratch, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        self.scratch = scratch
+        self.shape = torch.Size(shape)
+        self.dtype = dtype
+        self.device = device
+
+    @abstractmethod
+    def rows(self, begin: int, end: int) -> Tensor:
+        """Rows begin .. end - 1: (1, C, end - begin, W). May be overwritten by who asked for it."""
+
+    # What networks ask of a tensor
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        handler = HANDLERS.get(function)
+        if handler is None:
+            name = getattr(function, "__name__", str(function))
+            raise UsageError(f"This method cannot be computed in strips: it uses {name} on a whole map.")
+        return handler(*args, **(kwargs or {}))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __add__(self, other: Any) -> Strips:
+        return _sum(self, other)
+
+    __radd__ = __add__
+
+    def __getitem__(self, places: Any) -> Strips:
+        return _Cropped(self, places)
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    def is_contiguous(self, memory_format: torch.memory_format = torch.contiguous_format) -> bool:
+        return memory_format == torch.channels_last  # as the rows are
+
+    def float(self) -> Strips:
+        return pointwise(Tensor.float, self)
+
+    def to(self, *arguments: Any) -> Strips:
+        return pointwise(Tensor.to, self, *arguments)
+
+    def new_zeros(self, *size: int) -> Tensor:
+        return torch.zeros(*size, dtype=self.dtype, device=self.device)
+
+
+class FromRows(Strips):
+    """A map whose rows a function gives: (begin, end) -> (1, C, end - begin, W)."""
+
+    def __init__(self, scratch: Scratch, height: int, give: Callable[[int, int], Tensor]) -> None:
+        row = give(0, 1)
+        super().__init__(scratch, (1, row.shape[1], height, row.shape[3]), row.dtype, row.device)
+        self.give = give
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        return self.give(begin, end)
+
+
+class Kept(Strips):
+    """A map in a file, rows one after another in channels_last, with the sums that normalisations need."""
+
+    def __init__(self, scratch: Scratch, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(scratch, shape, dtype, device)
+        self.row_bytes = shape[1] * shape[3] * torch.empty(0, dtype=dtype).element_size()
+        self.sums = torch.zeros(2, shape[1], dtype=torch.float64, device=device)  # of values and squares, by channel
+        try:
+            self._file = tempfile.TemporaryFile(dir=scratch.folder, buffering=0)
+        except OSError as error:
+            raise _no_scratch(scratch, error) from error
+        self._size = self.row_bytes * shape[2]
+        scratch.took(self._size)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_size"):
+            self.scratch.took(-self._size)
+            self._file.close()
+
+    def write(self, begin: int, strip: Tensor) -> None:
+        """Keep the rows from `begin` on: (1, C, h, W). Raises DritError where the disk refuses."""
+        pixels = strip.permute(0, 2, 3, 1).contiguous()
+        wide = full(pixels).flatten(0, 2)
+        # float32 sums of one row at most, float64 from there on: exact enough and three times as fast
+        by_row = wide.view(-1, pixels.shape[2], wide.shape[1])
+        self.sums[0] += by_row.sum(1).double().sum(0)
+        self.sums[1] += by_row.square().sum(1).double().sum(0)
+        content = memoryview(pixels.cpu().view(torch.uint8).numpy()).cast("B")
+        try:
+            self._file.seek(begin * self.row_bytes)
+            while content:
+                content = content[self._file.write(content) :]
+        except OSError as error:
+            raise _no_scratch(self.scratch, error) from error
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        _, c, _, w = self.shape
+        buffer = torch.empty((1, end - begin, w, c), dtype=self.dtype)
+        target = memoryview(buffer.view(torch.uint8).numpy()).cast("B")
+        self._file.seek(begin * self.row_bytes)
+        while target:
+            target = target[self._file.readinto(target) :]
+        return buffer.to(self.device).permute(0, 3, 1, 2)
+
+
+def _no_scratch(scratch: Scratch, error: OSError) -> DritError:
+    where = scratch.folder or tempfile.gettempdir()
+    return DritError(
+        f"The maps of the image could not be kept in {where}: {error.strerror}, after {scratch.bytes / (1 << 30):.1f} "
+        "GiB. Make room there, or translate in another folder."
+    )
+
+
+class _Pointwise(Strips):
+    """A function of each pixel of one or several maps of one size, and of what is no map."""
+
+    def __init__(self, function: Callable[..., Tensor], arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.options = options
+        first = next(a for a in arguments if isinstance(a, Strips))
+        row = self.rows(0, 1)
+        super().__init__(first.scratch, (*row.shape[:2], first.shape[2], row.shape[3]), row.dtype, row.device)
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        given = [a.rows(begin, end) if isinstance(a, Strips) else a for a in self.arguments]
+        return self.function(*given, **self.options)
+
+
+def pointwise(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Strips:
+    return _Pointwise(function, arguments, options)
+
+
+class _Cropped(Strips):
+    """The first rows and columns of a map: x[:, :, :h, :w]."""
+
+    def __init__(self, x: Strips, places: Any) -> None:
+        everything = slice(None)
+        of_rows, of_columns = places[2:] if len(places) == 4 else (None, None)
+        if places[:2] != (everything, everything) or any(s.start or s.step for s in (of_rows, of_columns)):
+            raise UsageError("This method cannot be computed in strips: it cuts parts out of a whole map.")
+        height, width = (len(range(size)[s]) for size, s in zip(x.shape[2:], (of_rows, of_columns), strict=True))
+        super().__init__(x.scratch, (*x.shape[:2], height, width), x.dtype, x.device)
+        self.x = x
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        return self.x.rows(begin, end)[..., : self.shape[3]]
+
+
+class Extended(Strips):
+    """A map with its last row and column repeated."""
+
+    def __init__(self, x: Strips, rows: int, columns: int) -> None:
+        super().__init__(x.scratch, (*x.shape[:2], x.shape[2] + rows, x.shape[3] + columns), x.dtype, x.device)
+        self.x = x
+        self.columns = columns
+
+    def rows(self, begin: int, end: int) -> Tensor:
+        last = self.x.shape[2]
+        inside = self.x.rows(min(begin, last - 1), min(end, last))
+        # a row past the end is the last one; one asked for alone has been read in its place
+        missing = end - begin - inside.shape[2]
+        with full_precision(inside):  # autocast would widen the rows
+            return F.pad(inside, (0, self.columns, 0, missing), mode="replicate")
+
+
+def kept(scratch: Scratch, height: int, products: float, strip: Callable[[int, int], Tensor]) -> Kept:
+    """Compute a map of that height strip by strip and keep it. products: of each of its pixels."""
+    kept, begin, step = None, 0, 1
+    while begin < height:
+        rows = strip(begin, min(begin + step, height))
+        if kept is None:
+            kept = Kept(scratch, (1, rows.shape[1], height, rows.shape[3]), rows.dtype, rows.device)
+            step = scratch.rows(rows.shape[3])  # the first strip, of one row, has told the width
+        kept.write(begin, rows)
+        scratch.advance(products * rows.shape[1] * rows.shape[2] * rows.shape[3])
+        begin += rows.shape[2]
+    assert kept is not None
+    return kept
+
+
+def _sum(x: Strips, other: Any) -> Strips:
+    """x + other. A sum of two maps is kept: else each block of a network would sum up all before it again."""
+    added = pointwise(torch.add, x, other)
+    return kept(x.scratch, x.shape[2], 0.0, added.rows) if isinstance(other, Strips) else added
+
+
+def local(
+    x: Strips, layer: Callable[[Tensor], Tensor], halo: int, products: float, height: int, up: int = 1, down: int = 1
+) -> Kept:
+    """A layer whose output row r depends on input rows within `halo` of r down / up.
+
+    layer: takes strips (1, C, h, W) and treats their upper and lower edge as it treats that of the whole map: outputs
+    near an edge that is none are computed and dropped. products: of an output pixel. height: of the output; one of
+    `up` and `down` is 1. A strip begins where the layer's steps do: at multiples of `down`.
+    """
+
+    def strip(begin: int, end: int) -> Tensor:
+        first = max(0, begin * down // up - halo) // down * down
+        last = min(x.shape[2], -(-end * down // up) + halo)
+        out = layer(x.rows(first, last))
+        offset = first * up // down
+        return out[:, :, begin - offset : end - offset]
+
+    return kept(x.scratch, height, products, strip)
