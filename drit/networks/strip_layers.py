@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from drit.errors import UsageError
 from drit.networks import decoders, fast, fast_unet, layers, upsample
-from drit.networks.strips import HANDLERS, Extended, FromRows, Kept, Scratch, Strips, kept, local, pointwise
+from drit.networks.strips import HANDLERS, Extended, FromRows, Kept, Scratch, Strips, Sums, local, pointwise
 from drit.runtime import full
 
 
@@ -42,9 +42,13 @@ def _group_norm(
 
 def _moments(x: Strips) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel (C,), float64."""
-    if not isinstance(x, Kept):
-        x = kept(x.scratch, x.shape[2], 0.0, x.rows)
-    mean, square = x.sums / (x.shape[2] * x.shape[3])
+    if isinstance(x, Kept):
+        sums = x.sums
+    else:  # computed again when its rows are asked for, which costs less than to keep it
+        sums = Sums(x)
+        for begin, end in x.scratch.strips(*x.shape[2:]):
+            sums.add(x.rows(begin, end))
+    mean, square = sums.total / (x.shape[2] * x.shape[3])
     return mean, (square - mean.square()).clamp_min(0)
 
 
@@ -149,15 +153,13 @@ def _upsample_conv(x: Strips, weight: Tensor, bias: Tensor) -> Strips:
 
 def _code_planes(x: Strips, planes: Tensor) -> Strips:
     """`decoders.add_code_planes` for one style: the class of a row counts from the top of the whole map."""
-    height = x.shape[2]
+    height, width = x.shape[2:]
+    own = planes[0].to(x.dtype)[:, :, _classes(torch.arange(width), width)]  # (C, 3, W): each class of rows
+    of_rows = own.permute(1, 2, 0).contiguous()
 
     def add(begin: int, end: int) -> Tensor:
-        rows = x.rows(begin, end)
-        classes = [_classes(places, size).to(rows.device) for places, size in (
-            (torch.arange(begin, end), height), (torch.arange(rows.shape[3]), rows.shape[3])
-        )]  # fmt: skip
-        own = planes[0].to(rows.dtype)
-        return rows + own[:, classes[0][:, None], classes[1][None, :]]
+        added = of_rows[_classes(torch.arange(begin, end), height)]  # (h, W, C)
+        return x.rows(begin, end) + added.permute(2, 0, 1)
 
     return FromRows(x.scratch, height, add)
 

@@ -20,6 +20,7 @@ import math
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ class Scratch:
         self.pixels = pixels
         self.folder = str(folder) or None
         self.advance = advance or (lambda products: None)
-        self.bytes = 0  # on disk now
-        self.peak = 0  # the most so far
+        self.bytes = 0  # of the files
+        self._free: list[ScratchFile] = []
 
     def rows(self, width: int) -> int:
         """Rows of a strip of a map of this width."""
@@ -57,10 +58,48 @@ class Scratch:
         for begin in range(0, height, step):
             yield begin, min(begin + step, height)
 
-    def took(self, count: int) -> None:
-        """Count bytes that were written (or, below 0, given back)."""
-        self.bytes += count
-        self.peak = max(self.peak, self.bytes)
+    def take(self, size: int) -> ScratchFile:
+        """A file for a map of `size` bytes: one that is free, since its pages are faster to write again than new ones.
+
+        The smallest that is large enough, else the largest. Raises DritError where the disk refuses.
+        """
+        if self._free:
+            fitting = [f for f in self._free if f.size >= size]
+            file = min(fitting, key=lambda f: f.size) if fitting else max(self._free, key=lambda f: f.size)
+            self._free.remove(file)
+        else:
+            try:
+                file = ScratchFile(tempfile.TemporaryFile(dir=self.folder, buffering=0))
+            except OSError as error:
+                raise self.refused(error) from error
+        self.bytes += max(0, size - file.size)
+        file.size = max(file.size, size)
+        return file
+
+    def give_back(self, file: ScratchFile) -> None:
+        """Let another map have a file."""
+        self._free.append(file)
+
+    @property
+    def in_use(self) -> int:
+        """Bytes of the files that maps have; 0 is none."""
+        return self.bytes - sum(f.size for f in self._free)
+
+    def refused(self, error: OSError) -> DritError:
+        """What is said where the disk refuses."""
+        where = self.folder or tempfile.gettempdir()
+        return DritError(
+            f"The maps of the image could not be kept in {where}: {error.strerror}. They take "
+            f"{self.bytes / (1 << 30):.1f} GiB or more. Make room there, or translate in another folder."
+        )
+
+
+@dataclass
+class ScratchFile:
+    """A file without a name. size: bytes that it has had, or will have once its map is written."""
+
+    file: Any
+    size: int = 0
 
 
 class Strips(ABC):
@@ -130,40 +169,45 @@ class FromRows(Strips):
         return self.give(begin, end)
 
 
+class Sums:
+    """Sums over the pixels of a map, gathered strip by strip: what its mean and variance follow from."""
+
+    def __init__(self, x: Strips) -> None:
+        self.total = torch.zeros(2, x.shape[1], dtype=torch.float64, device=x.device)  # of values and squares
+
+    def add(self, strip: Tensor) -> None:
+        """Take up a strip (1, C, h, W)."""
+        by_row = full(strip)[0].permute(1, 2, 0)
+        # float32 sums up one row at most, float64 all rows: as exact as needed, and faster than float64 throughout
+        self.total[0] += by_row.sum(1).double().sum(0)
+        self.total[1] += by_row.square().sum(1).double().sum(0)
+
+
 class Kept(Strips):
     """A map in a file, rows one after another in channels_last, with the sums that normalisations need."""
 
     def __init__(self, scratch: Scratch, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(scratch, shape, dtype, device)
         self.row_bytes = shape[1] * shape[3] * torch.empty(0, dtype=dtype).element_size()
-        self.sums = torch.zeros(2, shape[1], dtype=torch.float64, device=device)  # of values and squares, by channel
-        try:
-            self._file = tempfile.TemporaryFile(dir=scratch.folder, buffering=0)
-        except OSError as error:
-            raise _no_scratch(scratch, error) from error
-        self._size = self.row_bytes * shape[2]
-        scratch.took(self._size)
+        self.sums = Sums(self)
+        self._scratch_file = scratch.take(self.row_bytes * shape[2])
+        self._file = self._scratch_file.file
 
     def __del__(self) -> None:
-        if hasattr(self, "_size"):
-            self.scratch.took(-self._size)
-            self._file.close()
+        if hasattr(self, "_scratch_file"):
+            self.scratch.give_back(self._scratch_file)
 
     def write(self, begin: int, strip: Tensor) -> None:
         """Keep the rows from `begin` on: (1, C, h, W). Raises DritError where the disk refuses."""
         pixels = strip.permute(0, 2, 3, 1).contiguous()
-        wide = full(pixels).flatten(0, 2)
-        # float32 sums of one row at most, float64 from there on: exact enough and three times as fast
-        by_row = wide.view(-1, pixels.shape[2], wide.shape[1])
-        self.sums[0] += by_row.sum(1).double().sum(0)
-        self.sums[1] += by_row.square().sum(1).double().sum(0)
+        self.sums.add(strip)
         content = memoryview(pixels.cpu().view(torch.uint8).numpy()).cast("B")
         try:
             self._file.seek(begin * self.row_bytes)
             while content:
                 content = content[self._file.write(content) :]
         except OSError as error:
-            raise _no_scratch(self.scratch, error) from error
+            raise self.scratch.refused(error) from error
 
     def rows(self, begin: int, end: int) -> Tensor:
         _, c, _, w = self.shape
@@ -175,14 +219,6 @@ class Kept(Strips):
         return buffer.to(self.device).permute(0, 3, 1, 2)
 
 
-def _no_scratch(scratch: Scratch, error: OSError) -> DritError:
-    where = scratch.folder or tempfile.gettempdir()
-    return DritError(
-        f"The maps of the image could not be kept in {where}: {error.strerror}, after {scratch.bytes / (1 << 30):.1f} "
-        "GiB. Make room there, or translate in another folder."
-    )
-
-
 class _Pointwise(Strips):
     """A function of each pixel of one or several maps of one size, and of what is no map."""
 
@@ -191,12 +227,16 @@ class _Pointwise(Strips):
         self.arguments = arguments
         self.options = options
         first = next(a for a in arguments if isinstance(a, Strips))
+        # rows are computed later, in the arithmetic that holds now
+        self.autocast = torch.is_autocast_enabled(first.device.type)
         row = self.rows(0, 1)
         super().__init__(first.scratch, (*row.shape[:2], first.shape[2], row.shape[3]), row.dtype, row.device)
 
     def rows(self, begin: int, end: int) -> Tensor:
         given = [a.rows(begin, end) if isinstance(a, Strips) else a for a in self.arguments]
-        return self.function(*given, **self.options)
+        first = next(g for g in given if isinstance(g, Tensor))
+        with torch.autocast(first.device.type, torch.bfloat16, enabled=self.autocast):
+            return self.function(*given, **self.options)
 
 
 def pointwise(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Strips:

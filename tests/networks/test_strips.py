@@ -64,4 +64,4 @@ def test_every_method_gives_the_numbers_of_the_whole_map(name: str, folders: tup
             assert float((whole(out) - expected).abs().max()) < 1e-10
             scratch = strips.scratch
             del out
-            assert scratch.bytes == 0 < scratch.peak  # nothing is left in the files
+            assert scratch.in_use == 0 < scratch.bytes  # every file is free again
