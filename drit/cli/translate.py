@@ -79,7 +79,7 @@ def translate(values: argparse.Namespace) -> int:
         raise UsageError("--interpolate needs at least 2 steps.")
     from drit.data.folders import left_out_notes
     from drit.data.ranges import reading_of
-    from drit.inference.files import translate_files
+    from drit.inference.files import FileOptions, translate_files
     from drit.inference.formats import FormatChoice
     from drit.inference.outputs import MAPS
     from drit.inference.reading import find_inputs
@@ -102,18 +102,8 @@ def translate(values: argparse.Namespace) -> int:
     for folder in filter(Path.is_dir, map(Path, values.inputs)):
         for note in left_out_notes(folder):
             print(f"note: {folder}: {note}.", file=sys.stderr)
-    result = translate_files(
-        translator,
-        inputs,
-        to,
-        out,
-        styles,
-        form,
-        values.overwrite,
-        quiet(),
-        values.map,
-        source if values.source else "",
-    )
+    options = FileOptions(values.map, values.source, values.tile)
+    result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet(), options)
     for note in result["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for why in result["skipped"].values():

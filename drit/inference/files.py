@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,15 @@ class _Job(NamedTuple):
     map_name: str  # of its map of invention there
 
 
+@dataclass(frozen=True)
+class FileOptions:
+    """What else is asked of a translation of files."""
+
+    maps: bool = False  # also the map of invention of each image, and the number of each output
+    source: str = ""  # domain of the images, which maps need where a run has more than two
+    tile: int = 0  # translate in strips of at most tile x tile pixels, with files in the output folder meanwhile
+
+
 class _Skipped:
     """Images that were left out, and why."""
 
@@ -77,25 +87,21 @@ def translate_files(
     choice: FormatChoice | None = None,
     overwrite: bool = False,
     quiet: bool = True,
-    maps: bool = False,
-    source: str = "",
-    tile: int = 0,
+    options: FileOptions | None = None,
 ) -> dict[str, Any]:
     """Translate images in all styles into `out` (see the module).
 
     choice: format and depth of the outputs. overwrite: files that this program did not write may be overwritten.
-    quiet: no progress bar. maps: also the map of invention of each image, and the number of each output. source: the
-    domain of the images, which maps need where a run has more than two. tile: images are translated in strips of at
-    most tile x tile pixels, with files in `out` for the rest. Returns counts, files, skipped images with reasons, notes
-    and the rate. Raises UsageError, before the first image, for what cannot be written or mapped;
-    DritError where no image could be translated.
+    quiet: no progress bar. Returns counts, files, skipped images with reasons, notes and the rate. Raises UsageError,
+    before the first image, for what cannot be written or mapped; DritError where no image could be translated.
     """
-    choice = choice or FormatChoice()
+    choice, options = choice or FormatChoice(), options or FileOptions()
+    maps, tile = options.maps, options.tile
     check_tile(tile)
     if maps and tile:
         raise UsageError("A map of invention needs an image and its outputs in memory: leave out --tile or --map.")
     target = translator.domain(to)
-    source = translator.known_source(to, source) if maps else translator.source(to, source)
+    source = (translator.known_source if maps else translator.source)(to, options.source)
     map_notes = missing_notes(translator.method, source) if maps else []
     choice.check(samples_of(translator.method, source, target))
     skipped = _Skipped()

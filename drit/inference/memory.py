@@ -92,7 +92,7 @@ def check(needed: float, height: int, width: int, device: torch.device) -> None:
     raise TooLargeError(
         f"An image of {width} x {height} pixels takes {_gib(needed)} GiB of memory to translate; {_gib(free)} GiB are "
         f"free. The largest of its shape that fits is {int(width * scale)} x {int(height * scale)}. Translate it in "
-        "strips, which gives the same (--tile 1024; in Python tile=1024), scale it down, or free memory."
+        "strips, which gives the same (--tile 512; in Python tile=512), scale it down, or free memory."
     )
 
 
@@ -119,7 +119,7 @@ def named_size(height: int, width: int) -> Iterator[None]:
             raise
         raise TooLargeError(
             f"Memory ran out while an image of {width} x {height} pixels was translated. Translate it in strips "
-            "(--tile 1024; in Python tile=1024) or in smaller ones, scale it down, or free memory."
+            "(--tile 512; in Python tile=512) or in smaller ones, scale it down, or free memory."
         ) from None  # the error's frames hold tensors
 
 

@@ -7,7 +7,8 @@ maps between the layers lie in files. Memory holds a strip of them, the image an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from drit.data.images import to_tensor
 from drit.errors import UsageError
+from drit.inference import memory
 from drit.networks.strip_layers import striped
 from drit.networks.strips import Scratch, Strips
+from drit.runtime import autocast
 
 if TYPE_CHECKING:
     from drit.inference.translator import Translator
@@ -28,7 +31,7 @@ _COUNTED = 64  # pixels of the side of the image on which a network's products a
 def check_tile(tile: int) -> None:
     """Raises UsageError for a tile that is too small; 0 is none."""
     if tile and tile < MIN_TILE:
-        raise UsageError(f"A tile of {tile} pixels is too small: give at least {MIN_TILE}, say 1024.")
+        raise UsageError(f"A tile of {tile} pixels is too small: give at least {MIN_TILE}, say 512.")
 
 
 class TiledImage:
@@ -54,7 +57,6 @@ class TiledImage:
         check_tile(tile)
         self.translator = translator
         self.to = to
-        self.tile = tile
         self.size = (image.shape[1], image.shape[2]) if isinstance(image, Tensor) else image.shape[:2]
         rows, columns = (translator.padded_places(side) for side in self.size)
         self.scratch = Scratch(tile * tile, folder)
@@ -83,8 +85,10 @@ class TiledImage:
                 rows = strips.rows(begin, end)[0, :, :, :width].float().cpu()
             yield rows
 
-    def _computing(self) -> Any:
-        return self.translator.computing(self.tile, self.tile)
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with memory.named_size(*self.size), torch.no_grad(), autocast(self.translator.dtype, self.translator.device):
+            yield
 
 
 def _batch(x: Tensor, device: torch.device) -> Tensor:

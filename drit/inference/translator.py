@@ -420,9 +420,10 @@ class Translator:
         tiled = TiledImage(self, values, source, self.domain(to), tile)
         if isinstance(image, Tensor):
             return [torch.cat(list(tiled.output(style)), 1).to(image.device) for style in styles]
-        kind = image.crop((0, 0, 1, 1)) if isinstance(image, Image.Image) else image[:1, :1]
+        pillow = isinstance(image, Image.Image)
+        kind = image.crop((0, 0, 1, 1)) if pillow else np.asarray(image)[:1, :1]
         arrays = [joined((np.asarray(_like(kind, s, samples)) for s in tiled.output(z)), height) for z in styles]
-        return [Image.fromarray(a) for a in arrays] if isinstance(image, Image.Image) else arrays
+        return [Image.fromarray(a) for a in arrays] if pillow else arrays
 
     def _chosen(
         self, to: str, styles: int | Tensor | Sequence[Sequence[float]], seed: int, style_from: Any | Sequence[Any]

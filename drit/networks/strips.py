@@ -248,10 +248,10 @@ class _Cropped(Strips):
 
     def __init__(self, x: Strips, places: Any) -> None:
         everything = slice(None)
-        of_rows, of_columns = places[2:] if len(places) == 4 else (None, None)
-        if places[:2] != (everything, everything) or any(s.start or s.step for s in (of_rows, of_columns)):
+        from_the_first = len(places) == 4 and not any(s.start or s.step for s in places[2:])
+        if not from_the_first or places[:2] != (everything, everything):
             raise UsageError("This method cannot be computed in strips: it cuts parts out of a whole map.")
-        height, width = (len(range(size)[s]) for size, s in zip(x.shape[2:], (of_rows, of_columns), strict=True))
+        height, width = (len(range(size)[s]) for size, s in zip(x.shape[2:], places[2:], strict=True))
         super().__init__(x.scratch, (*x.shape[:2], height, width), x.dtype, x.device)
         self.x = x
 
