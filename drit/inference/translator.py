@@ -485,7 +485,7 @@ class Translator:
         return x.contiguous(memory_format=torch.channels_last)
 
     def padded_places(self, side: int) -> Tensor:
-        """The rows or columns of an image of this side that make up the padded one, in order: (n,)."""
+        """The rows or columns of an image of this side that make up the padded one, in order: (N,)."""
         return _reflected(side, self._wanted(side))
 
     def _wanted(self, side: int) -> int:

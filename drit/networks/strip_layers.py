@@ -19,8 +19,10 @@ from drit.runtime import full
 
 
 def striped(scratch: Scratch, height: int, give: Callable[[int, int], Tensor]) -> Strips:
-    """A map (1, C, height, W) that networks take in place of a tensor. give: its rows begin .. end - 1, a new tensor
-    each time."""
+    """A map (1, C, H, W) of that height, which networks take in place of a tensor.
+
+    give: its rows begin .. end - 1, a new tensor (1, C, h, W) each time.
+    """
     return FromRows(scratch, height, give)
 
 
@@ -43,13 +45,11 @@ def _group_norm(
 def _moments(x: Strips) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel (C,), float64."""
     if isinstance(x, Kept):
-        sums = x.sums
-    else:  # computed again when its rows are asked for, which costs less than to keep it
-        sums = Sums(x)
-        for begin, end in x.scratch.strips(*x.shape[2:]):
-            sums.add(x.rows(begin, end))
-    mean, square = sums.total / (x.shape[2] * x.shape[3])
-    return mean, (square - mean.square()).clamp_min(0)
+        return x.sums.moments()
+    sums = Sums(x)  # x is computed again when its rows are asked for, which costs less than to keep it
+    for begin, end in x.scratch.strips(*x.shape[2:]):
+        sums.add(x.rows(begin, end))
+    return sums.moments()
 
 
 def _standardised(

@@ -113,7 +113,7 @@ class Strips(ABC):
 
     @abstractmethod
     def rows(self, begin: int, end: int) -> Tensor:
-        """Rows begin .. end - 1: (1, C, end - begin, W). May be overwritten by who asked for it."""
+        """Rows begin .. end - 1: (1, C, h, W), h = end - begin. May be overwritten by who asked for it."""
 
     # What networks ask of a tensor
 
@@ -126,6 +126,11 @@ class Strips(ABC):
             name = getattr(function, "__name__", str(function))
             raise UsageError(f"This method cannot be computed in strips: it uses {name} on a whole map.")
         return handler(*args, **(kwargs or {}))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UsageError(f"This method cannot be computed in strips: it uses {name} of a whole map.")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -154,11 +159,12 @@ class Strips(ABC):
         return pointwise(Tensor.to, self, *arguments)
 
     def new_zeros(self, *size: int) -> Tensor:
+        """A tensor of zeros of any shape."""
         return torch.zeros(*size, dtype=self.dtype, device=self.device)
 
 
 class FromRows(Strips):
-    """A map whose rows a function gives: (begin, end) -> (1, C, end - begin, W)."""
+    """A map (1, C, H, W) whose rows a function gives: of begin and end, (1, C, h, W) with h = end - begin."""
 
     def __init__(self, scratch: Scratch, height: int, give: Callable[[int, int], Tensor]) -> None:
         row = give(0, 1)
@@ -166,6 +172,7 @@ class FromRows(Strips):
         self.give = give
 
     def rows(self, begin: int, end: int) -> Tensor:
+        """As `Strips.rows`: (1, C, h, W)."""
         return self.give(begin, end)
 
 
@@ -173,14 +180,25 @@ class Sums:
     """Sums over the pixels of a map, gathered strip by strip: what its mean and variance follow from."""
 
     def __init__(self, x: Strips) -> None:
-        self.total = torch.zeros(2, x.shape[1], dtype=torch.float64, device=x.device)  # of values and squares
+        self._pixels = x.shape[2] * x.shape[3]
+        self._total = torch.zeros(2, x.shape[1], dtype=torch.float64, device=x.device)  # of values and squares
+        self._about: Tensor | None = None  # (C,): the means of the first strip; squares about them do not cancel out
 
     def add(self, strip: Tensor) -> None:
-        """Take up a strip (1, C, h, W)."""
+        """Take up the next strip (1, C, h, W)."""
         by_row = full(strip)[0].permute(1, 2, 0)
+        if self._about is None:
+            self._about = by_row.mean((0, 1))
+        by_row = by_row - self._about
         # float32 sums up one row at most, float64 all rows: as exact as needed, and faster than float64 throughout
-        self.total[0] += by_row.sum(1).double().sum(0)
-        self.total[1] += by_row.square().sum(1).double().sum(0)
+        self._total[0] += by_row.sum(1).double().sum(0)
+        self._total[1] += by_row.square_().sum(1).double().sum(0)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each channel (C,), float64, once all strips are taken up."""
+        assert self._about is not None
+        mean, square = self._total / self._pixels
+        return self._about.double() + mean, (square - mean.square()).clamp_min(0)
 
 
 class Kept(Strips):
@@ -210,6 +228,7 @@ class Kept(Strips):
             raise self.scratch.refused(error) from error
 
     def rows(self, begin: int, end: int) -> Tensor:
+        """As `Strips.rows`: (1, C, h, W)."""
         _, c, _, w = self.shape
         buffer = torch.empty((1, end - begin, w, c), dtype=self.dtype)
         target = memoryview(buffer.view(torch.uint8).numpy()).cast("B")
@@ -233,6 +252,7 @@ class _Pointwise(Strips):
         super().__init__(first.scratch, (*row.shape[:2], first.shape[2], row.shape[3]), row.dtype, row.device)
 
     def rows(self, begin: int, end: int) -> Tensor:
+        """As `Strips.rows`: (1, C, h, W)."""
         given = [a.rows(begin, end) if isinstance(a, Strips) else a for a in self.arguments]
         first = next(g for g in given if isinstance(g, Tensor))
         with torch.autocast(first.device.type, torch.bfloat16, enabled=self.autocast):
@@ -240,6 +260,7 @@ class _Pointwise(Strips):
 
 
 def pointwise(function: Callable[..., Tensor], *arguments: Any, **options: Any) -> Strips:
+    """A function of each pixel of maps (1, C, H, W) of one size and of other arguments, computed on demand."""
     return _Pointwise(function, arguments, options)
 
 
@@ -247,15 +268,15 @@ class _Cropped(Strips):
     """The first rows and columns of a map: x[:, :, :h, :w]."""
 
     def __init__(self, x: Strips, places: Any) -> None:
-        everything = slice(None)
-        from_the_first = len(places) == 4 and not any(s.start or s.step for s in places[2:])
-        if not from_the_first or places[:2] != (everything, everything):
+        slices = isinstance(places, tuple) and len(places) == 4 and all(isinstance(p, slice) for p in places)
+        if not slices or places[:2] != (slice(None),) * 2 or any(p.start or p.step for p in places[2:]):
             raise UsageError("This method cannot be computed in strips: it cuts parts out of a whole map.")
         height, width = (len(range(size)[s]) for size, s in zip(x.shape[2:], places[2:], strict=True))
         super().__init__(x.scratch, (*x.shape[:2], height, width), x.dtype, x.device)
         self.x = x
 
     def rows(self, begin: int, end: int) -> Tensor:
+        """As `Strips.rows`: (1, C, h, W)."""
         return self.x.rows(begin, end)[..., : self.shape[3]]
 
 
@@ -268,6 +289,7 @@ class Extended(Strips):
         self.columns = columns
 
     def rows(self, begin: int, end: int) -> Tensor:
+        """As `Strips.rows`: (1, C, h, W)."""
         last = self.x.shape[2]
         inside = self.x.rows(min(begin, last - 1), min(end, last))
         # a row past the end is the last one; one asked for alone has been read in its place
@@ -277,18 +299,22 @@ class Extended(Strips):
 
 
 def kept(scratch: Scratch, height: int, products: float, strip: Callable[[int, int], Tensor]) -> Kept:
-    """Compute a map of that height strip by strip and keep it. products: of each of its pixels."""
-    kept, begin, step = None, 0, 1
+    """Compute a map (1, C, height, W) strip by strip and keep it.
+
+    strip: gives its rows begin .. end - 1. products: of each of its numbers, for the progress. Raises DritError where
+    the disk refuses.
+    """
+    kept_map, begin, step = None, 0, 1
     while begin < height:
         rows = strip(begin, min(begin + step, height))
-        if kept is None:
-            kept = Kept(scratch, (1, rows.shape[1], height, rows.shape[3]), rows.dtype, rows.device)
+        if kept_map is None:
+            kept_map = Kept(scratch, (1, rows.shape[1], height, rows.shape[3]), rows.dtype, rows.device)
             step = scratch.rows(rows.shape[3])  # the first strip, of one row, has told the width
-        kept.write(begin, rows)
+        kept_map.write(begin, rows)
         scratch.advance(products * rows.shape[1] * rows.shape[2] * rows.shape[3])
         begin += rows.shape[2]
-    assert kept is not None
-    return kept
+    assert kept_map is not None
+    return kept_map
 
 
 def _sum(x: Strips, other: Any) -> Strips:
@@ -300,7 +326,7 @@ def _sum(x: Strips, other: Any) -> Strips:
 def local(
     x: Strips, layer: Callable[[Tensor], Tensor], halo: int, products: float, height: int, up: int = 1, down: int = 1
 ) -> Kept:
-    """A layer whose output row r depends on input rows within `halo` of r down / up.
+    """A layer (1, C, H, W) -> (1, C', H', W') whose output row r depends on input rows within `halo` of r down / up.
 
     layer: takes strips (1, C, h, W) and treats their upper and lower edge as it treats that of the whole map: outputs
     near an edge that is none are computed and dropped. products: of an output pixel. height: of the output; one of
