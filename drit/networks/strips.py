@@ -299,7 +299,7 @@ class Extended(Strips):
 
 
 def kept(scratch: Scratch, height: int, products: float, strip: Callable[[int, int], Tensor]) -> Kept:
-    """Compute a map (1, C, height, W) strip by strip and keep it.
+    """Compute a map (1, C, H, W) of that height strip by strip and keep it.
 
     strip: gives its rows begin .. end - 1. products: of each of its numbers, for the progress. Raises DritError where
     the disk refuses.

@@ -260,8 +260,8 @@ def test_every_command_serves_every_method(
             assert len(made) == styles and made[0].shape == image.shape and made[0].dtype == np.uint8
             again = Translator.load(run).translate(image, to, styles, seed=3)
             assert all(np.array_equal(x, y) for x, y in zip(made, again, strict=True))
-            tiled = translator.translate(image, to, styles, seed=3, tile=16)
-            assert all(np.abs(x.astype(int) - y).max() <= 3 for x, y in zip(made, tiled, strict=True))  # bfloat16
+        tiled = translator.translate(image, to, styles, seed=3, tile=16)
+        assert all(np.abs(x.astype(int) - y).max() <= 3 for x, y in zip(made, tiled, strict=True))  # bfloat16
         if capabilities.exemplar:
             assert translator.style(image, to).shape == (1, capabilities.style_dim)
             assert len(translator.translate(image, to, style_from=[image])) == 1
