@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.errors import UsageError
-from drit.networks import decoders, fast, fast_unet, layers, upsample
+from drit.networks import decoder_layers, fast, fast_unet, layers, upsample
 from drit.networks.strips import HANDLERS, Extended, FromRows, Kept, Scratch, Strips, Sums, local, pointwise
 from drit.runtime import full
 
@@ -145,14 +145,16 @@ def _first(value: Any) -> int:
 def _upsample_conv(x: Strips, weight: Tensor, bias: Tensor) -> Strips:
     """`upsample.upsample_conv`: an output row sees the source rows beside its own."""
 
+    products = (4 if weight.shape[-1] == 3 else 9) * weight.shape[1]
+
     def layer(rows: Tensor) -> Tensor:
         return upsample.upsample_conv(rows, weight, bias)
 
-    return local(x, layer, 1, 9 * weight.shape[1], 2 * x.shape[2], up=2)
+    return local(x, layer, 1, products, 2 * x.shape[2], up=2)
 
 
 def _code_planes(x: Strips, planes: Tensor) -> Strips:
-    """`decoders.add_code_planes` for one style: the class of a row counts from the top of the whole map."""
+    """`decoder_layers.add_code_planes` for one style: the class of a row counts from the top of the whole map."""
     height, width = x.shape[2:]
     own = planes[0].to(x.dtype)[:, :, _classes(torch.arange(width), width)]  # (C, 3, W): each class of rows
     of_rows = own.permute(1, 2, 0).contiguous()
@@ -221,8 +223,10 @@ HANDLERS.update(
         fast_unet.downsample: _downsample,
         fast_unet.upsample: _upsample,
         layers.with_planes: _with_planes,
+        layers.add_per_image: _of_each_pixel(layers.add_per_image),
+        layers.modulate: _of_each_pixel(layers.modulate),
         upsample.upsample_conv: _upsample_conv,
-        decoders.add_code_planes: _code_planes,
+        decoder_layers.add_code_planes: _code_planes,
         F.conv2d: _conv,
         F.conv_transpose2d: _conv_transpose,
         F.group_norm: _group_norm,

@@ -20,7 +20,8 @@ from drit.settings.schema import changed
 from tests.conftest import tiny
 
 METHODS = [
-    "drit", "drit-feature", "drit++", "munit", "unit", "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
+    "drit", "drit-feature", "drit-film", "drit-resize", "drit++", "munit", "unit",
+    "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
     "bicyclegan",
 ]  # fmt: skip
 
@@ -34,10 +35,10 @@ def whole(x: Strips) -> Tensor:
 
 
 def method(name: str, folders: tuple[Path, Path]) -> Method:
-    base = name.removesuffix("-feature")
+    base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
     settings = tiny(*folders, method=base)
-    if name != base:
-        settings = changed(settings, {"network.generator": "feature"})
+    if form:
+        settings = changed(settings, {"network.upsample" if form == "resize" else "network.generator": form})
     torch.manual_seed(0)
     made = method_class(base)(settings, {"a": 3, "b": 3}).double().eval().requires_grad_(False)
     with torch.no_grad():
