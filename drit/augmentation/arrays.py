@@ -1,7 +1,7 @@
 """The outputs of an array file: OUT/parts/UNIT.npz while the work goes on, joined to OUT/augmented.npz at its end.
 
-augmented.npz holds images, labels, source, repetition and styles, and the other arrays of the set that have a row for
-each image.
+augmented.npz holds images, labels, source, repetition and styles, invention if it is measured, and the other arrays of
+the set that have a row for each image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.augmentation.filter import dropped_by_class, kept_outputs
+from drit.augmentation.filter import dropped_by_class, kept_by_invention, kept_outputs
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
 from drit.errors import DritError
@@ -41,7 +41,10 @@ class ArrayWriter:
         """Write the outputs of a unit. Raises DritError where the disk refuses."""
         buffer = io.BytesIO()
         images = np.stack([image for of_source in rendered.images for image in of_source])
-        np.savez(buffer, images=images, styles=rendered.styles.flatten(0, 1).numpy())
+        columns: dict[str, Any] = {"images": images, "styles": rendered.styles.flatten(0, 1).numpy()}
+        if rendered.invention is not None:
+            columns["invention"] = rendered.invention.ravel()
+        np.savez(buffer, **columns)
         path = self._part(unit)
         path.parent.mkdir(exist_ok=True)
         write_output(path, buffer.getvalue())
@@ -63,6 +66,11 @@ class ArrayWriter:
             kept = kept_outputs(pixels, labels, source, repetition, self.settings.seed)
             del images, levels, pixels
         columns = {"labels": self.data.values[source], "source": source, "repetition": repetition}
+        joined: dict[str, Any] = {}
+        if self.settings.max_invention is not None:
+            columns["invention"] = np.concatenate(list(self._rows("invention", np.ones(len(source), bool))))
+            keep, joined["invention_limit"] = kept_by_invention(columns["invention"], self.settings.max_invention)
+            kept &= keep
         count = int(kept.sum())
         path = self.out / "augmented.npz"
         temporary = path.with_name(f".{path.name}.tmp")
@@ -73,7 +81,7 @@ class ArrayWriter:
                 for name, values in columns.items():
                     _stream(archive, name, count, iter([values[kept]]))
                 for name, values in self.data.beside.items():
-                    if name not in ARRAYS:
+                    if name not in (*ARRAYS, *columns):
                         parts = np.array_split(source[kept], len(self.units))
                         _stream(archive, name, count, (values[p] for p in parts))
             temporary.replace(path)
@@ -82,8 +90,8 @@ class ArrayWriter:
             raise DritError(
                 f"Could not write {path}: {error.strerror}. Make room and give the command again."
             ) from error
-        joined: dict[str, Any] = {"outputs": count, "augmented": str(path)}
-        if self.settings.drop:
+        joined |= {"outputs": count, "augmented": str(path)}
+        if self.settings.drops:
             joined["dropped"] = dropped_by_class(kept, labels, self.data.classes)
         return joined
 

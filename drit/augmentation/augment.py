@@ -23,6 +23,7 @@ from drit.data.images import convert_channels
 from drit.data.labelled import LabelledSet
 from drit.errors import UsageError
 from drit.inference.formats import FormatChoice, samples_of
+from drit.inference.invention import check_translates_back
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
 from drit.progress import tracked
@@ -75,12 +76,19 @@ def augment(
 
 def _check(translator: Translator, data: LabelledSet, settings: AugmentSettings, out: Path) -> None:
     """Raises UsageError, or DataError for channels that do not fit, before anything is written."""
-    source = translator.source(settings.to)
+    source = translator.source(settings.to, settings.source)
     method = translator.method
     if settings.times < 1:
         raise UsageError("--times must be at least 1.")
     if settings.times > 1 and not method.capabilities.style_dim:
         raise UsageError(f"{no_styles()} Use --times 1.")
+    if settings.max_invention is not None:
+        if not 0 <= settings.max_invention <= 1:
+            raise UsageError(
+                f"--max-invention {settings.max_invention:g}: give the share of translations to keep, from 0 to 1: 0.9 "
+                "drops the tenth that invents the most."
+            )
+        check_translates_back(method, translator.known_source(settings.to, settings.source), "--max-invention")
     i, n = settings.part
     if not 1 <= i <= n:
         raise UsageError(f"--part {i}/{n}: give I/N with I from 1 to N.")
@@ -106,6 +114,8 @@ def _record(translator: Translator, checkpoint: Path, data: LabelledSet, setting
         "seed": settings.seed,
         "keep_source": settings.keep_source,
         "filter": settings.drop,
+        "max_invention": settings.max_invention,
+        "from": translator.domain(settings.source) if settings.source else None,
         "format": settings.format or None,
         "depth": settings.depth or None,
         "data": data.source,

@@ -1,4 +1,4 @@
-"""Which translations are kept: those that show their label."""
+"""Which translations are kept: those that show their label, and those that invent the least."""
 
 from __future__ import annotations
 
@@ -50,6 +50,15 @@ def kept_outputs(
     judged = np.flatnonzero(repetition > 0)
     kept[judged] = classified_correctly(images[judged], labels[judged], source[judged], seed)
     return kept
+
+
+def kept_by_invention(invention: np.ndarray, quantile: float) -> tuple[np.ndarray, float]:
+    """Which outputs are kept (M,) bool, and the most invention that is: the quantile of all translations of the set.
+
+    invention: (M,), NaN for a source, which is kept. quantile: 0 to 1; translations of exactly the quantile are kept.
+    """
+    limit = float(np.nanquantile(invention, quantile))
+    return ~(invention > limit), limit
 
 
 def dropped_by_class(kept: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, int]:

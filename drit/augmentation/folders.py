@@ -2,21 +2,24 @@
 
 What belongs to an image is copied beside each of its outputs: boxes of the same name, and its mask in OUT/masks. An
 output is of its image's format where that can hold it, else a PNG. An image whose outputs cannot be written is skipped;
-labels.csv has those that are there.
+labels.csv has those that are there. While the work goes on, OUT/.invention keeps the numbers of each unit, if they are
+measured.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from drit.augmentation.filter import dropped_by_class, kept_outputs
+from drit.augmentation.filter import dropped_by_class, kept_by_invention, kept_outputs
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
 from drit.data.images import Metadata, decode, encode
@@ -27,6 +30,7 @@ from drit.inference.formats import OutputFormat, lost_notes, lost_parts
 from drit.inference.reading import reading_notes
 
 COLUMNS = ("file", "label", "source", "repetition", "style")
+_INVENTION = ".invention"  # folder of the invention of each unit's outputs, by image and repetition
 FILTER_SIDE = 32  # pixels of the images that the filter's classifiers see
 
 
@@ -49,10 +53,17 @@ class FolderWriter:
     def missing(self, unit: int) -> bool:
         """Whether outputs of a unit are not there yet."""
         repetitions = self.settings.repetitions
+        if self.settings.max_invention is not None and not self._numbers(unit).is_file():
+            return True
         return any(not os.path.isfile(self.out / self._place(i, r)) for i in self.units[unit] for r in repetitions)
 
     def write(self, unit: int, rendered: RenderedUnit) -> None:
         """Write the outputs of a unit; an image of which one cannot be written is skipped, and leaves none."""
+        if rendered.invention is not None:
+            path = self._numbers(unit)
+            path.parent.mkdir(exist_ok=True)
+            rows = dict(zip(rendered.places, rendered.invention.tolist(), strict=True))
+            write_output(path, json.dumps(rows).encode())
         for i, images, metadata in zip(rendered.places, rendered.images, rendered.metadata, strict=True):
             try:
                 self._write_image(i, images, metadata)
@@ -74,22 +85,42 @@ class FolderWriter:
         source, repetition = np.array(rows).T
         labels = self.data.labels[source]
         kept = np.ones(len(rows), bool)
+        joined: dict[str, Any] = {}
+        invention = None
+        if self.settings.max_invention is not None:
+            invention = self._invention(rows)
+            kept, joined["invention_limit"] = kept_by_invention(invention, self.settings.max_invention)
         if self.settings.drop:
             channels = self.renderer.translator.method.channels[self.renderer.to]
             pixels = [shown(self._decoded(i, r), FILTER_SIDE, channels) for i, r in rows]
-            kept = kept_outputs(np.stack(pixels), labels, source, repetition, self.settings.seed)
+            kept &= kept_outputs(np.stack(pixels), labels, source, repetition, self.settings.seed)
         for (i, r), keep in zip(rows, kept, strict=True):
             if not keep:
                 self._remove(i, r)
         kept_rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
-        write_output(self.out / "labels.csv", self._table(kept_rows).encode())
-        joined = {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
+        numbers = None if invention is None else invention[kept]
+        write_output(self.out / "labels.csv", self._table(kept_rows, numbers).encode())
+        joined |= {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
         notes = [*self.notes, *lost_notes(self._lost)]
         joined |= {"notes": notes} if notes else {}
-        return joined | ({"dropped": dropped_by_class(kept, labels, self.data.classes)} if self.settings.drop else {})
+        return joined | ({"dropped": dropped_by_class(kept, labels, self.data.classes)} if self.settings.drops else {})
 
     def clear(self) -> None:
-        """Nothing: the outputs lie where they belong from the start."""
+        """Remove the numbers of the units; the outputs lie where they belong from the start."""
+        shutil.rmtree(self.out / _INVENTION, ignore_errors=True)
+
+    def _numbers(self, unit: int) -> Path:
+        """Where the invention of a unit's outputs is kept."""
+        return self.out / _INVENTION / f"{unit:06d}.json"
+
+    def _invention(self, rows: list[tuple[int, int]]) -> np.ndarray:
+        """The invention of outputs (image, repetition): (M,), NaN for a source."""
+        of_image: dict[str, list[float]] = {}
+        for unit in range(len(self.units)):
+            if self._numbers(unit).is_file():
+                of_image |= json.loads(self._numbers(unit).read_text(encoding="utf-8"))
+        first = self.settings.repetitions[0]
+        return np.array([of_image[str(i)][r - first] for i, r in rows])
 
     def _place(self, i: int, repetition: int) -> Path:
         """Where an output lies within OUT."""
@@ -135,17 +166,22 @@ class FolderWriter:
             encode(image, path, form.alpha, metadata)
             self._lost.update(lost_parts(metadata, path.suffix, image.shape))
 
-    def _table(self, rows: list[tuple[int, int]]) -> str:
-        """labels.csv: a line for each (image, repetition), with the columns that the set carries along."""
+    def _table(self, rows: list[tuple[int, int]], invention: np.ndarray | None) -> str:
+        """labels.csv: a line for each (image, repetition), with the columns that the set carries along.
+
+        invention: (M,), of each line, if it is measured.
+        """
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
-        others = {name: values for name, values in self.data.beside.items() if name not in COLUMNS}
-        writer.writerow([*COLUMNS, *others])
-        for i, r in rows:
+        columns = COLUMNS if invention is None else (*COLUMNS, "invention")
+        others = {name: values for name, values in self.data.beside.items() if name not in columns}
+        writer.writerow([*columns, *others])
+        for k, (i, r) in enumerate(rows):
             style = self.renderer.styles(i, r)[-1].tolist() if r else []
             place, numbers = self._place(i, r).as_posix(), " ".join(f"{v:.6g}" for v in style)
             carried = [values[i] for values in others.values()]
-            writer.writerow([place, self.data.values[i], self.data.name(i), r, numbers, *carried])
+            measured = [] if invention is None else [f"{invention[k]:.6g}" if r else ""]
+            writer.writerow([place, self.data.values[i], self.data.name(i), r, numbers, *measured, *carried])
         return table.getvalue()
 
     def _remove(self, i: int, repetition: int) -> None:

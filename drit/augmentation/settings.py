@@ -14,9 +14,16 @@ class AugmentSettings:
     seed: int = 0  # of the random styles
     keep_source: bool = False  # the image itself too, as repetition 0
     drop: bool = False  # leave out translations that are not classified as their label
+    max_invention: float | None = None  # keep the translations up to this quantile of their invention, 0 to 1
+    source: str = ""  # domain of the set, which the way back needs where a run has more than two
     format: str = ""  # of a folder's outputs: png, jpg, webp or tif; empty: the input's, where it can hold the output
     depth: int = 0  # bits of the outputs, 8 or 16; 0: the input's
     part: tuple[int, int] = (1, 1)  # (i, n): only every n-th unit of the work, from the i-th
+
+    @property
+    def drops(self) -> bool:
+        """Whether translations may be left out."""
+        return self.drop or self.max_invention is not None
 
     @property
     def repetitions(self) -> range:

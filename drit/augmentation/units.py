@@ -18,6 +18,7 @@ from drit.data.labelled import LabelledSet
 from drit.data.names import suffix_of
 from drit.errors import DataError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of, to_depth
+from drit.inference.invention import WayBack
 from drit.inference.memory import TooLargeError
 from drit.inference.reading import read_image
 from drit.inference.translator import Translator
@@ -30,6 +31,7 @@ class RenderedUnit(NamedTuple):
     images: list[list[np.ndarray]]  # n times R images (H, W, C) of uint8 or uint16
     styles: Tensor  # (n, R, S); zeros for the image itself
     metadata: list[Metadata]  # what the n files say beside their pixels
+    invention: np.ndarray | None = None  # (n, R) if it is measured; NaN for the image itself
 
 
 def cut_units(translator: Translator, data: LabelledSet) -> list[list[int]]:
@@ -65,7 +67,7 @@ class Renderer:
         self.data = data
         self.settings = settings
         self.to = translator.domain(settings.to)
-        self.source = translator.source(settings.to)
+        self.source = translator.source(settings.to, settings.source)
         self.samples = samples_of(translator.method, self.source, self.to)
         self.choice = FormatChoice(settings.format, settings.depth)
         self.skipped: dict[str, str] = {}
@@ -116,8 +118,12 @@ class Renderer:
         times = self.settings.times
         x = torch.stack([to_tensor(s) for s in sources])
         styles = torch.stack([self.styles(i, times) for i in places], 1)  # (times, n, S)
+        invention = None
         try:
             outputs = self.translator.batch(x, styles.flatten(0, 1), self.to).unflatten(0, (times, len(places)))
+            if self.settings.max_invention is not None:
+                way_back = WayBack(self.translator, x, self.source, self.to)
+                invention = torch.stack([way_back(of_style).invention for of_style in outputs], 1)  # (n, times)
         except TooLargeError as error:
             if self.data.array is not None:
                 raise
@@ -130,7 +136,10 @@ class Renderer:
             kept = [self._kept(s, form) for s, form in zip(sources, formats, strict=True)]
             images = [[source, *row] for source, row in zip(kept, images, strict=True)]
             styles = torch.cat([torch.zeros_like(styles[:1]), styles])
-        return RenderedUnit(places, images, styles.transpose(0, 1), metadata)
+            if invention is not None:
+                invention = torch.cat([torch.full_like(invention[:, :1], torch.nan), invention], 1)
+        measured = None if invention is None else invention.numpy()
+        return RenderedUnit(places, images, styles.transpose(0, 1), metadata, measured)
 
     def _kept(self, source: np.ndarray, form: OutputFormat) -> np.ndarray:
         """An image (H, W, C) as training read it, written as its translations are, in the units it came in."""

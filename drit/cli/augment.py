@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import INTERRUPTED, add_device, add_format, add_run, command, show, translator_of
+from drit.cli.options import INTERRUPTED, add_device, add_format, add_run, add_source, command, show, translator_of
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -41,6 +41,14 @@ def add(commands: Any) -> None:
         action="store_true",
         help="drop translations that a classifier, trained on those of other images, does not classify as their label",
     )
+    parser.add_argument(
+        "--max-invention",
+        type=float,
+        default=None,
+        metavar="Q",
+        help="keep this share of the translations, 0 to 1, and drop those of which the least of the image comes back",
+    )
+    add_source(parser)
     parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
     add_format(parser)
     add_device(parser)
@@ -59,7 +67,7 @@ def augment(values: argparse.Namespace) -> int:
 
     checkpoint = files.find(Path(values.model))
     translator = translator_of(values)
-    reading = reading_of(translator.method.settings.data, translator.source(values.to))
+    reading = reading_of(translator.method.settings.data, translator.source(values.to, values.source))
     data = open_labelled(values.data, values.labels, reading=reading)
     for note in left_out_notes(data.root, (*BESIDE, ".csv")) if data.array is None else ():
         print(f"note: {data.root}: {note}.", file=sys.stderr)
@@ -70,6 +78,8 @@ def augment(values: argparse.Namespace) -> int:
             values.seed,
             values.keep_source,
             values.filter,
+            values.max_invention,
+            values.source,
             values.format,
             values.depth,
             (int(part[1]), int(part[2])),
@@ -91,6 +101,8 @@ def augment(values: argparse.Namespace) -> int:
         message += f"\n{result['outputs']} labelled images: {result['augmented']}"
     else:
         message += "\nWhen all parts are done, give the command without --part to join them."
+    if "invention_limit" in result:
+        message += f"\nMost invention that is kept: {result['invention_limit']:.4f}"
     if "dropped" in result:
         dropped = ", ".join(f"{name} {count}" for name, count in result["dropped"].items())
         message += f"\nDropped by class: {dropped}"

@@ -119,3 +119,14 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="overwrite files in DIR that are not outputs of this program too"
     )
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The domain of the inputs, where a run has more than two."""
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="",
+        metavar="DOMAIN",
+        help="domain of the inputs; the way back needs it where a run has more than two",
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.cli.flags import seed
-from drit.cli.options import add_device, add_format, add_overwrite, add_run, command, show, translator_of
+from drit.cli.options import add_device, add_format, add_overwrite, add_run, add_source, command, show, translator_of
 from drit.errors import UsageError
 from drit.progress import quiet
 
@@ -22,7 +22,8 @@ def add(commands: Any) -> None:
         "examples:\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --styles 10\n"
         "  drit translate runs/seasons photos/ --to b --out out --style-from winter1.jpg winter2.jpg\n"
-        "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n\n"
+        "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n"
+        "  drit translate runs/seasons photo.jpg --to b --out out --map\n\n"
         "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes;\n"
         "DIR/outputs.json tells input, style and domain of each output. An image that cannot be read,\n"
         "translated or written is named and skipped, and the exit code is 1.",
@@ -52,6 +53,20 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--interpolate", type=int, default=0, metavar="N", help="N steps between the styles given (or two random ones)"
     )
+    parser.add_argument(
+        "--map",
+        action="store_true",
+        help="also DIR/maps: where outputs are invented (std over styles, cycle error), and a number for each output",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="for images that memory is too small for: strips of at most PX x PX pixels at once, the rest in files in "
+        "DIR meanwhile; the same outputs",
+    )
+    add_source(parser)
     add_format(parser)
     add_overwrite(parser)
     add_device(parser)
@@ -64,14 +79,15 @@ def translate(values: argparse.Namespace) -> int:
         raise UsageError("--interpolate needs at least 2 steps.")
     from drit.data.folders import left_out_notes
     from drit.data.ranges import reading_of
-    from drit.inference.files import translate_files
+    from drit.inference.files import FileOptions, translate_files
     from drit.inference.formats import FormatChoice
+    from drit.inference.outputs import MAPS
     from drit.inference.reading import find_inputs
     from drit.inference.styles import StyleChoice, chosen_styles
 
     out = Path(values.out)
     translator = translator_of(values)
-    source = translator.source(values.to)  # says at once if the method does not go there
+    source = translator.source(values.to, values.source)  # says at once if the method does not go there
     to = translator.domain(values.to)
     inputs = find_inputs(values.inputs, out, reading_of(translator.method.settings.data, source))
     choice = StyleChoice(
@@ -86,7 +102,8 @@ def translate(values: argparse.Namespace) -> int:
     for folder in filter(Path.is_dir, map(Path, values.inputs)):
         for note in left_out_notes(folder):
             print(f"note: {folder}: {note}.", file=sys.stderr)
-    result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet=quiet())
+    options = FileOptions(values.map, values.source, values.tile)
+    result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet(), options)
     for note in result["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for why in result["skipped"].values():
@@ -95,5 +112,10 @@ def translate(values: argparse.Namespace) -> int:
         f"{result['images']} images x {result['styles']} styles in {result['seconds']:.1f} s "
         f"({result['outputs_per_second']:.1f} outputs a second): {out}\nContact sheet: {result['sheet']}"
     )
+    if values.map:
+        message += f"\nMaps of invention: {out / MAPS}"
+    if "invention" in result:
+        worst = max(result["invention"], key=result["invention"].__getitem__)
+        message += f"\nMost invented: {worst} ({result['invention'][worst]:.3f})"
     show(values, result, message)
     return 1 if result["skipped"] else 0

@@ -91,8 +91,8 @@ def check(needed: float, height: int, width: int, device: torch.device) -> None:
     scale = math.sqrt(free / needed)
     raise TooLargeError(
         f"An image of {width} x {height} pixels takes {_gib(needed)} GiB of memory to translate; {_gib(free)} GiB are "
-        f"free. The largest of its shape that fits is {int(width * scale)} x {int(height * scale)}. Scale it down, cut "
-        "it into parts, or free memory."
+        f"free. The largest of its shape that fits is {int(width * scale)} x {int(height * scale)}. Translate it in "
+        "strips, which gives the same (--tile 512; in Python tile=512), scale it down, or free memory."
     )
 
 
@@ -118,8 +118,8 @@ def named_size(height: int, width: int) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise TooLargeError(
-            f"Memory ran out while an image of {width} x {height} pixels was translated. Scale it down, cut it into "
-            "parts, or free memory."
+            f"Memory ran out while an image of {width} x {height} pixels was translated. Translate it in strips "
+            "(--tile 512; in Python tile=512) or in smaller ones, scale it down, or free memory."
         ) from None  # the error's frames hold tensors
 
 

@@ -21,6 +21,7 @@ from drit.runs.folder import refuse_run_folder
 OUTPUTS = "outputs.json"
 SHEET = "sheet.png"
 STYLES = "styles.json"
+MAPS = "maps"  # the folder of maps of invention
 
 
 def read_outputs(out: Path) -> dict[str, dict[str, Any]] | None:
@@ -42,6 +43,17 @@ def own_files(out: Path) -> set[str]:
         return set()
     translations = any(value.get("input") for value in written.values())
     return {OUTPUTS, *written} | ({SHEET, STYLES} if translations else set())
+
+
+def map_name(place: Path) -> str:
+    """The name under the output folder of the map of invention of the input with this place there."""
+    return (MAPS / place.with_name(f"{place.name}.png")).as_posix()
+
+
+def maps_in(folder: Path) -> set[Path]:
+    """The maps of invention of a folder of translations, resolved."""
+    written = read_outputs(folder) or {}
+    return {(folder / name).resolve() for name, value in written.items() if value.get("map")}
 
 
 def is_sheet(path: Path) -> bool:

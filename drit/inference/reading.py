@@ -65,9 +65,9 @@ def reading_notes(method: Method, domain: str, headers: Mapping[Path, Header]) -
 def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) -> list[Input]:
     """Images that `inputs` (files, folders and array files) name, each with its place of its own under `out`.
 
-    reading: how the images of array files are read. Left out: sheets of this program in a folder, and files that an
-    earlier call wrote into `out`. Raises DataError for one that is missing or a folder without images, UsageError where
-    `out` lies within an input folder.
+    reading: how the images of array files are read. Left out: sheets and maps of this program in a folder, and files
+    that an earlier call wrote into `out`. Raises DataError for one that is missing or a folder without images,
+    UsageError where `out` lies within an input folder.
     """
     refuse_inside(out, inputs)
     given: list[Input] = []
@@ -78,7 +78,8 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
         if arrays:
             given += _of_arrays(name, *arrays, reading)
         elif path.is_dir():
-            images = [p for p in list_images(path) if not outputs.is_sheet(p)]
+            maps = outputs.maps_in(path)
+            images = [p for p in list_images(path) if not outputs.is_sheet(p) and p.resolve() not in maps]
             if not images:
                 raise DataError(f"No images in {path}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
             given += [Input(p, without_ending(p.relative_to(path))) for p in images]

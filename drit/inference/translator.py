@@ -23,6 +23,8 @@ from drit.data.ranges import Reading, reading_of, select_bands
 from drit.errors import UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
+from drit.inference.invention import InventionMap, InventionMeter
+from drit.inference.tiles import TiledImage, joined
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
@@ -33,6 +35,7 @@ from drit.settings.schema import MAX_SEED
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
 # size of the cache; more at once are slower.
 CHUNK_PIXELS = 1 << 17
+MAP_STYLES = 5  # that a map of invention takes by default
 
 
 class Translator:
@@ -90,17 +93,32 @@ class Translator:
         known = ", ".join(f"{d} ({folder})" for d, folder in self.names.items())
         raise UsageError(f"There is no domain '{name}'. Domains of this run: {known}.")
 
-    def source(self, to: str) -> str:
+    def source(self, to: str, given: str = "") -> str:
         """The domain that translation to `to` starts from (where one encoder serves several domains, one of them).
 
-        Raises UsageError if the method does not go there.
+        given: the name of that domain, where it is known. Raises UsageError if the method does not go there.
         """
         self._translates()
         target = self.domain(to)
         directions = self.method.capabilities.directions
         if target not in directions:
             raise UsageError(f"This method does not translate to {target}: only to {', '.join(directions)}.")
+        if given:
+            source = self.domain(given)
+            if source == target:
+                raise UsageError(f"Images of {given} are of the domain that they would be translated to.")
+            return source
         return next(d for d in self.method.channels if d != target)
+
+    def known_source(self, to: str, given: str = "") -> str:
+        """As `source`, where it matters which domain images are of. Raises UsageError where that is left open."""
+        source = self.source(to, given)
+        if not given and len(self.method.channels) > 2:
+            raise UsageError(
+                "The way back goes to the domain of the images, and this run has several: name it (--from DOMAIN; "
+                'in Python source="DOMAIN").'
+            )
+        return source
 
     def sample(self, count: int, to: str, seed: int = 0) -> Tensor:
         """K = `count` random styles of domain `to`: (K, S), float32. The first of a seed do not depend on `count`.
@@ -132,7 +150,7 @@ class Translator:
                 f"This method cannot take a style from an image. Use random styles; {', '.join(names)} can."
             )
         d = self.domain(domain)
-        with self._computing():
+        with self.computing():
             return _owned(self.method.style(self._padded(self._tensor(image, d)), d).float().cpu())
 
     def _translates(self) -> None:
@@ -169,7 +187,7 @@ class Translator:
         """
         self._translates()
         d = self.domain(domain)
-        with self._computing():
+        with self.computing():
             return _owned(self.method.content(self._padded(self._tensor(image, d)), d))
 
     def render(self, content: Tensor, styles: Tensor, to: str) -> Iterator[Tensor]:
@@ -180,7 +198,7 @@ class Translator:
         """
         target = self.domain(to)
         size = self._size(content)
-        with self._computing(*size):
+        with self.computing(*size):
             prepared = self.method.prepare(content, target)
         for rendered in self._rendered(prepared, styles, 1, target, size):
             yield _owned(rendered.cpu())
@@ -195,7 +213,7 @@ class Translator:
             part = styles[begin : begin + chunk * n].to(self.device)
             rendered = None
             try:
-                with self._computing(*size):
+                with self.computing(*size):
                     rendered = self.method.render(prepared, part, to).float()
             except memory.TooLargeError:
                 if chunk == 1:
@@ -208,12 +226,12 @@ class Translator:
 
     def encode_batch(self, x: Tensor, domain: str) -> Tensor:
         """Content codes (N, F, h, w), on the device, of images x (N, C, H, W) in [-1, 1], as padded."""
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             return _owned(self.method.content(self._padded(x.to(self.device)), domain))
 
     def style_batch(self, x: Tensor, domain: str) -> Tensor:
         """Styles (N, S), float32 on the device, of images x (N, C, H, W) in [-1, 1]; S 0 for a method without."""
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             return _owned(self.method.own_style(self._padded(x.to(self.device)), domain).float())
 
     def decode_batch(self, content: Tensor, styles: Tensor, to: str, size: tuple[int, int]) -> Tensor:
@@ -222,7 +240,7 @@ class Translator:
         content: codes of N images (N, F, h, w). styles: K of each (N, K, S). size: height and width of the images,
         which the results are cropped to. Raises memory.TooLargeError where memory does not suffice.
         """
-        with self._computing(*self._size(content)):
+        with self.computing(*self._size(content)):
             prepared = self.method.prepare(content, to)
         rows = styles.transpose(0, 1).flatten(0, 1)  # style j belongs to image j mod N
         images = self.render_batch(prepared, rows, len(styles), to, size)
@@ -234,7 +252,7 @@ class Translator:
         Tensors of N images each, on the device, of the images as padded. Raises memory.TooLargeError where memory does
         not suffice.
         """
-        with self._computing(*x.shape[-2:]):
+        with self.computing(*x.shape[-2:]):
             content = self.method.content(self._padded(x.to(self.device)), self.source(to))
             return tuple(_owned(part) for part in self.method.prepare(content, to))
 
@@ -261,7 +279,7 @@ class Translator:
         x = self._tensor(image, source)
         h, w = x.shape[-2:]
         self.check_memory(h, w, target)
-        with self._computing(h, w):
+        with self.computing(h, w):
             content = self.method.content(self._padded(x), source)
         for chunk in self.render(content, styles, target):
             for i in range(len(chunk)):
@@ -309,7 +327,7 @@ class Translator:
             memory.check(self.memory_needed(height, width, to, kept), height, width, self.device)
 
     @contextmanager
-    def _computing(self, height: int = 0, width: int = 0) -> Iterator[None]:
+    def computing(self, height: int = 0, width: int = 0) -> Iterator[None]:
         """How networks are computed, without gradients and in the translator's precision.
 
         height, width: of the images (0: small). Raises memory.TooLargeError where memory runs out.
@@ -340,28 +358,87 @@ class Translator:
         styles: int | Tensor | Sequence[Sequence[float]] = 1,
         seed: int = 0,
         style_from: Any | Sequence[Any] = (),
+        tile: int = 0,
     ) -> list[Any]:
         """Translations of one image to domain `to`, of the image's kind, size and depth.
 
         image: a PIL image; an array (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1]; or a tensor (C, H, W) in
         [-1, 1]. Of a run with a range (`--data.range`), PIL images and arrays hold numbers in the files' own units, and
         so do the translations. styles: how many random ones (drawn with `seed`), or the styles themselves (K, S).
-        style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. Raises
-        UsageError for what does not fit the model, memory.TooLargeError for an image that is too large.
+        style_from: exemplar images of domain `to` (one or several); then a number of `styles` is not used. tile: of an
+        image that is too large, strips of tile x tile pixels are in memory at once, and the rest in temporary files;
+        the translation is the same but for rounding. Raises UsageError for what does not fit the model,
+        memory.TooLargeError for an image that is too large.
         """
+        chosen = self._chosen(to, styles, seed, style_from)
+        samples = samples_of(self.method, self.source(to), self.domain(to))
+        if tile:
+            return self._tiled(image, chosen, to, tile, samples)
+        return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
+
+    def translate_map(
+        self,
+        image: Any,
+        to: str,
+        styles: int | Tensor | Sequence[Sequence[float]] | None = None,
+        seed: int = 0,
+        style_from: Any | Sequence[Any] = (),
+        source: str = "",
+    ) -> InventionMap:
+        """Translations of one image, as `translate` gives them, and maps (H, W) of what in them is invented.
+
+        styles: (K, S) or a number, as there; by default 5 random ones, of a method with styles. source: the image's
+        domain, which must be named where a run has more than two. Each output costs its translation, the way back, and
+        an encoding. A method of one output has no std over styles; one that does not translate back has no cycle error.
+        Raises UsageError where it has neither, and as `translate` does.
+        """
+        origin, target = self.known_source(to, source), self.domain(to)
+        if styles is None:
+            styles = MAP_STYLES if self.method.capabilities.style_dim else 1
+        chosen = self._chosen(to, styles, seed, style_from)
+        samples = samples_of(self.method, origin, target)
+        x = self._tensor(image, origin)
+        self.check_memory(x.shape[-2], x.shape[-1], target)
+        meter = InventionMeter(self, x, origin, target)
+        outputs, errors = [], []
+        for output in self.outputs(image, chosen, to):
+            errors.append(meter.add(output))
+            outputs.append(_like(image, output, samples))
+        std, cycle = meter.style_std(), [e.numpy() for e in errors if e is not None]
+        return InventionMap(
+            outputs,
+            None if std is None else std.numpy(),
+            np.stack(cycle) if cycle else None,
+            np.array(meter.invention) if cycle else None,
+        )
+
+    def _tiled(self, image: Any, styles: Tensor, to: str, tile: int, samples: Samples) -> list[Any]:
+        """`translate` in strips, for styles (K, S)."""
+        source = self.source(to)
+        values = self._values(image, source)
+        height = values.shape[1 if isinstance(values, Tensor) else 0]
+        tiled = TiledImage(self, values, source, self.domain(to), tile)
+        if isinstance(image, Tensor):
+            return [torch.cat(list(tiled.output(style)), 1).to(image.device) for style in styles]
+        pillow = isinstance(image, Image.Image)
+        kind = image.crop((0, 0, 1, 1)) if pillow else np.asarray(image)[:1, :1]
+        arrays = [joined((np.asarray(_like(kind, s, samples)) for s in tiled.output(z)), height) for z in styles]
+        return [Image.fromarray(a) for a in arrays] if pillow else arrays
+
+    def _chosen(
+        self, to: str, styles: int | Tensor | Sequence[Sequence[float]], seed: int, style_from: Any | Sequence[Any]
+    ) -> Tensor:
+        """The styles (K, S) that `translate` is asked for."""
         exemplars = list(style_from) if isinstance(style_from, (list, tuple)) else [style_from]
         if not self.method.capabilities.style_dim:
             if exemplars or not isinstance(styles, (int, np.integer)) or styles != 1:
                 self._needs_styles()
-            chosen = torch.zeros(1, 0)
-        elif exemplars:
-            chosen = torch.cat([self.style(e, to) for e in exemplars])
-        elif isinstance(styles, (int, np.integer)):
-            chosen = self.sample(int(styles), to, seed)
-        else:
-            chosen = self.checked(styles)
-        samples = samples_of(self.method, self.source(to), self.domain(to))
-        return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
+            return torch.zeros(1, 0)
+        if exemplars:
+            return torch.cat([self.style(e, to) for e in exemplars])
+        if isinstance(styles, (int, np.integer)):
+            return self.sample(int(styles), to, seed)
+        return self.checked(styles)
 
     def checked(self, styles: Tensor | Sequence[Sequence[float]]) -> Tensor:
         """Styles as a float tensor (K, S). Raises UsageError when their length is not the model's."""
@@ -379,6 +456,12 @@ class Translator:
 
     def _tensor(self, image: Any, domain: str) -> Tensor:
         """(1, C, H, W) in [-1, 1] on the device, with the domain's channels."""
+        values = self._values(image, domain)
+        x = values if isinstance(values, Tensor) else to_tensor(values)
+        return x[None].to(self.device, memory_format=torch.channels_last)
+
+    def _values(self, image: Any, domain: str) -> np.ndarray | Tensor:
+        """An image with the domain's channels: a tensor (C, H, W) in [-1, 1], or (H, W, C) of uint8 or uint16."""
         channels = self.method.channels[domain]
         if isinstance(image, Tensor):
             if image.dim() != 3 or image.shape[0] != channels or not image.is_floating_point():
@@ -386,10 +469,8 @@ class Translator:
                     f"A tensor of shape {tuple(image.shape)} and type {image.dtype} does not fit: "
                     f"domain {domain} takes ({channels}, H, W) of floats in [-1, 1]."
                 )
-            x = image.float()
-        else:
-            x = to_tensor(convert_channels(_as_array(image, channels, self._reading(domain)), channels))
-        return x[None].to(self.device, memory_format=torch.channels_last)
+            return image.float()
+        return convert_channels(_as_array(image, channels, self._reading(domain)), channels)
 
     def _reading(self, domain: str) -> Reading:
         """How training read images of a domain."""
@@ -398,11 +479,14 @@ class Translator:
     def _padded(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) with rows and columns reflected below and to the right, to sides that the networks take."""
         for axis in (2, 3):
-            size = x.shape[axis]
-            wanted = self._wanted(size)
-            if wanted != size:
-                x = x.index_select(axis, _reflected(size, wanted).to(x.device))
+            places = self.padded_places(x.shape[axis])
+            if len(places) != x.shape[axis]:
+                x = x.index_select(axis, places.to(x.device))
         return x.contiguous(memory_format=torch.channels_last)
+
+    def padded_places(self, side: int) -> Tensor:
+        """The rows or columns of an image of this side that make up the padded one, in order: (N,)."""
+        return _reflected(side, self._wanted(side))
 
     def _wanted(self, side: int) -> int:
         """The side that an image of this side is padded to: a multiple of the stride, and not below the minimum."""

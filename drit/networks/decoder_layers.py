@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit.networks.encoders import CONTENT_SLOPE
 from drit.networks.init import bilinear_init, initialise
@@ -71,6 +72,14 @@ class CodePlanes(torch.autograd.Function):
         return grad_x, grad_planes
 
 
+def add_code_planes(x: Tensor, planes: Tensor) -> Tensor:
+    """`CodePlanes`. x: (N, C, H, W) with H and W even; planes: (M, C, 3, 3), M = k N. Returns (M, C, H, W)."""
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(add_code_planes, (x,), x, planes)
+    out: Tensor = CodePlanes.apply(x, planes)
+    return out
+
+
 class UpsampleBlock(nn.Module):
     """Transposed convolution of stride 2, layer normalisation, ReLU.
 
@@ -100,7 +109,7 @@ class UpsampleBlock(nn.Module):
         with full_precision(style):  # a handful of numbers: full precision costs nothing
             taps = torch.tensor(_TAPS, dtype=weight.dtype, device=weight.device)
             planes = torch.einsum("ms,sokl,ak,bl->moab", style.to(weight.dtype), weight, taps, taps)
-        return CodePlanes.apply(h, planes)
+        return add_code_planes(h, planes)
 
     def activate(self, x: Tensor) -> Tensor:
         """Normalisation and activation: (M, outputs, H, W), any real values -> the same shape. May overwrite x."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit.runtime import full, full_precision
 
@@ -104,6 +105,8 @@ def normalise(x: Tensor, gain: Tensor | None = None, bias: Tensor | None = None)
     x: (N, C, H, W), any real values; gain, bias: (C,). Returns (N, C, H, W) in the memory format of x. A map of one
     pixel gives 0 before gain and bias.
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(normalise, (x,), x, gain, bias)
     # The library's own backward is several times slower than the convolution beside it in channels_last, and so is its
     # forward on small maps. Its batch normalisation of single images is not.
     c = x.shape[1]
@@ -268,6 +271,8 @@ def padded_conv(
     x: (N, C, H, W), any real values; weight: (O, C, k, k); bias: (O,). Returns (N, O, H', W'). Raises RuntimeError
     where the padded input is smaller than the kernel.
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(padded_conv, (x,), x, weight, bias, stride, amount, slope)
     if torch.is_grad_enabled() and x.numel() >= LARGE_INPUT:
         return _PaddedConv.apply(x, weight, bias, stride, amount, slope)
     return F.conv2d(pad(activate(x, slope), amount), weight, bias, stride)

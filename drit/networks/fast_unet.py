@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit.networks.fast import eagerly_on_cpu
 from drit.runtime import full_precision
@@ -32,6 +33,8 @@ def downsample(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
     x: (N, C, H, W) with even sides, any real values. Returns (N, O, H / 2, W / 2).
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(downsample, (x,), layer, x)
     n, _, h, w = x.shape
     if not _as_product(layer, x, h * w // 4):
         return layer(x)
@@ -48,6 +51,8 @@ def upsample(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
 
     x: (N, C, H, W), any real values. Returns (N, O, 2 H, 2 W).
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(upsample, (x,), layer, x)
     n, c, h, w = x.shape
     if not _as_product(layer, x, h * w):
         return layer(x)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit.networks.fast import EPS, activate, is_channels_last, normalise, pad, padded_conv
 
@@ -26,6 +27,8 @@ def with_planes(x: Tensor, code: Tensor) -> Tensor:
 
     x: (N, C, H, W), code: (N, S), any real values. Returns (N, C + S, H, W) in the type and memory format of x.
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(with_planes, (x,), x, code)
     planes = code.to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[-2:])
     if is_channels_last(x):  # the library would put both in another order
         planes = planes.contiguous(memory_format=torch.channels_last)
@@ -51,6 +54,8 @@ def add_per_image(x: Tensor, bias: Tensor) -> Tensor:
     x: (N, C, H, W); bias: (M, C), M a multiple of N; any real values. Bias j belongs to image j mod N. Returns
     (M, C, H, W) in the type and memory format of x.
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(add_per_image, (x,), x, bias)
     x, bias = _styles_by_image(x, bias)
     return (x + bias).flatten(0, 1)
 
@@ -63,6 +68,8 @@ def modulate(normed: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     normed: (N, C, h, w); gain, bias: (M, C), M a multiple of N; any real values. Style j belongs to image j mod N.
     Returns (M, C, h, w) in the type and memory format of `normed`.
     """
+    if has_torch_function_unary(normed):  # not a tensor: `strips` computes it
+        return handle_torch_function(modulate, (normed,), normed, gain, bias)
     normed, gain = _styles_by_image(normed, gain)
     return torch.addcmul(bias.to(normed.dtype).view_as(gain), normed, gain).flatten(0, 1)
 

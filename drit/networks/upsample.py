@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit.networks.fast import is_channels_last, pad, padded_conv
 from drit.networks.layers import Conv, LayerNorm
@@ -61,6 +62,8 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     x: (N, C, h, w); weight: (O, C, k, k), k = 3 or 5; bias: (O,); any real values. Returns (N, O, 2 h, 2 w).
     """
+    if has_torch_function_unary(x):  # not a tensor: `strips` computes it
+        return handle_torch_function(upsample_conv, (x,), x, weight, bias)
     h, w = x.shape[-2:]
     kernel = weight.shape[-1]
     if h * w < _SMALL_MAP or min(h, w) < 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from drit.errors import DritError, UsageError
 from drit.inference import memory
 from drit.inference import translator as translate_module
 from drit.inference.translator import Translator
+from drit.methods.registry import method_class
 from drit.runs import checkpoint as files
 from drit.training import launch as loop
 from tests.conftest import tiny
@@ -92,12 +94,14 @@ def test_arrays(translator: Translator, run: Path, array: str, tmp_path: Path) -
     assert not (tmp_path / "out" / "parts").exists()
 
 
+@pytest.mark.parametrize("max_invention", [None, 0.7])
 @pytest.mark.parametrize("kind", ["array", "folder"])
 def test_parts_and_interruptions_give_the_same_bytes(
-    kind: str, translator: Translator, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    kind: str, max_invention: float | None, translator: Translator, run: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
     data = request.getfixturevalue(kind)
+    work = partial(globals()["work"], max_invention=max_invention)
     work(translator, run, data, tmp_path / "whole")
     expected = contents(tmp_path / "whole")
     out = tmp_path / "cut"
@@ -391,3 +395,53 @@ def test_the_command_stopped(
     words = ["augment", str(run), array, "--to", "b", "--times", "1", "--out", str(tmp_path / "out"), "--threads", "1"]
     assert cli.main(words) == 130
     assert "Give the same command again to go on." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["array", "folder"])
+def test_what_invents_the_most_is_dropped(
+    kind: str, translator: Translator, run: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The worst 30 % of all translations, by the number that the map gives; sources stay; counts by class."""
+    data = request.getfixturevalue(kind)
+    result = work(translator, run, data, tmp_path / "out", times=3, keep_source=True, max_invention=0.7)
+    count = 7 if kind == "array" else 3
+    if kind == "array":
+        made = np.load(result["augmented"])
+        rows = list(zip(made["source"].tolist(), made["repetition"].tolist(), made["invention"].tolist(), strict=True))
+        sources = list(np.load(data)["images"])
+    else:
+        table = list(csv.DictReader((tmp_path / "out" / "labels.csv").open()))
+        sources = [decode(Path(data) / name)[0] for name in ("cat/x.png", "cat/y.png", "dog/x.png")]
+        places = {"cat/x.png": 0, "cat/y.png": 1, "dog/x.png": 2}
+        rows = [(places[r["source"]], int(r["repetition"]), float(r["invention"] or "nan")) for r in table]
+        assert all((tmp_path / "out" / r["file"]).is_file() for r in table)
+        assert len(list((tmp_path / "out").glob("*/?_s*.png"))) == len(table)
+        assert not (tmp_path / "out" / ".invention").exists()
+    every = []
+    for i, source in enumerate(sources):
+        codes = styles_of(translator, "b", i, 3, seed=4)
+        every += [(i, 1 + j, v) for j, v in enumerate(translator.translate_map(source, "b", codes).invention)]
+    limit = np.quantile([v for _, _, v in every], 0.7)
+    assert result["invention_limit"] == pytest.approx(limit, rel=1e-3)
+    kept = {(i, r): v for i, r, v in every if v <= limit * (1 + 1e-4)}
+    assert {(i, r) for i, r, _ in rows if r} == set(kept)
+    assert [i for i, r, _ in rows if r == 0] == list(range(count))
+    assert all(np.isnan(v) if r == 0 else v == pytest.approx(kept[i, r], rel=1e-3) for i, r, v in rows)
+    assert sum(result["dropped"].values()) == 3 * count - len(kept) > 0
+    noted = json.loads((tmp_path / "out" / "augment.json").read_text())
+    assert noted["max_invention"] == 0.7
+    with pytest.raises(UsageError, match=r"max_invention \(0.7 before, 0.5 now\)"):
+        work(translator, run, data, tmp_path / "out", times=3, keep_source=True, max_invention=0.5)
+
+
+def test_invention_that_cannot_be_asked_for(
+    translator: Translator, run: Path, array: str, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="give the share of translations to keep, from 0 to 1"):
+        work(translator, run, array, tmp_path / "out", max_invention=64.0)
+    one_way = Translator(
+        method_class("bicyclegan")(tiny(*folders, method="bicyclegan"), {"a": 1, "b": 3}), {}, "cpu", "float32", 1
+    )
+    with pytest.raises(UsageError, match="--max-invention needs the way back, and this method does not translate to a"):
+        work(one_way, run, array, tmp_path / "out", max_invention=0.9)
+    assert not (tmp_path / "out").exists()

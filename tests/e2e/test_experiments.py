@@ -15,7 +15,7 @@ from drit.errors import DataError
 from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
-from experiments import adaptation, levers, mnist_m
+from experiments import adaptation, invention, levers, mnist_m
 from experiments.suite import SUITES, Suite, configured, contact_sheet
 from experiments.suite import train as train_member
 
@@ -136,3 +136,19 @@ def test_every_member_of_every_suite_is_a_configuration() -> None:
     for suite in (*SUITES.values(), *map(levers.suite_of, levers.SETS)):
         for flags in suite.members.values():
             method_for(configured(f"{suite.flags} {flags}".split()))
+
+
+def test_the_area_under_roc_is_the_share_of_pairs_in_order() -> None:
+    """3 beats 1 and 2, 1.5 beats 1 alone, and 2 draws with 2: (2 + 1 + 1 + 0.5) / 6 pairs."""
+    numbers, wrong = np.array([1.0, 2.0, 3.0, 1.5, 2.0]), np.array([False, False, True, True, True])
+    assert invention.area_under_roc(numbers, wrong) == pytest.approx((2 + 1 + 1.5) / 6)
+
+
+def test_invention_is_measured(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name, channels in (("a", 1), ("b", 3), ("test_a", 1), ("test_b", 3)):
+        images = rng.integers(0, 256, (20, 16, 16, channels)).astype(np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(20) % 2)
+    assert invention.main([str(run), "--data", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[1:3] for line in lines[2:]] == [["a to b", "100"], ["b to a", "100"]]

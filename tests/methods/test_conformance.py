@@ -16,6 +16,7 @@ import torch
 
 from drit.cli import main as cli
 from drit.data.images import decode, encode
+from drit.inference import tiles
 from drit.inference.translator import Translator
 from drit.methods.base import Method
 from drit.methods.noise import Noise
@@ -241,8 +242,11 @@ def test_memory_is_predicted_without_numbers(name: str, images: dict[str, Path])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_command_serves_every_method(name: str, images: dict[str, Path], tmp_path: Path) -> None:
-    """Translation of any size, the same for the same seed; styles differ where there are styles."""
+def test_every_command_serves_every_method(
+    name: str, images: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Translation of any size, the same for the same seed and in strips; styles differ where there are styles."""
+    monkeypatch.setattr(tiles, "MIN_TILE", 16)
     run = tmp_path / "run"
     loop.train(case(name, images, steps=3), run)
     translator = Translator.load(run)
@@ -256,6 +260,8 @@ def test_every_command_serves_every_method(name: str, images: dict[str, Path], t
             assert len(made) == styles and made[0].shape == image.shape and made[0].dtype == np.uint8
             again = Translator.load(run).translate(image, to, styles, seed=3)
             assert all(np.array_equal(x, y) for x, y in zip(made, again, strict=True))
+        tiled = translator.translate(image, to, styles, seed=3, tile=16)
+        assert all(np.abs(x.astype(int) - y).max() <= 3 for x, y in zip(made, tiled, strict=True))  # bfloat16
         if capabilities.exemplar:
             assert translator.style(image, to).shape == (1, capabilities.style_dim)
             assert len(translator.translate(image, to, style_from=[image])) == 1
