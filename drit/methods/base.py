@@ -35,7 +35,10 @@ class Batch(dict[str, Tensor]):
 
 
 def part_of(batch: Mapping[str, Tensor], start: int, end: int) -> Batch:
-    """Images `start` to `end` (not included) of each domain of a batch, with their labels where it has them."""
+    """Images `start` to `end` (not included) of each domain of a batch, with their labels where it has them.
+
+    batch: (N, C, H, W) of each domain, in [-1, 1]. Returns (end - start, C, H, W) of each.
+    """
     labels = batch.labels if isinstance(batch, Batch) else None
     return Batch({d: x[start:end] for d, x in batch.items()}, None if labels is None else labels[start:end])
 
