@@ -73,7 +73,7 @@ def table(runs: list[Path], data: Path) -> str:
         assert real.array is not None
         classifier = train_classifier(torch.from_numpy(real.array), real.labels)
         for run in runs:
-            numbers = measured(Translator.load(run), inputs, source, target)
+            numbers = measured(Translator.load(run, threads=1), inputs, source, target)
             labels = np.repeat(inputs.labels, STYLES)
             wrong = predict(classifier, torch.from_numpy(numbers["outputs"])) != labels
             areas = " | ".join(f"{area_under_roc(numbers[name], wrong):.3f}" for name in names)
