@@ -158,6 +158,12 @@ class Strips(ABC):
     def to(self, *arguments: Any) -> Strips:
         return pointwise(Tensor.to, self, *arguments)
 
+    def repeat(self, *times: int) -> Strips:
+        """The map for several styles: strips have one image and one style. Raises UsageError for another number."""
+        if any(number != 1 for number in times):
+            raise UsageError(f"This method cannot be computed in strips: it repeats a whole map {times} times.")
+        return self
+
     def new_zeros(self, *size: int) -> Tensor:
         """A tensor of zeros of any shape."""
         return torch.zeros(*size, dtype=self.dtype, device=self.device)

@@ -24,7 +24,7 @@ from drit.reports.pages import Note, Section, Table
 from drit.reports.plots import Curves, Scatter, curves_svg, scatter_svg
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = {"base.html", "parts.html", "run.html", "evaluation.html", "comparison.html", "gallery.html"}
+TEMPLATES = {f"{n}.html" for n in ("base", "parts", "run", "evaluation", "comparison", "gallery", "doctor")}
 
 
 def test_pages_escape_and_embed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def begun(folders: tuple[Path, Path], out: Path, start_from: Path, *networks: st
 
     class StopError(Exception): ...
 
-    def fit(self: Trainer, stop_after: int | None = None) -> None:
+    def fit(self: Trainer, *_: object) -> None:
         trainers.append(self)
         raise StopError
 
