@@ -133,7 +133,7 @@ def test_a_slow_client_is_told_so(run: Path) -> None:
             while b"}" not in answer and (part := client.recv(1 << 16)):  # head and body may come apart
                 answer += part
         assert b" 408 " in answer and b"--limit.upload-seconds" in answer
-        assert running.taken == 0
+        _until(lambda: running.taken == 0)
     finally:
         running.stop()
 
