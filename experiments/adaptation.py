@@ -34,8 +34,8 @@ from torch import Tensor
 from drit.atomic import write_atomically, write_json
 from drit.augmentation.augment import augment
 from drit.augmentation.settings import AugmentSettings
-from drit.cli.flags import fail
 from drit.cli.options import INTERRUPTED
+from drit.cli.parser import fail
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError, UsageError
 from drit.inference.translator import Translator

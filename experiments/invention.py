@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from drit.cli.flags import fail
+from drit.cli.parser import fail
 from drit.data.images import to_tensor
 from drit.data.labelled import LabelledSet, open_labelled
 from drit.errors import DritError

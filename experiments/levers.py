@@ -16,8 +16,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from drit.cli.flags import fail
 from drit.cli.options import INTERRUPTED
+from drit.cli.parser import fail
 from drit.errors import DritError, UsageError, nearest
 from experiments.suite import ROADS, Suite, compare, run_of, train
 

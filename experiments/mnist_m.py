@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from drit.atomic import write_atomically
-from drit.cli.flags import fail
+from drit.cli.parser import fail
 from drit.data.images import convert_channels, decode
 from drit.errors import DataError, DritError
 

@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from drit.cli.flags import Parser, fail, settings
+from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED
+from drit.cli.parser import Parser, fail
 from drit.data.folders import open_domain
 from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError, nearest

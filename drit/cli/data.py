@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed
 from drit.cli.options import command, show
+from drit.cli.parser import seed
 
 
 def add(commands: Any) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit.cli.flags import fail
 from drit.cli.options import INTERRUPTED
+from drit.cli.parser import fail
 from drit.data.demo import make_demo
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DataError, UsageError
 
@@ -49,6 +48,8 @@ def add(commands: Any) -> None:
 
 
 def doctor(values: argparse.Namespace) -> int:
+    from drit.cli.flags import settings
+
     chosen = settings(values)
     chosen.check()
     if not chosen.data.sources():

@@ -8,69 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-from drit.errors import CheckpointError, UsageError, nearest
+from drit.cli.parser import Parser
+from drit.errors import CheckpointError, UsageError
 from drit.methods import registry
 from drit.runs.folder import META, RunFolder, root_of
 from drit.runs.reading import read_object
 from drit.settings.common import TrainSettings
-from drit.settings.schema import MAX_SEED, MAX_THREADS, changed, groups_of, merged, settings_of, value_of
+from drit.settings.schema import changed, groups_of, merged, settings_of, value_of
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are UsageErrors with the nearest flag named."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False} | options)
-        self._takes_settings = False
-        self._shown: TrainSettings | None = None  # whose settings are flags
-
-    def take_settings(self) -> None:
-        """From now on there is a flag for every setting of the method that the arguments choose."""
-        self._takes_settings = True
-
-    def error(self, message: str) -> NoReturn:
-        choice = re.match(r"argument [^:]+: invalid choice: '(.+)' \(choose from (.+)\)", message)
-        hint = nearest(choice[1], re.findall(r"[\w+-]+", choice[2])) if choice else ""
-        raise UsageError(f"{message[0].upper()}{message[1:]}.{hint} Help: {self.prog} --help")
-
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse does. Raises UsageError for a setting of other methods, and says of which."""
-        arguments = list(sys.argv[1:] if args is None else args)
-        if self._takes_settings and self._shown is None:
-            self._shown = _chosen(arguments)
-            add_settings(self, self._shown)
-            self.set_defaults(shown=self._shown)
-        values, unknown = super().parse_known_args(arguments, namespace)
-        for word in unknown if self._shown else ():
-            flag = word.partition("=")[0]
-            name = flag.removeprefix("--no-").removeprefix("--").replace("-", "_")
-            if flag.startswith("--") and self._shown:
-                _refuse_foreign(name, self._shown.method, f"Unknown flag '{flag}'")
-        return values, unknown
-
-    def parse_all(self, arguments: list[str] | None) -> argparse.Namespace:
-        """Parse everything. Raises UsageError for an unknown flag, with the nearest one."""
-        values, unknown = self.parse_known_args(arguments)
-        if unknown:
-            word = unknown[0].partition("=")[0]
-            known = getattr(values, "parser", self)._option_string_actions
-            raise UsageError(
-                f"Unknown {'flag' if word.startswith('-') else 'argument'} '{word}'.{nearest(word, known)} "
-                f"Help: {getattr(values, 'parser', self).prog} --help"
-            )
-        return values
-
-
-def _chosen(arguments: list[str]) -> TrainSettings:
+def chosen(arguments: list[str]) -> TrainSettings:
     """The method and preset that arguments choose: by flag, by a file of settings, or of the run to go on with or start
     from."""
     parser = Parser(add_help=False)
@@ -109,7 +61,7 @@ def _recorded_method(path: Path) -> str:
     return method if isinstance(method, str) and method in registry.entries() else registry.DEFAULT
 
 
-def _refuse_foreign(name: str, method: str, what: str) -> None:
+def refuse_foreign(name: str, method: str, what: str) -> None:
     """Raises UsageError for a setting, by its dotted name, that other methods have and this one has not."""
     owners = [owner for owner in registry.entries() if name in _names(owner)]
     if owners and method not in owners:
@@ -122,22 +74,6 @@ def _refuse_foreign(name: str, method: str, what: str) -> None:
 def _names(method: str) -> set[str]:
     """The dotted names of a method's settings."""
     return {s.name for s in settings_of(registry.settings_class(method))}
-
-
-def seed(text: str) -> int:
-    """The number of a flag that takes a seed."""
-    return _between(text, 0, MAX_SEED)
-
-
-def threads(text: str) -> int:
-    """The number of a flag that takes a count of threads; 0: all cores."""
-    return _between(text, 0, MAX_THREADS)
-
-
-def _between(text: str, low: int, high: int) -> int:
-    if not text.lstrip("-").isdigit() or not low <= int(text) <= high:
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {low} to {high}")
-    return int(text)
 
 
 def add_settings(parser: argparse.ArgumentParser, shown: TrainSettings) -> None:
@@ -199,13 +135,13 @@ def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) 
 
     recorded: a run's settings; they take the preset's place when a run is resumed.
     """
-    chosen = chosen_values(values)
+    single = chosen_values(values)
     given, old = read_settings(Path(values.config)) if getattr(values, "config", None) else ({}, False)
     base: TrainSettings = recorded or values.shown
     if not old:
         for name in _flat(given):
-            _refuse_foreign(name, base.method, f"The settings file {values.config} names '{name}'")
-    return changed(merged(base, given, ignore_unknown=old), chosen)
+            refuse_foreign(name, base.method, f"The settings file {values.config} names '{name}'")
+    return changed(merged(base, given, ignore_unknown=old), single)
 
 
 def read_settings(path: Path) -> tuple[dict[str, Any], bool]:
@@ -230,9 +166,3 @@ def _flat(nested: Mapping[str, Any], where: str = "") -> Iterator[str]:
             yield from _flat(value, f"{where}{name}.")
         else:
             yield f"{where}{name}"
-
-
-def fail(error: Exception, code: int) -> int:
-    """Print an error for the person, without a traceback."""
-    print(f"drit: {error}", file=sys.stderr)
-    return code

@@ -25,8 +25,8 @@ from drit.cli import (
     train,
     translate,
 )
-from drit.cli.flags import Parser, fail
 from drit.cli.options import INTERRUPTED
+from drit.cli.parser import Parser, fail
 from drit.errors import DritError
 from drit.version import VERSION
 

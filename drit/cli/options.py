@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drit.cli.flags import Parser, threads
+from drit.cli.parser import Parser, threads
 
 if TYPE_CHECKING:
     from drit.inference.translator import Translator

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed
 from drit.cli.options import add_device, add_overwrite, add_run, command, show, translator_of
+from drit.cli.parser import seed
 from drit.errors import UsageError
 from drit.progress import quiet
 

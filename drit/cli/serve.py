@@ -6,10 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from drit.cli.flags import Parser, add_dataclass, chosen_values
 from drit.cli.options import add_device, command, show
-from drit.serving.settings import ServeSettings, check_installed
-from drit.settings.schema import changed, check_ranges
+from drit.cli.parser import Parser
 
 
 def add(commands: Any) -> None:
@@ -24,11 +22,14 @@ def add(commands: Any) -> None:
         "  curl -F image=@photo.jpg -F to=b -F answer=image http://127.0.0.1:8000/v1/translate -o winter.png\n\n"
         "Needs the extra: pip install 'drit[serve]'. docs/serving.md explains routes, limits and clients.",
     )
-    add_flags(parser)
+    parser.add_later(add_flags)
 
 
 def add_flags(parser: Parser) -> None:
     """Runs and settings of the service."""
+    from drit.cli.flags import add_dataclass
+    from drit.serving.settings import ServeSettings
+
     parser.add_argument("models", metavar="RUN", nargs="+", help="run folders or checkpoint folders")
     add_dataclass(parser, ServeSettings())
     add_device(parser)
@@ -40,6 +41,10 @@ def serve(values: argparse.Namespace) -> int:
 
 def start(values: argparse.Namespace, studio: bool = False, browser: bool = False) -> int:
     """Start the service. Raises UsageError for wrong flags, or without the extra."""
+    from drit.cli.flags import chosen_values
+    from drit.serving.settings import ServeSettings, check_installed
+    from drit.settings.schema import changed, check_ranges
+
     settings = changed(ServeSettings(), chosen_values(values))
     check_ranges(settings)
     check_installed()

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from drit.cli.options import command
+from drit.cli.parser import Parser
 from drit.cli.serve import add_flags, start
 
 
@@ -21,6 +22,10 @@ def add(commands: Any) -> None:
         "The page and all it does stay on this machine. Styles that you keep go to RUN/styles.json, which\n"
         "drit translate --style takes. Needs the extra: pip install 'drit[serve]'.",
     )
+    parser.add_later(_add_flags)
+
+
+def _add_flags(parser: Parser) -> None:
     add_flags(parser)
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
 

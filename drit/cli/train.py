@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DritError, UsageError
 from drit.training.interrupt import RESUME_ME, Interrupt, seconds_of
@@ -83,6 +82,8 @@ def train(values: argparse.Namespace) -> int:
 
 def _start(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
     """A new run, with random weights or those of another run."""
+    from drit.cli.flags import settings
+
     if not values.start_from:
         chosen = settings(values)
         from drit.training import launch
@@ -112,6 +113,7 @@ def _resume(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
     """A run that goes on."""
     if hasattr(values, "settings:preset"):
         raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
+    from drit.cli.flags import settings
     from drit.runs.record import recorded_settings
     from drit.training import launch
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.flags import seed
 from drit.cli.options import add_device, add_format, add_overwrite, add_run, add_source, command, show, translator_of
+from drit.cli.parser import seed
 from drit.errors import UsageError
 from drit.progress import quiet
 

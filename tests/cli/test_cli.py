@@ -248,6 +248,15 @@ def test_methods_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert "usage: drit" in capsys.readouterr().out
 
 
+def test_help_loads_no_settings() -> None:
+    """It is asked for often, and names commands alone."""
+    code = (
+        "import sys, drit.cli.main\ntry: drit.cli.main.main(['--help'])\n"
+        "except SystemExit: pass\nsys.exit('drit.methods.registry' in sys.modules or 'annotated_types' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
 def test_help_does_not_load_torch() -> None:
     code = (
         "import sys, drit.cli.main\ntry: drit.cli.main.main(['train', '--help'])\n"
