@@ -27,6 +27,10 @@ AHEAD = 3  # batches loaded before they are asked for (of each process)
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
+class LoaderEndedError(DritError):
+    """A loader process ended by itself."""
+
+
 class Crops(NamedTuple):
     """One batch of every domain: (N, C, crop, crop) in channels_last, float32 in [-1, 1]; which images they are of:
     (N,)."""
@@ -158,8 +162,8 @@ class BatchStream:
     def __next__(self) -> Crops:
         """The next batch. What its loader skipped is noted in the sets.
 
-        Raises the loader's error, DritError when a loader process ended by itself, and DataError when too many images
-        are unreadable; then again at every call.
+        Raises the loader's error, LoaderEndedError when a loader process ended by itself, and DataError when too many
+        images are unreadable; then again at every call.
         """
         if self._error is None:
             loaded = self._load()
@@ -183,7 +187,7 @@ class BatchStream:
             loaded: _Loaded = next(self._loader)
             return loaded
         except (RuntimeError, OSError, EOFError) as error:  # "DataLoader worker (pid(s) ...) exited", or its pipe broke
-            ended = DritError(
+            ended = LoaderEndedError(
                 f"A loader process ended by itself: {error} Memory may have run out: set --data.workers to a smaller "
                 "number, or 0."
             )

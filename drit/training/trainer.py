@@ -21,7 +21,7 @@ from torch import Tensor
 from drit.data.classes import class_indices
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
-from drit.data.stream import BatchStream, choose_workers
+from drit.data.stream import BatchStream, LoaderEndedError, choose_workers
 from drit.data.transforms import centre_crop
 from drit.errors import CheckpointError, DivergedError, DritError, UsageError
 from drit.methods.base import Batch, Capabilities, Method
@@ -290,17 +290,18 @@ class Trainer:
     @contextmanager
     def _loading(self) -> Iterator[None]:
         """While open, a loader process that ends raises DritError, which names the last whole checkpoint; so does an
-        operation without a deterministic algorithm."""
+        operation without a deterministic algorithm. That it ended shows where the next batch is asked for, or in the
+        middle of anything else: a signal of the system then raises RuntimeError."""
         try:
             yield
-        except RuntimeError as error:
+        except (RuntimeError, LoaderEndedError) as error:
             if "deterministic implementation" in str(error):
                 raise DritError(
                     f"Training stopped at iteration {self.step}: {str(error).split(' does not')[0]} has no "
                     "deterministic algorithm on this device. Leave --deterministic out, or switch it off: "
                     f"drit train --resume {self.path} --no-deterministic"
                 ) from error
-            if "DataLoader worker" not in str(error):
+            if not isinstance(error, LoaderEndedError) and "DataLoader worker" not in str(error):
                 raise
             raise DritError(
                 f"Training stopped at iteration {self.step}: a process that loads images was killed, perhaps for want "

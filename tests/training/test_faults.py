@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from drit.cli import main as cli
+from drit.data.stream import BatchStream, LoaderEndedError
 from drit.errors import DataError, DivergedError, DritError, UsageError
 from drit.runs import checkpoint as files
 from drit.runs import metrics
@@ -168,3 +169,19 @@ def test_an_average_that_is_not_finite_is_not_saved(
     with pytest.raises(DivergedError, match=r"average of .*not a finite number.*step_00000003"):
         launch.train(config, tmp_path / "run")
     assert [p.name for p in files.checkpoints(tmp_path / "run")] == ["step_00000003"]
+
+
+@pytest.mark.parametrize("error", [LoaderEndedError("It ended."), RuntimeError("DataLoader worker (pid 7) is killed")])
+def test_a_loader_that_ends_names_the_last_checkpoint(
+    error: Exception, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noticed where a batch is asked for, or by the signal that the system sends in the middle of anything."""
+    run = tmp_path / "run"
+    launch.train(tiny(*folders), run, stop_after=3)
+
+    def ended(stream: BatchStream) -> None:
+        raise error
+
+    monkeypatch.setattr(BatchStream, "__next__", ended)
+    with pytest.raises(DritError, match=r"The last whole checkpoint is .*step_00000003.* --data.workers 0"):
+        launch.resume(run)
