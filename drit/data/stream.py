@@ -231,9 +231,15 @@ class _Ahead:
 
 
 def _quiet_worker(_: int) -> None:
-    """Loader processes use one thread each and leave ctrl-C to the main process."""
-    import signal
+    """Loader processes use one thread each, leave ctrl-C to the main process, and print nothing.
 
+    Their own errors are values. A thread of the standard library that hands memory over (multiprocessing's
+    resource_sharer) prints a traceback through the hook where the main process ends in between.
+    """
+    import signal
+    import sys
+
+    sys.excepthook = lambda *_: None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
