@@ -52,6 +52,7 @@ class ImageSet:
         self._shapes = shapes
         self._config = config
         self._digest = digest or ArrayDigest("")
+        self._hashes: dict[str, str] = {}  # by kind, once they were asked for
         self._half = half
         self.reading = reading or Reading(config.alpha)
         self.notes = list(notes)
@@ -159,6 +160,8 @@ class ImageSet:
         kind = FULL if self._config.full_hash else SAMPLED
         if like and like.get("hash", NAMES) in KINDS:
             kind = like.get("hash", NAMES)
+        if kind not in self._hashes:
+            self._hashes[kind] = self._digest(kind)
         prints = {
             "source": Path(self.source).name,
             "kind": "array" if isinstance(self._images, np.ndarray) else "folder",
@@ -167,7 +170,7 @@ class ImageSet:
             "depth": self.depth,
             "smallest": [min(heights), min(widths)],
             "largest": [max(heights), max(widths)],
-            "sha256": self._digest(kind),
+            "sha256": self._hashes[kind],
         }
         return prints | {"hash": kind} if kind else prints
 
