@@ -56,6 +56,15 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def file_state(path: Path) -> tuple[int, ...]:
+    """What tells a file from another that took its place; empty where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal. Raises OSError for one that cannot be read."""
     digest, part = hashlib.sha256(), memoryview(bytearray(_PART))

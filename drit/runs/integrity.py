@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import sha256
+from drit.atomic import file_state, sha256
 from drit.errors import CheckpointError
 from drit.runs.folder import WEIGHTS, find, instead, root_of
 from drit.runs.reading import DamagedError, check_inside
@@ -19,7 +18,7 @@ class _Ahead:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._state = _state(path)
+        self._state = file_state(path)
         self._digest = ""
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -33,18 +32,10 @@ class _Ahead:
     def result(self) -> str:
         """The hash; empty if the file cannot be read, or is another by now."""
         self._thread.join()
-        return self._digest if _state(self._path) == self._state else ""
+        return self._digest if file_state(self._path) == self._state else ""
 
 
 _ahead: dict[Path, _Ahead] = {}  # by file; used once, and one at a time
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def start(run: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from drit.atomic import file_state
 from drit.errors import UsageError, nearest
 from drit.inference.reading import numbered
 from drit.inference.translator import Translator
@@ -29,11 +29,11 @@ class ServedRun:
         self.weights = str(meta.get("sha256", {}).get(WEIGHTS) or weights_sha256(checkpoint))
         self.step = int(meta["step"])
         self._file = checkpoint / WEIGHTS
-        self._state = _state(self._file)
+        self._state = file_state(self._file)
 
     def check(self) -> None:
         """Raises Refusal where the weights that were loaded are no longer those in the folder."""
-        now = _state(self._file)
+        now = file_state(self._file)
         if now == self._state:
             return
         again = "Start the service again; tell its operator."
@@ -101,12 +101,3 @@ def _name(path: Path) -> str:
     """What a run is called: by its folder; a checkpoint by its run and its own."""
     run = run_of(path)
     return f"{run.resolve().name}_{path.name}" if run else path.resolve().name
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """What tells a file from another that took its place; empty where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
