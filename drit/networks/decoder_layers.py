@@ -87,6 +87,8 @@ class UpsampleBlock(nn.Module):
     for UNIT, whose upsampling has a leaky ReLU alone, and where styles come after the normalisation.
     """
 
+    CLASSES = 3  # of rows, and of columns, in which constant planes give different values
+
     def __init__(self, features: int, style_dim: int, outputs: int, norm: bool = True) -> None:
         super().__init__()
         self.features = features
@@ -101,15 +103,25 @@ class UpsampleBlock(nn.Module):
     def add_code(self, h: Tensor, style: Tensor, twice: bool = False) -> Tensor:
         """h = `upsample(x)`, and what code planes add: (N, outputs, H, W), (M, S) -> (M, outputs, H, W), any values.
 
-        M is a multiple of N; style j belongs to image j mod N. twice: the planes are also the last of the features.
+        M is a multiple of N; style j belongs to image j mod N. twice: as in `planes`.
+        """
+        return add_code_planes(h, self.planes(style, twice))
+
+    def planes(self, style: Tensor, twice: bool = False) -> Tensor:
+        """What code planes add to each class of pixels: (M, S) -> (M, outputs, 3, 3), any real values.
+
+        twice: the planes are also the last of the features.
         """
         weight = self.conv.weight[self.features :]  # (S, outputs, 3, 3)
         if twice:
             weight = self.conv.weight[self.features - style.shape[1] : self.features] + weight
         with full_precision(style):  # a handful of numbers: full precision costs nothing
             taps = torch.tensor(_TAPS, dtype=weight.dtype, device=weight.device)
-            planes = torch.einsum("ms,sokl,ak,bl->moab", style.to(weight.dtype), weight, taps, taps)
-        return add_code_planes(h, planes)
+            return torch.einsum("ms,sokl,ak,bl->moab", style.to(weight.dtype), weight, taps, taps)
+
+    def upsample_with_code(self, x: Tensor) -> Tensor:
+        """The convolution of features and code planes, (N, features + S, h, w) -> (N, outputs, 2h, 2w), any values."""
+        return F.conv_transpose2d(x, self.conv.weight, self.conv.bias, stride=2, padding=1, output_padding=1)
 
     def activate(self, x: Tensor) -> Tensor:
         """Normalisation and activation: (M, outputs, H, W), any real values -> the same shape. May overwrite x."""
@@ -126,6 +138,8 @@ class ResizeBlock(nn.Module):
     through both steps: the code adds one number to each channel.
     """
 
+    CLASSES = 1
+
     def __init__(self, features: int, style_dim: int, outputs: int, norm: bool = True) -> None:
         super().__init__()
         self.features = features
@@ -139,13 +153,21 @@ class ResizeBlock(nn.Module):
 
     def add_code(self, h: Tensor, style: Tensor, twice: bool = False) -> Tensor:
         """As `UpsampleBlock.add_code`: (N, outputs, H, W), (M, S) -> (M, outputs, H, W), any real values."""
+        return add_per_image(h, self.planes(style, twice).flatten(1))
+
+    def planes(self, style: Tensor, twice: bool = False) -> Tensor:
+        """As `UpsampleBlock.planes`, all pixels in one class: (M, S) -> (M, outputs, 1, 1), any real values."""
         weight = self.conv.weight[:, self.features :].sum(dim=(2, 3))  # (outputs, S)
         if twice:
             again = self.conv.weight[:, self.features - style.shape[1] : self.features]
             weight = again.sum(dim=(2, 3)) + weight
         with full_precision(style):
-            planes = F.linear(style.to(weight.dtype), weight)
-        return add_per_image(h, planes)
+            return F.linear(style.to(weight.dtype), weight)[:, :, None, None]
+
+    def upsample_with_code(self, x: Tensor) -> Tensor:
+        """The convolution of features and code planes, (N, features + S, h, w) -> (N, outputs, 2h, 2w), any values."""
+        assert self.conv.bias is not None
+        return upsample_conv(x, self.conv.weight, self.conv.bias)
 
     def activate(self, x: Tensor) -> Tensor:
         """Normalisation and activation: (M, outputs, H, W), any real values -> the same shape. May overwrite x."""

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from drit.networks.decoder_layers import UPSAMPLE_BLOCKS, OutputConv, initialise_generator
 from drit.networks.fast import padded_conv
-from drit.networks.layers import Conv, ResidualBlock, instance_norm, k_major, style_mlp
+from drit.networks.layers import Conv, ResidualBlock, instance_norm, k_major, style_mlp, with_planes
+from drit.networks.rendering import affine_of, affine_relu, class_sums, each_style, one_by_one
 from drit.runtime import full_precision
 from drit.settings.groups import Upsample
 
@@ -52,7 +53,8 @@ class ConcatDecoder(nn.Module):
     def prepare(self, h: Tensor) -> Prepared:
         """The blocks, and the first upsampling without what the code adds to it.
 
-        h: (N, content, h, w) from the shared blocks, any real values. Returns one map (N, outputs, 2 h, 2 w).
+        h: (N, content, h, w) from the shared blocks, any real values. Returns one map (N, outputs, 2 h, 2 w), and its
+        `rendering.class_sums` where styles are rendered one by one.
         """
         for i, block in enumerate(self.blocks):
             if i == 0:  # the code planes are zero here: their half of the convolution is left out
@@ -62,17 +64,32 @@ class ConcatDecoder(nn.Module):
                 h = block(h)
         if not len(self.blocks):
             h = F.pad(h, (0, 0, 0, 0, 0, self.style_dim))
-        return (self.up[0].upsample(h),)
+        first = self.up[0].upsample(h)
+        return (first, *class_sums(first, self.up[0].CLASSES)) if one_by_one(first) else (first,)
 
     def render(self, prepared: Prepared, style: Tensor) -> Tensor:
         """prepared: of N images; style: (M, S), any real values, M a multiple of N. Style j is for image j mod N.
 
         Returns (M, channels, H, W) in [-1, 1], float32 or wider.
         """
-        (h,) = prepared
+        h, *statistics = prepared
+        if statistics and one_by_one(h):
+            return each_style(lambda own, j: self._render_one(own, style[j : j + 1]), prepared, len(style))
         for i, up in enumerate(self.up):
             # z is still part of the blocks' result (their skip connection) and is concatenated once more
             h = up.activate(up.add_code(up.upsample(h) if i else h, style, twice=i == 0))
+        return self.last(h, style)
+
+    def _render_one(self, prepared: Prepared, style: Tensor) -> Tensor:
+        """One style (1, S) of one image, the same by fewer passes: (1, channels, H, W)."""
+        h, sums, square = prepared
+        first, *others = self.up
+        scale, offset = affine_of(
+            sums, square, first.planes(style, twice=True), h.shape[-2:], first.norm.weight, first.norm.bias
+        )
+        h = affine_relu(h, scale, offset, style if others else style[:, :0])
+        for i, up in enumerate(others):
+            h = up.activate(up.upsample_with_code(with_planes(h, style) if i else h))
         return self.last(h, style)
 
 

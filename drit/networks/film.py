@@ -12,13 +12,17 @@ style j for image j mod N.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.decoder_layers import UPSAMPLE_BLOCKS, OutputConv, initialise_generator
 from drit.networks.decoders import Prepared
+from drit.networks.fast import EPS
 from drit.networks.init import draw_weights
 from drit.networks.layers import ResidualBlock, layer_norm, modulate, style_mlp
+from drit.networks.rendering import each_style, one_by_one
 from drit.runtime import full_precision
 from drit.settings.groups import Upsample
 
@@ -52,10 +56,25 @@ class FilmDecoder(nn.Module):
         (h,) = prepared
         with full_precision(style):  # a handful of numbers: full precision costs nothing
             codes = self.codes(style.to(self.codes[0].weight.dtype)).split([2 * w for w in self.widths], dim=1)
+        if one_by_one(h):
+            return each_style(
+                lambda own, j: self._render(own[0], [code[j : j + 1] for code in codes], style[j : j + 1]),
+                prepared,
+                len(style),
+            )
+        return self._render(h, codes, style)
+
+    def _render(self, h: Tensor, codes: Sequence[Tensor], style: Tensor) -> Tensor:
+        """The upsampling path: h (N, content / 2, 2 h, 2 w), a code (M, 2 C) for each upsampling to C channels."""
         for i, (up, code) in enumerate(zip(self.up, codes, strict=True)):
             gain, shift = code.chunk(2, dim=1)
-            normed = layer_norm(up.upsample(h)) if i else h
-            h = F.relu_(modulate(normed, 1 + gain, shift))
+            if i == 0:
+                h = modulate(h, 1 + gain, shift)
+            elif one_by_one(h):  # one style: gain and bias of the normalisation itself
+                h = F.group_norm(up.upsample(h), 1, 1 + gain[0], shift[0], EPS)
+            else:
+                h = modulate(layer_norm(up.upsample(h)), 1 + gain, shift)
+            h = F.relu_(h)
         return self.last(h, style)
 
 

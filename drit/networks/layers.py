@@ -56,6 +56,8 @@ def add_per_image(x: Tensor, bias: Tensor) -> Tensor:
     """
     if has_torch_function_unary(x):  # not a tensor: `strips` computes it
         return handle_torch_function(add_per_image, (x,), x, bias)
+    if len(bias) == len(x):
+        return x + bias.to(x.dtype)[:, :, None, None]
     x, bias = _styles_by_image(x, bias)
     return (x + bias).flatten(0, 1)
 
@@ -70,6 +72,9 @@ def modulate(normed: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """
     if has_torch_function_unary(normed):  # not a tensor: `strips` computes it
         return handle_torch_function(modulate, (normed,), normed, gain, bias)
+    if len(gain) == len(normed):
+        gain, bias = (v.to(normed.dtype)[:, :, None, None] for v in (gain, bias))
+        return torch.addcmul(bias, normed, gain)
     normed, gain = _styles_by_image(normed, gain)
     return torch.addcmul(bias.to(normed.dtype).view_as(gain), normed, gain).flatten(0, 1)
 

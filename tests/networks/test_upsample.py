@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,10 +38,14 @@ def test_upsampling_equals_the_reference(
 
 
 def test_large_maps_take_the_fast_form_and_small_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5; four of 2 x 2, or the one of 3 x 3."""
+    """The kernels that convolve tell: four sums of 3 x 3, or the one of 5 x 5; one of 4 x 4, or the one of 3 x 3."""
     kernels: list[tuple[int, ...]] = []
-    convolve = F.conv2d
-    monkeypatch.setattr(F, "conv2d", lambda x, w, *rest: (kernels.append(tuple(w.shape)), convolve(x, w, *rest))[1])
+
+    def noted(convolve: Any) -> Any:
+        return lambda x, w, *rest, **named: (kernels.append(tuple(w.shape)), convolve(x, w, *rest, **named))[1]
+
+    monkeypatch.setattr(F, "conv2d", noted(F.conv2d))
+    monkeypatch.setattr(F, "conv_transpose2d", noted(F.conv_transpose2d))
     upsample_conv(torch.zeros(1, 2, 32, 32), torch.zeros(4, 2, 5, 5), torch.zeros(4))
     assert kernels == [(16, 2, 3, 3), (4, 2, 2, 5), (4, 2, 2, 5)]
     kernels.clear()
@@ -48,7 +54,7 @@ def test_large_maps_take_the_fast_form_and_small_ones_do_not(monkeypatch: pytest
     kernels.clear()
     upsample_conv(torch.zeros(1, 2, 32, 32), torch.zeros(4, 2, 3, 3), torch.zeros(4))
     upsample_conv(torch.zeros(1, 2, 16, 16), torch.zeros(4, 2, 3, 3), torch.zeros(4))
-    assert kernels == [(16, 2, 2, 2), (4, 2, 3, 3)]
+    assert kernels == [(2, 4, 4, 4), (4, 2, 3, 3)]
 
 
 def test_a_convolution_after_the_nearest_neighbour_starts_as_bilinear_upsampling() -> None:
