@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from dataclasses import replace
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from drit.data.images import encode
-from drit.errors import DataError
+from drit.errors import DataError, UsageError
+from drit.inference.translator import Translator
 from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
-from experiments import adaptation, invention, levers, mnist_m
+from experiments import adaptation, gpu_plan, invention, levers, mnist_m
 from experiments.suite import SUITES, Suite, configured, contact_sheet
 from experiments.suite import train as train_member
 
@@ -152,3 +154,42 @@ def test_invention_is_measured(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert invention.main([str(run), "--data", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" | ")[1:3] for line in lines[2:]] == [["a to b", "100"], ["b to a", "100"]]
+
+
+@pytest.mark.slow
+def test_the_plan_for_a_gpu_trains_brings_weights_in_parts_and_joins_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        (data / "cat2dog" / folder).mkdir(parents=True)
+        for i in range(2):
+            encode(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8), data / "cat2dog" / folder / f"{i}.png")
+    sizes = "--network.width 4 --network.style-dim 2 --network.attribute-width 4 --network.discriminator-width 4"
+    flags = f"{sizes} --data.resize 32 --data.crop 32 --batch 1 --threads 1"
+    values = argparse.Namespace(
+        data=data, runs=tmp_path / "runs", out=tmp_path / "out", device="cpu", steps=2, flags=flags, minutes=2.0
+    )
+    plan = gpu_plan.Plan(values)
+    plan.once("tests", ["-c", "raise SystemExit(3)"])
+    plan.once("tests", ["-c", "raise SystemExit(0)"])  # done already: its exit code stays
+    assert json.loads(plan.state_file.read_text())["tests"] == 3
+    plan.train("cat2dog")
+    assert (tmp_path / "out" / "cat2dog.png").is_file(), (tmp_path / "out" / "train-cat2dog.txt").read_text()
+    monkeypatch.setattr(gpu_plan, "PART", 100_000)
+    first, second = tmp_path / "out", tmp_path / "second"
+    plan.bring_weights()
+    with pytest.raises(UsageError, match="Parts are missing"):
+        gpu_plan.join([first], tmp_path / "incomplete")
+    plan.out = second
+    second.mkdir()
+    while len(list(second.glob("*-part_*"))) + 2 < len(list((tmp_path / "runs" / "bring-cat2dog").glob("part_*"))):
+        plan.bring_weights()
+    gpu_plan.join([first, second], tmp_path / "joined")
+    x = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    here, there = (
+        Translator.load(run, "cpu").translate(x, "b", styles=1)
+        for run in (tmp_path / "runs" / "cat2dog", tmp_path / "joined")
+    )
+    np.testing.assert_array_equal(here[0], there[0])
