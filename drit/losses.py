@@ -192,16 +192,19 @@ def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
     return (full(recovered) - full(code)).abs().mean()
 
 
-def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor) -> Tensor:
+def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor, end: float = math.inf) -> Tensor:
     """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
 
-    L = 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch.
+    L = 1 / (min(d(G(c, z1), G(c, z2)), end) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch.
 
-    one, other: (N, C, H, W) in [-1, 1], of the same content; style_one, style_other: (N, S), their styles. Returns a
-    scalar above 0; 1e5 for equal images.
+    The published loss has no end: it asks for more from a domain that hardly varies as well. (DSGAN, Yang et al.,
+    arXiv 1901.09024, equation 3, bounds its loss likewise.)
+
+    one, other: (N, C, H, W) in [-1, 1], of the same content; style_one, style_other: (N, S), their styles; end: the
+    difference of images from which on the loss has no gradient. Returns a scalar above 0; 1e5 for equal images.
     """
-    ratio = (full(one) - full(other)).abs().mean() / (full(style_one) - full(style_other)).abs().mean()
-    return 1 / (ratio + 1e-5)
+    difference = (full(one) - full(other)).abs().mean().clamp(max=end)
+    return 1 / (difference / (full(style_one) - full(style_other)).abs().mean() + 1e-5)
 
 
 def classification(logits: Tensor, target: Tensor) -> Tensor:

@@ -45,6 +45,11 @@ def test_mode_seeking_is_the_inverse_ratio_of_distances() -> None:
     z1, z2 = torch.zeros(2, 8), torch.full((2, 8), 2.0)
     assert float(losses.mode_seeking(one, other, z1, z2)) == pytest.approx(1 / (0.25 + 1e-5))
     assert float(losses.mode_seeking(one, one, z1, z2)) == pytest.approx(1e5)  # styles ignored: the largest
+    for end, gradient in ((0.6, True), (0.4, False)):  # images differ by 0.5
+        other.requires_grad_()
+        loss = losses.mode_seeking(one, other, z1, z2, end)
+        assert float(loss.detach()) == pytest.approx(1 / (min(0.5, end) / 2 + 1e-5))
+        assert bool(torch.autograd.grad(loss, other)[0].any()) == gradient
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

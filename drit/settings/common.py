@@ -202,6 +202,15 @@ class TrainSettings:
         """The settings for so many classes of labels, where they are learnt."""
         return self
 
+    @property
+    def needs_variation(self) -> tuple[str, ...]:
+        """The domains of which the training has to know how far two real images differ."""
+        return ()
+
+    def with_variation(self, variation: Mapping[str, float]) -> Self:
+        """The settings for domains whose real images differ so far: `checks.variation` of each."""
+        return self
+
     @classmethod
     def from_preset(cls, name: str) -> Self:
         """The settings of a preset. Raises UsageError, with the nearest name, for an unknown one."""

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+import torch
+
 from drit.data.classes import classes_of
 from drit.data.folders import ImageSet, open_domain, source_name
+from drit.data.images import to_tensor
 from drit.data.pairs import align
 from drit.data.ranges import with_ranges
 from drit.errors import UsageError
@@ -16,6 +20,7 @@ from drit.methods.registry import able
 from drit.settings.common import DataSettings, TrainSettings
 
 S = TypeVar("S", bound=TrainSettings)
+VARIED = 50  # images by which the variation of a domain is measured
 
 
 def open_sets(method: type[Method], settings: TrainSettings) -> dict[str, ImageSet]:
@@ -87,6 +92,15 @@ def _check_different(sets: Mapping[str, ImageSet], data: DataSettings) -> None:
             raise UsageError(f"Domains {other} and {d} are the same images: nothing to translate. Check {flags}.")
 
 
+def variation(images: ImageSet) -> float:
+    """Mean absolute difference between the mean colours of two images, in [-1, 1]: over all pairs of fifty images from
+    all over the set. At least 0.001, so that a set of one image has one."""
+    places = np.linspace(0, len(images) - 1, min(len(images), VARIED)).round().astype(int)
+    colours = torch.stack([to_tensor(images.get(int(i))).mean(dim=(1, 2)) for i in places])  # (n, C)
+    pairs = torch.pdist(colours, p=1) / colours.shape[1]
+    return max(0.001, float(pairs.mean())) if len(pairs) else 0.001
+
+
 def settled(settings: S, sets: Mapping[str, ImageSet]) -> S:
     """The settings with what was left to be found out: channels, ranges and classes as the files have them. Raises
     DataError where labels are wanted and missing."""
@@ -94,4 +108,6 @@ def settled(settings: S, sets: Mapping[str, ImageSet]) -> S:
     data = replace(settings.data, channels_a=channels_a, channels_b=channels_b)
     if settings.learns_labels:
         settings = settings.with_classes(len(classes_of(sets["a"])[0]))
+    if settings.needs_variation:
+        settings = settings.with_variation({d: variation(sets[d]) for d in settings.needs_variation})
     return replace(settings, data=with_ranges(data, {d: s.reading.value_range for d, s in sets.items()}))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from drit.data.images import encode
 from drit.errors import UsageError
 from drit.methods.base import Terms
 from drit.methods.drit.adversary import Adversary, Judge, LogitAverages
-from drit.methods.drit.objective import DRIT, mode_seeking_weights
+from drit.methods.drit.objective import DRIT, mode_seeking_end, mode_seeking_weights
+from drit.methods.drit.settings import DRITLoss
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
 from drit.networks.encoders import VariationalAttributeEncoder
 from drit.runs import checkpoint as files
+from drit.runs.record import recorded_settings
 from drit.settings.schema import changed
 from drit.training import launch as loop
 from tests.conftest import tiny, trainer_of, write_images
@@ -153,6 +157,27 @@ def test_mode_seeking_of_each_domain(tmp_path: Path) -> None:
     assert {k: v for k, v in last.weights.items() if "mode" in k} == {"mode_seeking_b": 0.5}
     both = changed(config, {"loss.mode_seeking": 2.0, "loss.mode_seeking_b": -1.0}).loss
     assert mode_seeking_weights(both) == {"a": 2.0, "b": 2.0}
+
+
+def test_mode_seeking_ends_at_the_variation_of_real_images(tmp_path: Path) -> None:
+    """Two levels of grey, 0 and 40 of 255, half of the images each; the other domain hardly varies."""
+    for name, levels in (("a", (0, 40)), ("b", (100, 101))):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            encode(np.full((20, 20, 3), levels[i % 2], np.uint8), tmp_path / name / f"{i}.png")
+    config = changed(tiny(tmp_path / "a", tmp_path / "b"), {"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 2.0})
+    loop.train(config, tmp_path / "run", stop_after=1)
+    found = recorded_settings(tmp_path / "run").loss
+    # of 6 pairs 4 differ
+    assert isinstance(found, DRITLoss)
+    assert found.variation_a == pytest.approx(4 / 6 * 40 / 127.5, abs=1e-4)
+    assert found.variation_b == pytest.approx(4 / 6 * 1 / 127.5, abs=1e-4)
+    assert mode_seeking_end(found, "a") == pytest.approx(2 * found.variation_a)
+    assert loop.resume(tmp_path / "run").finished
+    assert recorded_settings(tmp_path / "run").loss == found
+    given = changed(config, {"loss.variation_a": 0.3}).loss
+    assert mode_seeking_end(given, "a") == pytest.approx(0.6)
+    assert mode_seeking_end(changed(config, {"loss.mode_seeking_end": 0.0}).loss, "a") == math.inf
 
 
 def test_chance_of_relativistic_pairs() -> None:

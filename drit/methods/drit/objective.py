@@ -11,6 +11,7 @@ One iteration: content discriminator (several batches), domain discriminators, e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -66,6 +67,12 @@ class Outputs(NamedTuple):
 def mode_seeking_weights(loss: DRITLoss) -> dict[str, float]:
     """The weight of mode seeking of outputs of each domain."""
     return {"a": loss.mode_seeking, "b": loss.mode_seeking if loss.mode_seeking_b < 0 else loss.mode_seeking_b}
+
+
+def mode_seeking_end(loss: DRITLoss, domain: str) -> float:
+    """The difference of two outputs of a domain, in [-1, 1], from which on mode seeking asks for no more."""
+    variation = {"a": loss.variation_a, "b": loss.variation_b}[domain]
+    return loss.mode_seeking_end * variation if loss.mode_seeking_end else math.inf
 
 
 class DRIT(Method):
@@ -270,7 +277,8 @@ class DRIT(Method):
                 terms.add(f"latent_regression_{d}", w.latent_regression, loss)
             if seeking[d]:
                 # 1 / (d(G(c, z1), G(c, z2)) / d(z1, z2)) (MSGAN; DRIT++)
-                terms.add(f"mode_seeking_{d}", seeking[d], losses.mode_seeking(*images, *random))
+                loss = losses.mode_seeking(*images, *random, end=mode_seeking_end(w, d))
+                terms.add(f"mode_seeking_{d}", seeking[d], loss)
 
     def _recovered_style(self, images: Tensor, domain: str) -> Tensor:
         """E^a of outputs (N, C, H, W): (N, S)."""

@@ -55,6 +55,15 @@ class DRITLoss(LossSettings):
     mode_seeking_b: Annotated[float, Ge(-1)] = setting(
         -1.0, "mode seeking of outputs of b where it differs (a domain that hardly varies needs less); -1: as the other"
     )
+    mode_seeking_end: Weight = setting(
+        0.0,
+        "mode seeking ends where two styles of an image differ by so many times what the mean colours of two real "
+        "images of the domain do, so that a domain that hardly varies is not forced to; 0: it has no end",
+    )
+    variation_a: Weight = setting(
+        0.0, "mean absolute difference between the mean colours of two images of a, in [-1, 1]; 0: found out"
+    )
+    variation_b: Weight = setting(0.0, "the same of two images of b")
     gan: Literal["logistic", "relativistic"] = setting(
         "logistic",
         "kind of the domain adversarial loss: real and generated images each against a target, or against each other",
@@ -116,6 +125,16 @@ class DRITSettings(TrainSettings):
 
     def with_classes(self, count: int) -> Self:
         return replace(self, loss=replace(self.loss, task_classes=count)) if self.learns_labels else self
+
+    @property
+    def needs_variation(self) -> tuple[str, ...]:
+        seeks = self.loss.mode_seeking_end > 0
+        known = {"a": self.loss.variation_a, "b": self.loss.variation_b}
+        return tuple(d for d, variation in known.items() if seeks and not variation)
+
+    def with_variation(self, variation: Mapping[str, float]) -> Self:
+        named = {f"variation_{d}": round(value, 4) for d, value in variation.items()}
+        return replace(self, loss=replace(self.loss, **named))
 
     @classmethod
     def presets(cls) -> Mapping[str, Self]:
