@@ -1,6 +1,7 @@
 """drit: diverse image-to-image translation from unpaired images, by disentangled representations.
 
-Public names: `load(run)` gives a `Translator`; `list_methods()` names the methods.
+Public names: `load(run)` gives a `Translator`; `list_methods()` names the methods; `read_state(image)` tells how an
+output was made.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from drit.version import VERSION
 
 __version__ = VERSION
 
-__all__ = ["Translator", "list_methods", "load"]
+__all__ = ["State", "Translator", "list_methods", "load", "read_state"]
 
 
 def list_methods() -> dict[str, str]:
@@ -27,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from drit.inference import translator
 
         return getattr(translator, name)
+    if name in ("State", "read_state"):
+        from drit.inference import state
+
+        return getattr(state, name)
     raise AttributeError(f"module 'drit' has no attribute '{name}'")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from drit.atomic import write_atomically
 
@@ -88,9 +89,13 @@ def _scaled(image: Image.Image, cell: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def save_sheet(image: Image.Image, path: Path) -> None:
-    """Write a PNG, whole or not at all. Raises OSError when the disk refuses."""
+def save_sheet(image: Image.Image, path: Path, texts: Mapping[str, str] | None = None) -> None:
+    """Write a PNG, whole or not at all. texts: by keyword, what it says beside its pixels. Raises OSError when the disk
+    refuses."""
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_itxt(keyword, text)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True, pnginfo=info)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())

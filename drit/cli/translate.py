@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --map\n\n"
         "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes;\n"
+        "Each output says in its file how it was made: --style-from takes the exact style of one.\n"
         "DIR/outputs.json tells input, style and domain of each output. An image that cannot be read,\n"
         "translated or written is named and skipped, and the exit code is 1.",
     )
@@ -40,7 +41,12 @@ def add(commands: Any) -> None:
     parser.add_argument("--styles", type=int, default=None, metavar="N", help="random styles for each image [5]")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
     parser.add_argument(
-        "--style-from", action="extend", nargs="+", default=[], metavar="IMG", help="take the styles of these images"
+        "--style-from",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="IMG",
+        help="take the styles of these images; of an output of this run the exact one it was made with",
     )
     parser.add_argument(
         "--style",
@@ -97,7 +103,7 @@ def translate(values: argparse.Namespace) -> int:
         values.style,
         values.interpolate,
     )
-    styles = chosen_styles(translator, to, choice)
+    styles = chosen_styles(translator, to, choice, lambda text: print(f"note: {text}", file=sys.stderr))
     form = FormatChoice(values.format, values.depth)
     for folder in filter(Path.is_dir, map(Path, values.inputs)):
         for note in left_out_notes(folder):

@@ -17,6 +17,8 @@ import numpy as np
 import tifffile
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from drit.data.notes import KEPT_IN, XMP, packet, png_chunk
+
 ORIENTATION = 0x0112  # a tag; its EXIF number too
 ICC_PROFILE = 34675  # a tag
 NODATA = 42113  # GDAL's: the value that stands for none
@@ -57,6 +59,7 @@ class Metadata:
     exif: bytes = b""
     dpi: tuple[float, float] | None = None  # horizontal, vertical
     geo: tuple[Tag, ...] = ()  # GeoTIFF and GDAL
+    note: str = ""  # of this program about an output (`notes`); never that of an input
 
     @property
     def nodata(self) -> float | None:
@@ -70,7 +73,7 @@ class Metadata:
         return None
 
     def kept(self, suffix: str, shape: tuple[int, ...]) -> dict[str, Any]:
-        """The parts that an output (H, W, C) with this ending holds, by name: geo, resolution, profile, EXIF."""
+        """The parts that an output (H, W, C) with this ending holds, by name: geo, resolution, profile, EXIF, note."""
         tiff, jpeg = suffix in (".tif", ".tiff"), suffix in (".jpg", ".jpeg")
         parts: dict[str, Any] = {}
         if self.geo and tiff and tuple(shape[:2]) == self.size:
@@ -82,6 +85,8 @@ class Metadata:
         exif = upright_exif(self.exif) if suffix != ".bmp" else b""
         if exif and not (jpeg and len(exif) > _JPEG_EXIF) and not (tiff and _directories(exif) is None):
             parts["EXIF"] = exif  # without the mark that JPEG has before it
+        if self.note and suffix in KEPT_IN:
+            parts["note"] = self.note
         return parts
 
     def lost(self, suffix: str, shape: tuple[int, ...]) -> list[str]:
@@ -239,6 +244,7 @@ def png_with(content: bytes, parts: Mapping[str, Any]) -> bytes:
     made = b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
+    made += png_chunk(parts["note"]) if "note" in parts else b""
     return content[:33] + made + content[33:]  # 33: the signature and the header chunk
 
 
@@ -246,6 +252,8 @@ def pillow_options(parts: Mapping[str, Any]) -> dict[str, Any]:
     """The parts as options of Pillow's `save`."""
     names = {"resolution": "dpi", "colour profile": "icc_profile", "EXIF": "exif"}
     options = {names[name]: part for name, part in parts.items() if name in names}
+    if "note" in parts:
+        options["xmp"] = packet(parts["note"])
     return options | ({"exif": b"Exif\0\0" + options["exif"]} if "exif" in options else {})
 
 
@@ -260,6 +268,9 @@ def tiff_options(parts: Mapping[str, Any]) -> dict[str, Any]:
         texts, directories = _directories(parts["EXIF"]) or ({}, {})
         options["extratags"] += [(code, "s", len(text) + 1, text + b"\0", True) for code, text in texts.items()]
         options["extratags"] += [(name, "I", 1, 0, True) for name, code in _POINTERS.items() if code in directories]
+    if "note" in parts:
+        content = packet(parts["note"])
+        options["extratags"].append((XMP, "B", len(content), content, True))
     return options
 
 

@@ -1,6 +1,7 @@
 """Translation of files: folders in, images out, with a contact sheet and a map of what came from where.
 
-    OUT/PLACE_STYLE.SUFFIX ...    the outputs, of the input's format and depth where that can hold them
+    OUT/PLACE_STYLE.SUFFIX ...    the outputs, of the input's format and depth where that can hold them, each with
+                                  its state: how it was made
     OUT/outputs.json              input, style and domain of each
     OUT/styles.json  sheet.png    the styles' numbers; a table of the first images
     OUT/maps/PLACE.png            on demand, the map of invention of each input
@@ -13,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from drit.inference.heat import COLUMNS as MAP_COLUMNS
 from drit.inference.heat import map_image
 from drit.inference.invention import InventionMeter, missing_notes, translates_back
 from drit.inference.reading import Input, numbered, reading_notes
+from drit.inference.state import state_of
 from drit.inference.styles import Style
 from drit.inference.tiles import TiledImage, check_tile, joined
 from drit.inference.translator import Translator
@@ -121,6 +123,7 @@ def translate_files(
     outputs.check_free(out, [*planned, *of_maps, *beside], overwrite, [image.path for image in inputs])
     outputs.note(out, planned | of_maps)  # first: should the work be stopped, what it wrote is known for its own
     codes = torch.stack([s.code for s in styles])
+    states = [state_of(translator.weights, source, target, s.name, s.code, s.seed).text() for s in styles]
     rows: list[list[np.ndarray | None]] = []
     if any(s.image is not None for s in styles):
         rows.append([None, *(None if s.image is None else _small(s.image) for s in styles[:SHEET_COLUMNS])])
@@ -139,13 +142,13 @@ def translate_files(
                     made = _tiled(translator, job, array, codes, (source, target), tile, out, quiet)
                 else:
                     made = ((job.format.array(o), o) for o in translator.outputs(to_tensor(array), codes, target))
-                for name, (pixels, output) in zip(job.names, made, strict=True):
+                for name, state, (pixels, output) in zip(job.names, states, made, strict=True):
                     if len(row) <= SHEET_COLUMNS:
                         row.append(_small(job.format.levels(pixels)))
                     if mapped is not None and output is not None:
                         planned[name] |= mapped.add(output)
                     try:
-                        lost.update(_write(pixels, out / name, job.format, metadata))
+                        lost.update(_write(pixels, out / name, job.format, replace(metadata, note=state)))
                         written.append(name)
                     except DritError as error:
                         skipped.add(job.image.path, error)

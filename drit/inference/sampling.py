@@ -10,9 +10,11 @@ import torch
 
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor
+from drit.data.notes import KEYWORD
 from drit.data.transforms import centre_crop
 from drit.errors import DritError, UsageError
 from drit.inference import outputs
+from drit.inference.state import State
 from drit.inference.translator import Translator
 from drit.methods.base import Grid
 from drit.probes.matching import agreement
@@ -49,7 +51,8 @@ def draw(translator: Translator, out: Path, count: int, seed: int, overwrite: bo
     outputs.note(out, {name: {"input": None, "style": grid.name, "domain": None} for name, grid in by_name.items()})
     for name, grid in by_name.items():
         try:
-            save_sheet(sheet(grid_rows(grid), column_titles=grid.columns), out / name)
+            state = State(translator.weights, name=grid.name, seed=seed)
+            save_sheet(sheet(grid_rows(grid), column_titles=grid.columns), out / name, {KEYWORD: state.text()})
         except OSError as error:
             raise DritError(f"Could not write {out / name}: {error.strerror}. Make room, and run again.") from error
     return [str(out / name) for name in by_name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from torch import Tensor
 
 from drit.data.folders import list_images
 from drit.data.images import to_tensor
-from drit.data.names import file_of, without_ending
+from drit.data.names import file_of, slice_of, without_ending
 from drit.data.volumes import expand
 from drit.errors import DataError, UsageError, nearest
 from drit.inference.reading import numbered, read_image
+from drit.inference.state import find_state, ignored
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
 
@@ -29,6 +30,7 @@ class Style:
     name: str
     code: Tensor  # (S,)
     image: np.ndarray | None = None  # the exemplar it was taken from (H, W, C)
+    seed: int | None = None  # of a random style
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,14 @@ class StyleChoice:
     interpolate: int = 0  # in place of them so many steps between each and the next; fewer than two get random ends
 
 
-def chosen_styles(translator: Translator, to: str, choice: StyleChoice) -> list[Style]:
+def chosen_styles(
+    translator: Translator, to: str, choice: StyleChoice, say: Callable[[str], None] = lambda text: None
+) -> list[Style]:
     """The styles asked for, of domain `to`, each with a name of its own.
 
-    Raises UsageError where the method has no such styles, DataError for an exemplar that cannot be read.
+    An exemplar that is an output of this run in this domain gives the exact style it was made with. say: called with a
+    sentence where an exemplar has such a style, or one that cannot be taken. Raises UsageError where the method has no
+    such styles, DataError for an exemplar that cannot be read.
     """
     if not translator.method.capabilities.style_dim:
         if choice.exemplars or choice.saved or choice.interpolate or choice.count > 1:
@@ -54,18 +60,37 @@ def chosen_styles(translator: Translator, to: str, choice: StyleChoice) -> list[
     styles = []
     for path in _exemplar_files(choice.exemplars):
         array, _ = read_image(path, translator.method, to)
-        styles.append(Style(f"as_{without_ending(path).name}", translator.style(to_tensor(array), to)[0], array))
+        code = _own_style(path, translator, to, say)
+        if code is None:
+            code = translator.style(to_tensor(array), to)[0]
+        styles.append(Style(f"as_{without_ending(path).name}", code, array))
     for name in choice.saved:
         styles += read_styles(Path(name), translator)
     if not styles or (choice.interpolate and len(styles) < 2):
         ends = max(2 - len(styles), 1 if styles else choice.count)
         codes = translator.sample(ends if choice.interpolate else choice.count, to, choice.seed)
-        styles += [Style(f"style{i + 1:03d}", code) for i, code in enumerate(codes)]
+        styles += [Style(f"style{i + 1:03d}", code, seed=choice.seed) for i, code in enumerate(codes)]
     if choice.interpolate:
         steps = translator.interpolate(torch.stack([s.code for s in styles]), choice.interpolate)
         return [Style(f"step{i + 1:03d}", code) for i, code in enumerate(steps)]
     names = numbered([s.name for s in styles])
     return [replace(style, name=name) for style, name in zip(styles, names, strict=True)]
+
+
+def _own_style(path: Path, translator: Translator, to: str, say: Callable[[str], None]) -> Tensor | None:
+    """The style (S,) that an output of this run was made with; None for another image."""
+    if slice_of(path) is not None:
+        return None
+    state, why = find_state(path)
+    if why:
+        say(ignored(path, why))
+    if state is None:
+        return None
+    if why := state.why_not(translator.weights, to, translator.method.capabilities.style_dim):
+        say(f"{path}: the style is taken from what the image shows: {why}.")
+        return None
+    say(f"{path}: the exact style that it was made with is taken.")
+    return translator.checked([state.style])[0]
 
 
 def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:

@@ -47,9 +47,16 @@ class Translator:
     """
 
     def __init__(
-        self, method: Method, names: dict[str, str], device: str = "auto", precision: str = "auto", threads: int = 0
+        self,
+        method: Method,
+        names: dict[str, str],
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        weights: str = "",
     ) -> None:
-        """names: the folder's name of each domain, which may be used in place of "a" and "b"."""
+        """names: the folder's name of each domain, which may be used in place of "a" and "b". weights: the SHA-256 of
+        the file of weights, by which outputs name their run."""
         self.device = choose_device(device)
         if threads or self.device.type == "cpu":
             torch.set_num_threads(threads or cores())
@@ -58,6 +65,7 @@ class Translator:
         self.method = method.eval().requires_grad_(False)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.names = names
+        self.weights = weights
         self._bytes_per_pixel: dict[tuple[str, str], float] = {}  # of (source, target), counted when first needed
 
     @classmethod
@@ -79,7 +87,7 @@ class Translator:
         files.check_fit(method.state_dict(), weights, checkpoint)
         method.load_state_dict(weights, assign=True)
         names = {d: source_name(path) for d, path in settings.data.sources().items()}
-        return cls(method, names, device, precision, threads)
+        return cls(method, names, device, precision, threads, files.weights_name(checkpoint, meta))
 
     # Domains and styles
 

@@ -154,6 +154,11 @@ def weights_sha256(checkpoint: Path) -> str:
     return sha256(checkpoint / WEIGHTS)
 
 
+def weights_name(checkpoint: Path, meta: Mapping[str, Any]) -> str:
+    """As `weights_sha256`, as meta.json recorded it where it did: the file is not read."""
+    return str(meta.get("sha256", {}).get(WEIGHTS) or weights_sha256(checkpoint))
+
+
 def load_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Weights and moving average (empty if the run keeps none), tensors of any shape by name.
 

@@ -181,6 +181,18 @@ async def encode_style(
     return {"style": await service.style(served, domain, await image.read(), size, request.is_disconnected)}
 
 
+@routes.post("/v1/state", tags=["work"])
+async def state(
+    request: Request, image: Annotated[UploadFile, File(description="an image, perhaps an output of this program")]
+) -> dict[str, Any]:
+    """How an image was made, where it says so: `state` (format, version, run, from, to, name, style, seed) or null.
+
+    `run` names the served run that made it; it is empty where none did, and `why` says what is missing.
+    """
+    found = await _service(request).state(await image.read())
+    return {"state": json.loads(found.state.text()) if found.state else None, "run": found.run, "why": found.why}
+
+
 @routes.get("/v1/styles", tags=["lists"])
 async def styles(
     request: Request,

@@ -24,7 +24,7 @@ from drit.serving.settings import LOOPBACK, ServeSettings
 
 OPEN = ("/health", "/ready", "/", "/docs", "/openapi.json")  # answered without the key, and the files of PAGES
 PAGES = "/pages/"
-WORK = ("/v1/translate", "/v1/encode-style")  # counted as work, and bounded
+WORK = ("/v1/translate", "/v1/encode-style", "/v1/state")  # counted as work, and bounded
 
 
 class Gate:

@@ -10,7 +10,7 @@ from drit.atomic import file_state
 from drit.errors import UsageError, nearest
 from drit.inference.reading import numbered
 from drit.inference.translator import Translator
-from drit.runs.checkpoint import load_meta, weights_sha256
+from drit.runs.checkpoint import load_meta, weights_name
 from drit.runs.folder import WEIGHTS, find, run_of
 from drit.runs.library import StyleLibrary
 from drit.serving.refusal import Refusal
@@ -26,7 +26,7 @@ class ServedRun:
         self.path = path
         self.translator = translator
         self.library = StyleLibrary(checkpoint)
-        self.weights = str(meta.get("sha256", {}).get(WEIGHTS) or weights_sha256(checkpoint))
+        self.weights = weights_name(checkpoint, meta)
         self.step = int(meta["step"])
         self._file = checkpoint / WEIGHTS
         self._state = file_state(self._file)

@@ -17,10 +17,11 @@ import torch
 from anyio.to_thread import run_sync
 from torch import Tensor
 
-from drit.data.images import encoded, from_tensor, to_tensor
+from drit.data.images import Metadata, encoded, from_tensor, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
+from drit.inference.state import State, state_of
 from drit.runtime import cores
 from drit.serving.batching import Worker
 from drit.serving.contents import Content, Contents, Key
@@ -28,7 +29,7 @@ from drit.serving.metrics import Metrics
 from drit.serving.refusal import Refusal
 from drit.serving.served import ServedRun, ServedRuns
 from drit.serving.settings import Limits
-from drit.serving.uploads import read_upload
+from drit.serving.uploads import read_upload, read_upload_state
 from drit.sheets import as_image
 
 T = TypeVar("T")
@@ -65,6 +66,14 @@ class Answer:
     width: int
     media: str  # type of the outputs
     outputs: list[Output]
+
+
+class Found(NamedTuple):
+    """What an image says of how it was made."""
+
+    state: State | None
+    run: str  # name of the run that made it; empty where it is not served
+    why: str  # why it cannot be restored; empty where it can, or there is nothing
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,8 @@ class Service:
                 data = await run_sync(_animation, images, limiter=self._files)
                 return Answer(run.name, to, content.key.image, *content.size, "image/webp", [Output("walk", [], data)])
             form = choice.of(f".{order.format}", content.header, samples)
-            files = await run_sync(_files, images, form, limiter=self._files)
+            states = _states(run, source, order, styles)
+            files = await run_sync(_files, images, form, states, limiter=self._files)
         outputs = [Output(s.name, s.code.tolist(), data) for s, data in zip(styles, files, strict=True)]
         return Answer(run.name, to, content.key.image, *content.size, MEDIA[form.suffix], outputs)
 
@@ -130,6 +140,20 @@ class Service:
             letter = run.translator.domain(domain)
         async with in_time(self.limits.seconds):
             return (await self._exemplar(run, letter, image, "image", size, gone)).tolist()
+
+    async def state(self, image: bytes) -> Found:
+        """What an image says of how it was made, and the run that made it, if it is served."""
+        state, why = await run_sync(read_upload_state, image, limiter=self._files)
+        if state is None:
+            return Found(None, "", why)
+        made = [run for run in self.runs.all if run.weights == state.run]
+        if not made:
+            return Found(state, "", f"It was made by a run with the weights {state.run[:12]}…, which is not open here.")
+        able = made[0].translator.method.capabilities
+        misfit = state.why_not(state.run, state.to, able.style_dim)
+        if state.to not in able.directions:
+            misfit = f"the run has no direction to '{state.to}'"
+        return Found(state, "" if misfit else made[0].name, f"It cannot be restored: {misfit}." if misfit else "")
 
     def sample(self, run: ServedRun, to: str, count: int, seed: int) -> list[list[float]]:
         """The numbers of random styles. Raises Refusal as `translate` does."""
@@ -251,6 +275,23 @@ def refused() -> Iterator[None]:
         raise Refusal(500, str(error), "Tell the operator of the service.") from error
 
 
+def _states(run: ServedRun, source: str, order: Order, styles: Sequence[NamedStyle]) -> list[str]:
+    """What the outputs of an order say of how they were made. Given numbers that are a random style of the order's seed
+    are told as that style."""
+    translator = run.translator
+    to = translator.domain(order.to)
+    names: dict[tuple[float, ...], str] = {}
+    if translator.method.capabilities.style_dim:
+        codes = translator.sample(order.count, to, order.seed).tolist()
+        names = {tuple(code): f"style{i + 1:03d}" for i, code in enumerate(codes)}
+    states = []
+    for style in styles:
+        drawn = names.get(tuple(style.code.tolist()))
+        seed = None if drawn is None else order.seed
+        states.append(state_of(run.weights, source, to, drawn or style.name, style.code, seed).text())
+    return states
+
+
 def _numbers(text: str) -> list[list[float]]:
     """Styles from JSON. Raises Refusal for other things."""
     try:
@@ -270,6 +311,9 @@ def _animation(images: Sequence[Tensor]) -> bytes:
     return buffer.getvalue()
 
 
-def _files(images: Sequence[Tensor], form: OutputFormat) -> list[bytes]:
-    """Images (C, H, W) in [-1, 1] as files."""
-    return [encoded(form.array(image), f"output{form.suffix}", form.alpha) for image in images]
+def _files(images: Sequence[Tensor], form: OutputFormat, states: Sequence[str]) -> list[bytes]:
+    """Images (C, H, W) in [-1, 1] as files, each with its state."""
+    return [
+        encoded(form.array(image), f"output{form.suffix}", form.alpha, Metadata(note=state))
+        for image, state in zip(images, states, strict=True)
+    ]

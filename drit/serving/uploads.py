@@ -17,6 +17,7 @@ from drit.data.ranges import reading_of
 from drit.data.transforms import resize, resized_shape
 from drit.errors import DataError
 from drit.inference.reading import read_image
+from drit.inference.state import State, find_state
 from drit.methods.base import Method
 from drit.serving.refusal import Refusal
 from drit.serving.settings import Limits
@@ -58,6 +59,21 @@ def read_upload(data: bytes, field: str, method: Method, domain: str, size: int,
             text = str(error).replace(str(path), f"The image of field '{field}'")
             raise Refusal(422, text, "Send a PNG, JPEG, WebP or TIFF file that other programs open.") from error
     return Upload(resize(array, height, width), replace(header, height=height, width=width))
+
+
+def read_upload_state(data: bytes) -> tuple[State | None, str]:
+    """What an uploaded image says of how it was made, or why that is ignored. Nothing for what is no image."""
+    with tempfile.TemporaryDirectory(prefix="drit_") as folder:
+        path = Path(folder, "upload")
+        try:
+            path.write_bytes(data)
+            return find_state(path)
+        except OSError as error:
+            raise Refusal(
+                507, f"The image of field 'image' could not be stored: {error.strerror}.", "Try again later."
+            ) from error
+        except DataError:  # translating it will tell
+            return None, ""
 
 
 def _check_pixels(

@@ -104,7 +104,19 @@ What an output keeps of its input. What its format cannot hold is named.
 - EXIF is kept but for its orientation, since outputs are upright, and its preview, since that shows the input. Of a
   TIFF it is the directories of EXIF and GPS (not in BigTIFF), description, maker, model, date, artist and copyright.
 - A profile of colours is not kept for grey.
-- Not kept: XMP, IPTC, text of PNG, comments of JPEG, and GDAL's descriptions of bands.
+- Of an input are not kept: XMP, IPTC, text of PNG, comments of JPEG, and GDAL's descriptions of bands.
+
+**The state.** An output of `translate`, `sample`, the service and the studio says how it was made, in one JSON text:
+
+```json
+{{"format": 1, "version": "0.2.0", "run": "9f86d0...", "from": "a", "to": "b",
+ "name": "style003", "style": [0.1, -0.3], "seed": 0}}
+```
+
+`run` is the SHA-256 of `weights.safetensors`. `style` has the exact numbers. `seed` is that of a random style, else
+null; `style003` is the third of its seed. A PNG keeps the text in an iTXt chunk with the keyword `drit.state`. A WebP,
+TIFF or JPEG keeps it in its XMP packet, as the property `state` of the namespace `urn:drit:1#`. BMP keeps none. The
+pixels are the same as without. A state that is malformed is ignored, and told.
 
 GDAL's no-data value is taken as NaN with a range: LOW. Without one, numbers of 8 and 16 bits stay as they are. Both are
 told.

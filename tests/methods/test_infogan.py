@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import drit
 from drit import losses
 from drit.cli import main as cli
 from drit.errors import UsageError
@@ -165,6 +166,8 @@ def test_sample_draws_grids_and_tells_the_agreement(
     assert counts.shape == (4, 3) and counts.sum(0).tolist() == [6, 6, 6] and found["images"] == 18
     matched = sum(counts[int(k), ["2", "5", "9"].index(c)] for k, c in found["class_of_category"].items())
     assert found["error_percent"] == pytest.approx(100 * (1 - matched / 18), abs=1e-3)
+    state = drit.read_state(out / "category.png")
+    assert state and (state.name, state.seed, state.to, state.style) == ("category", 0, "", ())
     before = (out / "category.png").read_bytes()
     assert cli.main(["sample", str(drawn), "--out", str(out), "--count", "3"]) == 0
     assert (out / "category.png").read_bytes() == before

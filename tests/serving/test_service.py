@@ -20,7 +20,8 @@ import torch
 from PIL import Image
 
 import drit
-from drit.data.images import from_tensor
+from drit.data.images import Metadata, encoded, from_tensor
+from drit.inference.state import State, read_state
 from drit.training import launch
 from tests.conftest import tiny
 
@@ -108,6 +109,47 @@ def test_random_styles_are_those_of_the_translator(client: TestClient, served: S
     assert [o["name"] for o in body["outputs"]] == ["style001", "style002", "style003"]
     assert np.allclose([o["style"] for o in body["outputs"]], styles)
     assert (body["width"], body["height"], body["to"], body["media"]) == (24, 20, "b", "image/png")
+
+
+def test_outputs_say_how_they_were_made(client: TestClient, served: ServedRuns, tmp_path: Path) -> None:
+    run = served.all[0]
+    styles = run.translator.sample(2, "b", 7)
+    given = json.dumps([styles[1].tolist(), [0, 0, 1]])  # the second style of seed 7 again, and one of nobody
+    answers = post(client, png(), count=2, seed=7), post(client, png(), numbers=given, count=2, seed=7, format="webp")
+    files = [base64.b64decode(o["image"]) for answer in answers for o in answer.json()["outputs"]]
+    states = []
+    for file in files:
+        (tmp_path / "x").write_bytes(file)
+        states.append(read_state(tmp_path / "x"))
+    assert [(s.name, s.seed) for s in states if s] == [
+        ("style001", 7), ("style002", 7), ("style002", 7), ("given2", None),
+    ]  # fmt: skip
+    assert states[2] and states[2].style == tuple(styles[1].tolist()) and states[2].run == run.weights
+
+    found = client.post("/v1/state", files={"image": ("x", files[2])}).json()
+    assert (found["run"], found["why"], found["state"]["to"]) == (run.name, "", "b")
+    assert found["state"]["style"] == styles[1].tolist()
+    plain = client.post("/v1/state", files={"image": ("x", png())}).json()
+    assert plain == client.post("/v1/state", files={"image": ("x", b"none")}).json()
+    assert plain == {"state": None, "run": "", "why": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"run": "f" * 64}, "weights ffffffffffff"),
+        ({"to": "z"}, "no direction to 'z'"),
+        ({"style": (1.0,)}, "its style has 1 numbers, not 3"),
+        ({"style": (float("nan"),)}, "'style' cannot be"),
+    ],
+)
+def test_states_that_cannot_be_restored(
+    changes: dict[str, Any], why: str, client: TestClient, served: ServedRuns
+) -> None:
+    state = replace(State(served.all[0].weights, "a", "b", "x", (0.0, 0.0, 0.0)), **changes)
+    image = encoded(np.zeros((8, 8, 3), np.uint8), "x.png", metadata=Metadata(note=state.text()))
+    found = client.post("/v1/state", files={"image": ("x", image)}).json()
+    assert found["run"] == "" and why in found["why"]
 
 
 def test_one_image_as_the_answer(client: TestClient) -> None:

@@ -7,7 +7,9 @@ import json
 import re
 import shlex
 import shutil
+import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sy
 
 from drit.cli import main as cli
 from drit.data.images import decode
+from drit.inference.state import read_state
 from drit.serving.api import create_app
 from drit.serving.served import ServedRuns
 from drit.serving.server import open_socket
@@ -184,6 +187,49 @@ def test_more_styles_the_other_direction_and_the_whole_grid(page: Page, images: 
     expect(page.locator("#own-hint")).to_contain_text("grey")
     drop(page, images[1])
     assert pixels(page, "#download").shape == (40, 60)
+
+
+def test_a_dropped_output_restores_run_direction_and_style(
+    page: Page, studio: tuple[str, Path], images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drop(page, images[0])
+    page.click("#random .tile:nth-child(3) button")
+    with page.expect_download() as waiting:
+        page.click("#download")
+    made = tmp_path / "made.png"
+    waiting.value.save_as(made)
+    state = read_state(made)
+    assert state and (state.to, state.name, state.seed) == ("b", "style003", 0)
+    shown = np.asarray(Image.open(made))
+
+    page.reload()
+    page.locator("#directions label").first.click()  # to a
+    page.set_input_files("#file", str(made))  # before there is an image
+    expect(page.locator("#restored")).to_contain_text(
+        "Style 3 of seed 0 of run tiny run, to colour. Now drop the image"
+    )
+    assert page.locator("#directions input").nth(1).is_checked()
+    drop(page, images[0])
+    expect(page.locator("#chosen-name")).to_have_text("Style 3 of seed 0")
+    assert "--style-from made.png" in page.inner_text("#command")
+    assert np.array_equal(pixels(page, "#download"), shown)
+
+    page.locator("#directions label").first.click()
+    drop(page, images[1])
+    page.set_input_files("#file", str(made))  # with an image: it is translated at once
+    expect(page.locator("#restored")).to_contain_text("Restored from made.png")
+    expect(page.locator("#own .tile:not(.waiting)")).to_have_count(1)
+    page.click("#use-itself")
+    expect(page.locator("#restored")).to_be_hidden()
+
+    content = made.read_bytes()
+    foreign = content.replace(state.run.encode(), b"f" * 64)
+    crc = foreign.index(b"iTXtdrit")
+    length = struct.unpack(">I", foreign[crc - 4 : crc])[0]
+    end = crc + 4 + length
+    made.write_bytes(foreign[:end] + struct.pack(">I", zlib.crc32(foreign[crc:end])) + foreign[end + 4 :])
+    page.set_input_files("#file", str(made))
+    expect(page.locator("#error")).to_contain_text("a run with the weights ffffffffffff")
 
 
 def test_the_keyboard_alone(page: Page, images: tuple[Path, Path]) -> None:

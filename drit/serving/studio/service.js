@@ -61,10 +61,17 @@ export async function encodeStyle(run, domain, image, size, signal) {
   return (await (await post("/v1/encode-style", { run, domain, image, size }, signal)).json()).style;
 }
 
-// One output. source: {image} or {content}. Gives the file and the name of the encoded image.
-export async function translate(run, to, source, numbers, size, signal) {
-  const style = numbers.length ? { numbers: JSON.stringify([numbers]) } : {};
-  const response = await post("/v1/translate", { run, to, size, answer: "image", ...source, ...style }, signal);
+// How an image was made, if it says so: {state, run, why}.
+export async function stateOf(image) {
+  return (await post("/v1/state", { image })).json();
+}
+
+// One output. source: {image} or {content}. Gives the file and the name of the encoded image. With the seed of a random
+// style, the file says it too.
+export async function translate(run, to, source, style, size, signal) {
+  const fields = style.numbers.length ? { numbers: JSON.stringify([style.numbers]) } : {};
+  if (style.kind === "random") Object.assign(fields, { seed: style.seed, count: style.index + 1 });
+  const response = await post("/v1/translate", { run, to, size, answer: "image", ...source, ...fields }, signal);
   return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
 }
 

@@ -19,13 +19,14 @@ const state = {
   seed: 0,
   chosen: null, // a style: {kind, name, numbers, blob, ...}
   ends: [null, null], // styles that are mixed
+  restored: null, // from an output that was dropped: {run, to, style, file}
 };
 let work = new AbortController(); // of the image, run, direction and size that are shown
 
 const random = new Tiles($("random"), choose);
 const own = new Tiles($("own"), choose, forget);
 
-async function useRun() {
+async function useRun(to = "") {
   state.run = state.runs[$("run").selectedIndex];
   const sizes = [...new Set([...SIZES, state.run.trained_size])].sort((a, b) => a - b);
   $("size").replaceChildren(...sizes.map((size) => new Option(`${size} px`, size)), new Option("as it is", 0));
@@ -39,7 +40,8 @@ async function useRun() {
     label.append(input, `to ${nameOf(to)}`);
     $("directions").append(label);
   }
-  const first = state.run.directions.find(({ to }) => to === "b") || state.run.directions[0];
+  const wanted = to || "b";
+  const first = state.run.directions.find((direction) => direction.to === wanted) || state.run.directions[0];
   $("directions").querySelector(`[value="${first.to}"]`).checked = true;
   await useDirection(first.to);
 }
@@ -57,12 +59,20 @@ async function useDirection(to) {
   if (state.image) await show();
 }
 
-const nameOf = (letter) => state.run.domains.find((domain) => domain.letter === letter).name;
+const nameOf = (letter, run = state.run) => run.domains.find((domain) => domain.letter === letter).name;
 
 // An image, in a grid of styles
 
 async function useImage(file) {
   if (!file) return;
+  const { state: made, run, why } = await service.stateOf(file).catch(() => ({})); // translating it will complain
+  if (why) complain(new Error(`${file.name} says how it was made. ${why}`));
+  if (made && run) await restore(file, made, run);
+  else await translateImage(file);
+}
+
+async function translateImage(file) {
+  $("restored").hidden = true;
   state.image = file;
   state.seed = 0;
   if ($("original").src) URL.revokeObjectURL($("original").src);
@@ -81,7 +91,34 @@ async function show() {
   state.ends = [null, null];
   showEnds();
   own.clear();
-  await Promise.all([fillRandom(), fillKept()].map((filling) => filling.catch(complain)));
+  await Promise.all([fillRandom(), fillKept(), fillRestored()].map((filling) => filling.catch(complain)));
+}
+
+// The run, direction and style of an output of this program. It is no input: the image that is shown gets its style.
+async function restore(file, made, run) {
+  const numbered = made.seed === null ? null : made.name.match(/^style0*(\d+)$/);
+  const name = numbered ? `Style ${numbered[1]} of seed ${made.seed}` : made.name;
+  state.restored = { run, to: made.to, style: { kind: "exemplar", name, numbers: made.style, file: file.name }, file };
+  const where = `run ${run}, to ${nameOf(made.to, state.runs.find((each) => each.name === run))}`;
+  const next = state.image ? "" : " Now drop the image to translate.";
+  $("restored").querySelector("p").textContent = `Restored from ${file.name}: ${name} of ${where}.${next}`;
+  $("restored").hidden = false;
+  if (state.run.name === run && state.to === made.to) {
+    if (state.image) await fillRestored();
+    return;
+  }
+  $("run").selectedIndex = state.runs.findIndex((each) => each.name === run);
+  await useRun(made.to); // with the style, where there is an image
+}
+
+async function fillRestored() {
+  const { restored, run, to } = state;
+  const { signal } = work;
+  if (!restored || !run.style_dim || restored.run !== run.name || restored.to !== to) return;
+  const style = { ...restored.style };
+  own.add(style);
+  await render(style, own, signal);
+  if (!signal.aborted) choose(style);
 }
 
 async function fillRandom() {
@@ -118,7 +155,7 @@ async function fillKept() {
 // Have a style rendered, and show it in its tile. The image is sent once; its name suffices from then on.
 async function render(style, tiles, signal) {
   try {
-    style.blob = await output(style.numbers, signal);
+    style.blob = await output(style, signal);
     tiles.show(style);
     if (state.chosen === style) choose(style); // it was chosen while it was on its way
   } catch (error) {
@@ -130,17 +167,17 @@ async function render(style, tiles, signal) {
 
 let encoding = null; // the request that sends the image, while others wait for it
 
-async function output(numbers, signal) {
+async function output(style, signal) {
   const { run, to, size, image } = state;
   if (encoding && encoding.signal === signal && !state.content) await encoding.sent.catch(() => {});
   if (state.content) {
     try {
-      return (await service.translate(run.name, to, { content: state.content }, numbers, size, signal)).blob;
+      return (await service.translate(run.name, to, { content: state.content }, style, size, signal)).blob;
     } catch (error) {
       if (error.status !== 410) throw error; // it made room for others: send it again
     }
   }
-  const sent = service.translate(run.name, to, { image }, numbers, size, signal);
+  const sent = service.translate(run.name, to, { image }, style, size, signal);
   encoding = { signal, sent };
   const { blob, content } = await sent;
   if (!signal.aborted) state.content = content;
@@ -229,6 +266,10 @@ async function forget(style) {
   try {
     if (style.kind === "kept") await service.removeStyle(state.run.name, style.name);
     own.remove(style);
+    if (state.restored?.style.numbers === style.numbers) {
+      state.restored = null;
+      $("restored").hidden = true;
+    }
     report(`Removed “${style.name}”.`);
   } catch (error) {
     complain(error);
@@ -240,7 +281,12 @@ async function borrow(file) {
   const { signal } = work;
   report(`Reading the style of ${file.name} …`);
   try {
-    const numbers = await service.encodeStyle(state.run.name, state.to, file, state.size, signal);
+    const { run, to, size } = state;
+    const { state: made, run: maker } = await service.stateOf(file);
+    const numbers =
+      made && maker === run.name && made.to === to
+        ? made.style // an output of this run: the exact style
+        : await service.encodeStyle(run.name, to, file, size, signal);
     const style = { kind: "exemplar", name: `As ${file.name}`, numbers, file: file.name };
     own.add(style);
     await render(style, own, signal);
@@ -290,7 +336,7 @@ async function mix() {
       const [a, b] = state.ends;
       const share = Number($("blend").value) / 100;
       const numbers = between(a, b, share);
-      const blob = await output(numbers, signal);
+      const blob = await output({ numbers }, signal);
       if (signal.aborted) return;
       const percent = Math.round(100 * share);
       Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
@@ -335,7 +381,7 @@ $("more").addEventListener("click", () => {
 });
 $("another").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => {
-  useImage($("file").files[0]);
+  useImage($("file").files[0]).catch(complain);
   $("file").value = "";
 });
 $("exemplar").addEventListener("change", () => {
@@ -355,11 +401,11 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dragging");
   const file = event.dataTransfer.files[0];
   if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(file);
-  else useImage(file);
+  else useImage(file).catch(complain);
 });
 document.addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files][0];
-  if (file) useImage(file);
+  if (file) useImage(file).catch(complain);
 });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -383,6 +429,7 @@ function complain(error) {
 }
 
 $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
+$("use-itself").addEventListener("click", () => translateImage(state.restored.file).catch(complain));
 
 // Start
 
