@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.cli.options import INTERRUPTED, Progress, add_device, add_overwrite, add_run, command, show, translator_of
+from drit.cli.options import INTERRUPTED, Progress, add_device, add_overwrite, add_run, command, show
 from drit.cli.parser import seed
-from drit.errors import UsageError
-
-PAGES = ("index.html", "result.json")
 
 
 def add(commands: Any) -> None:
@@ -57,61 +53,36 @@ def add(commands: Any) -> None:
 
 
 def evaluate(values: argparse.Namespace) -> int:
-    from drit.evaluation.protocol import checked, find_protocol
+    from drit import api
+    from drit.reports.evaluation import table
 
-    if bool(values.train_a) != bool(values.train_b):
-        raise UsageError("Give both --train.a and --train.b, or neither.")
-    protocol = find_protocol(values.protocol)
-    changes: dict[str, Any] = {
-        name: getattr(values, name) for name in ("styles", "count", "seed") if getattr(values, name) is not None
-    }
-    if values.metrics:
-        changes["metrics"] = tuple(m.strip() for m in values.metrics.split(",") if m.strip())
-    for name in ("features", "perceptual"):
-        if getattr(values, name):
-            changes[name] = getattr(values, name).partition(":")[0]
-    protocol = checked(replace(protocol, **changes))
-    from drit.atomic import write_json
-    from drit.errors import DritError
-    from drit.evaluation import measure
-    from drit.evaluation.features.shelf import parse
-    from drit.inference import outputs
-    from drit.reports import evaluation as page
-    from drit.runs.folder import refuse_inside
-
-    for spec in (values.features, values.perceptual):
-        if spec:
-            parse(spec)  # a wrong name or a missing file is said before anything is loaded
-    model = Path(values.model)
-    translator = translator_of(values)
-    out = Path(values.out) if values.out else model / f"evaluation_{protocol.name}"
-    refuse_inside(out, [p for p in (values.a, values.b, values.train_a, values.train_b) if p])
-    outputs.check_pages(out, PAGES, "protocol", values.overwrite)
-    training = {"a": values.train_a, "b": values.train_b} if values.train_a else None
+    given = {name: getattr(values, name) for name in ("styles", "count", "seed")}
     with Progress() as progress:
         try:
-            prepared = measure.prepare(
-                model,
-                {"a": values.a, "b": values.b},
-                protocol,
-                out / "features",
-                networks={"features": values.features, "perceptual": values.perceptual},
-                training=training,
-                translator=translator,
+            result = api.evaluate(
+                values.model,
+                values.a,
+                values.b,
+                protocol=values.protocol,
+                out=values.out or "",
+                metrics=[m.strip() for m in (values.metrics or "").split(",") if m.strip()],
+                features=values.features,
+                perceptual=values.perceptual,
+                train_a=values.train_a or "",
+                train_b=values.train_b or "",
+                overwrite=values.overwrite,
+                device=values.device,
+                precision=values.precision,
+                threads=values.threads,
                 say=progress.say,
+                start_bar=progress.step,
+                **{name: value for name, value in given.items() if value is not None},
             )
-            evaluation = prepared.measure(progress.say, progress.step)
         except KeyboardInterrupt:
             progress.say("Stopped: no result was written. Networks trained so far are kept; run the command again.")
             return INTERRUPTED
-    for warning in evaluation.result["warnings"]:
+    for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    try:
-        outputs.note_pages(out, PAGES)
-        page.write_page(out / "index.html", evaluation.result, evaluation.directions)
-        write_json(out / "result.json", evaluation.result)
-    except OSError as error:
-        raise DritError(f"Could not write the result to {out}: {error.strerror}. Make room, and run again.") from error
-    message = f"{page.table(evaluation.result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}"
-    show(values, evaluation.result | {"out": str(out)}, message)
+    out = Path(result["out"])
+    show(values, result, f"{table(result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}")
     return 0

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from drit.methods import registry
 from drit.runs.folder import META, RunFolder, root_of
 from drit.runs.reading import read_object
 from drit.settings.common import TrainSettings
+from drit.settings.files import read_settings
 from drit.settings.schema import changed, groups_of, merged, settings_of, value_of
 
 
@@ -142,21 +142,6 @@ def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) 
         for name in _flat(given):
             refuse_foreign(name, base.method, f"The settings file {values.config} names '{name}'")
     return changed(merged(base, given, ignore_unknown=old), single)
-
-
-def read_settings(path: Path) -> tuple[dict[str, Any], bool]:
-    """The settings of a JSON file (a run's config.json serves), and whether a version wrote it that recorded those of
-    all methods. Raises UsageError for what cannot be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"The settings file {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise UsageError(f"The settings file {path} is not JSON: {error}.") from error
-    if not isinstance(content, dict) or not isinstance(content.get("settings", {}), dict):
-        raise UsageError(f"The settings file {path} must hold a JSON object of settings.")
-    recorded = "settings" in content and "versions" in content
-    return content.get("settings", content), recorded and "format" not in content
 
 
 def _flat(nested: Mapping[str, Any], where: str = "") -> Iterator[str]:

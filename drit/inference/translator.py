@@ -7,7 +7,7 @@ any other: they can be changed in place and take part in what gradients are comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ class Translator:
     Images go in as PIL images, numpy arrays (H, W, C) or (H, W) of uint8, uint16 or float in [0, 1], or tensors
     (C, H, W) in [-1, 1]; what comes out is of the same kind (PIL images hold 16 bits in grey alone). Any size: images
     are padded by reflection to what the networks need and results cropped back.
+
+    Threads may share a translator: no method changes what another one reads, and results are those of one thread.
+    (`threads` and the handling of freed memory are settings of the whole process.)
     """
 
     def __init__(
@@ -348,7 +351,7 @@ class Translator:
     def _scarce(self, height: int, width: int) -> bool:
         """Whether gaps between freed blocks, up to as large as the work, could exceed the memory that is free."""
         free = memory.available(self.device)
-        needed = max(self._bytes_per_pixel.values(), default=0.0) * height * width
+        needed = max(tuple(self._bytes_per_pixel.values()), default=0.0) * height * width
         return free is not None and 2 * needed > free
 
     def _size(self, content: Tensor) -> tuple[int, int]:
@@ -383,6 +386,43 @@ class Translator:
         if tile:
             return self._tiled(image, chosen, to, tile, samples)
         return [_like(image, output, samples) for output in self.outputs(image, chosen, to)]
+
+    def translate_many(
+        self,
+        images: Iterable[Any],
+        to: str,
+        styles: int | Tensor | Sequence[Sequence[float]] = 1,
+        seed: int = 0,
+        style_from: Any | Sequence[Any] = (),
+    ) -> Iterator[list[Any]]:
+        """Translations of each of many images, as `translate` gives them: lazily, and small ones together.
+
+        images: of any kinds and sizes that `translate` takes; a generator may open them. All get the same styles (the
+        other arguments are as there). Neighbours of one size share a batch, which is several times faster where they
+        are small; the outputs are those of `translate` but for rounding. At most a batch is read ahead. Raises as
+        `translate` does, when the image at fault is reached.
+        """
+        chosen = self._chosen(to, styles, seed, style_from)
+        source, target = self.source(to), self.domain(to)
+        samples = samples_of(self.method, source, target)
+        waiting: list[tuple[Any, Tensor]] = []  # of one size
+
+        def translated() -> Iterator[list[Any]]:
+            x = torch.cat([tensor for _, tensor in waiting])
+            outputs = self.batch(x, chosen.repeat_interleave(len(x), 0), target).unflatten(0, (-1, len(x)))
+            for i, (image, _) in enumerate(waiting):
+                yield [_like(image, outputs[k, i].clone(), samples) for k in range(len(chosen))]
+            waiting.clear()
+
+        for image in images:
+            x = self._tensor(image, source)
+            if waiting and waiting[0][1].shape != x.shape:
+                yield from translated()
+            waiting.append((image, x))
+            if len(waiting) >= self.batch_size(x.shape[-2], x.shape[-1]):
+                yield from translated()
+        if waiting:
+            yield from translated()
 
     def translate_map(
         self,
@@ -556,6 +596,13 @@ def _like(image: Any, output: Tensor, samples: Samples) -> Any:
     return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array) if pillow else array
 
 
-def load(run: str | Path, **options: Any) -> Translator:
-    """A trained model for use: `drit.load("runs/x").translate(image, to="b", styles=5, seed=0)`."""
-    return Translator.load(run, **options)
+def load(
+    run: str | Path, device: str = "auto", precision: str = "auto", average: bool = True, threads: int = 0
+) -> Translator:
+    """A trained model for use: `drit.load("runs/x").translate(image, to="b", styles=5, seed=0)`.
+
+    run: a run or checkpoint folder. device: cpu, cuda, ...; precision: float32 or bfloat16; auto chooses. average: use
+    the moving average of the weights if there is one. threads: of a CPU; 0: all cores. Raises CheckpointError for what
+    is no run, is truncated, or belongs to another method.
+    """
+    return Translator.load(run, device, precision, average, threads)

@@ -56,6 +56,11 @@ def entries() -> Mapping[str, Entry]:
     return dict(sorted(known.items()))
 
 
+def list_methods() -> dict[str, str]:
+    """The methods that can be trained: name to what it is. Those of installed packages among them."""
+    return {name: entry.summary for name, entry in entries().items()}
+
+
 def entry_of(name: str) -> Entry:
     """The entry of a method. Raises UsageError, with the nearest name, for an unknown one."""
     known = entries()

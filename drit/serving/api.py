@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from drit import list_methods
+from drit.methods.registry import list_methods
 from drit.serving.limits import Gate
 from drit.serving.metrics import CONTENT_TYPE
 from drit.serving.refusal import NEXT, Refusal
