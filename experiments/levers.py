@@ -3,9 +3,9 @@
     python -m experiments.levers --data DIR --out DIR [--sets SET ...] [--only MEMBER ...] [--seconds S] [--seeds N]
                                  [--features NAME[:FILE] ...]
 
-Sets: openmoji, roadscene, cat2dog, facades, all unpaired, at 96 pixels. Each member is today's `quick` with some
-settings changed. The same command goes on after a stop: finished runs are kept, unfinished ones resumed. Two commands
-with other members or sets may run side by side in one folder, a thread each.
+Sets: openmoji, roadscene, cat2dog, facades, all unpaired, at 96 pixels. Each member is the `quick` of before with
+some settings changed. The same command goes on after a stop: finished runs are kept, unfinished ones resumed. Two
+commands with other members or sets may run side by side in one folder, a thread each.
 
 Writes OUT/SET/MEMBER-SEED and OUT/SET/comparison_FEATURES.
 """
@@ -21,16 +21,24 @@ from drit.cli.parser import fail
 from drit.errors import DritError, UsageError, nearest
 from experiments.suite import ROADS, Suite, compare, run_of, train
 
-# Settings of `drit train`; the first member is what the others are judged by.
+# What `quick` was when the experiment began: its settings stay what they are compared with.
+BEFORE = (
+    "--network.generator concat --network.upsample transposed --network.width 32 --loss.mode-seeking 1 "
+    "--loss.mode-seeking-end 0"
+)
+FILM = "--network.generator film --network.upsample resize"
+# Settings of `drit train`, after those; the first member is what the others are judged by.
 MEMBERS = {
     "today": "",
     "resize": "--network.upsample resize",
     "film": "--network.generator film",
-    "film-resize": "--network.generator film --network.upsample resize",
-    "film-resize-24": "--network.generator film --network.upsample resize --network.width 24",
-    "film-resize-16": "--network.generator film --network.upsample resize --network.width 16",
+    "film-resize": FILM,
+    "film-resize-24": f"{FILM} --network.width 24",
+    "film-resize-16": f"{FILM} --network.width 16",
+    "film-resize-16-end": f"{FILM} --network.width 16 --loss.mode-seeking-end 1",
+    "film-resize-16-penalty": f"{FILM} --network.width 16 --loss.mode-seeking-end 1 --loss.gradient-penalty 0.3",
 }
-FLAGS = "--preset quick --data.crop 96 --log.sample-every 100000"
+FLAGS = f"--preset quick {BEFORE} --data.crop 96 --log.sample-every 100000"
 SETS = {
     "openmoji": ("openmoji/{part}A", "openmoji/{part}B", "--data.resize 96"),
     "roadscene": (*ROADS, "--data.resize 112"),

@@ -166,6 +166,7 @@ def test_balance_of_guessing_discriminators_is_one() -> None:
 
 CONFIG = DRITSettings.from_preset("default")
 CONFIG = replace(CONFIG, steps=8000, loss=replace(CONFIG.loss, mode_seeking=0.3))
+CONFIG = replace(CONFIG, network=replace(CONFIG.network, generator="concat", upsample="transposed"))
 
 
 def series(count: int, **last: float) -> list[dict[str, float]]:
