@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
         "  drit translate runs/seasons photo.jpg --to b --out out --styles 10\n"
         "  drit translate runs/seasons photos/ --to b --out out --style-from winter1.jpg winter2.jpg\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n"
-        "  drit translate runs/seasons photo.jpg --to b --out out --map\n\n"
+        "  drit translate runs/seasons photo.jpg --to b --out out --map\n"
+        "  drit translate runs/seasons clip.mp4 --to b --out out --style-from winter1.jpg\n\n"
         "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes;\n"
         "Each output says in its file how it was made: --style-from takes the exact style of one.\n"
         "DIR/outputs.json tells input, style and domain of each output. An image that cannot be read,\n"
@@ -34,11 +35,13 @@ def add(commands: Any) -> None:
         "inputs",
         metavar="INPUT",
         nargs="+",
-        help="images, folders of images, or array files (file.npz or file.npz:KEY)",
+        help="images, folders of images, array files (file.npz or file.npz:KEY), or videos",
     )
     parser.add_argument("--to", required=True, metavar="DOMAIN", help="a or b, or the name of its folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--styles", type=int, default=None, metavar="N", help="random styles for each image [5]")
+    parser.add_argument(
+        "--styles", type=int, default=None, metavar="N", help="random styles for each image [5; of a clip 1]"
+    )
     parser.add_argument("--seed", type=seed, default=0, help="seed of the random styles [0]")
     parser.add_argument(
         "--style-from",
@@ -72,6 +75,17 @@ def add(commands: Any) -> None:
         help="for images that memory is too small for: strips of at most PX x PX pixels at once, the rest in files in "
         "DIR meanwhile; the same outputs",
     )
+    parser.add_argument(
+        "--clip",
+        action="store_true",
+        help="each folder is a clip of numbered frames: one style, and normalisation by the statistics of the whole "
+        "clip, as videos are translated",
+    )
+    parser.add_argument(
+        "--walk",
+        action="store_true",
+        help="of clips: the style walks through those given, from first to last frame",
+    )
     add_source(parser)
     add_format(parser)
     add_overwrite(parser)
@@ -83,6 +97,7 @@ def translate(values: argparse.Namespace) -> int:
         raise UsageError("--styles must be at least 1.")
     if values.interpolate and values.interpolate < 2:
         raise UsageError("--interpolate needs at least 2 steps.")
+    from drit.cli.clips import find_clips, translate_clips
     from drit.data.folders import left_out_notes
     from drit.data.ranges import reading_of
     from drit.inference.files import FileOptions, translate_files
@@ -91,13 +106,14 @@ def translate(values: argparse.Namespace) -> int:
     from drit.inference.reading import find_inputs
     from drit.inference.styles import StyleChoice, chosen_styles
 
+    clips = find_clips(values)
     out = Path(values.out)
     translator = translator_of(values)
     source = translator.source(values.to, values.source)  # says at once if the method does not go there
     to = translator.domain(values.to)
-    inputs = find_inputs(values.inputs, out, reading_of(translator.method.settings.data, source))
+    several = bool(translator.method.capabilities.style_dim)
     choice = StyleChoice(
-        values.styles or (5 if translator.method.capabilities.style_dim else 1),
+        values.styles or ((2 if values.walk else 1) if clips or not several else 5),
         values.seed,
         values.style_from,
         values.style,
@@ -105,6 +121,9 @@ def translate(values: argparse.Namespace) -> int:
     )
     styles = chosen_styles(translator, to, choice, lambda text: print(f"note: {text}", file=sys.stderr))
     form = FormatChoice(values.format, values.depth)
+    if clips:
+        return translate_clips(values, translator, clips, styles, form)
+    inputs = find_inputs(values.inputs, out, reading_of(translator.method.settings.data, source))
     for folder in filter(Path.is_dir, map(Path, values.inputs)):
         for note in left_out_notes(folder):
             print(f"note: {folder}: {note}.", file=sys.stderr)

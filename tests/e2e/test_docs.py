@@ -20,6 +20,7 @@ from drit.methods.registry import settings_class
 from drit.settings.schema import settings_of
 from tests import recipe
 from tests.conftest import write_images
+from tests.videos import make_video
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (
@@ -57,6 +58,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         write_images(tmp_path / "labelled" / f"class{seed}", 2, 3, (40, 50), seed)
     for seed, (folder, width) in enumerate((("maps", 50), ("aerial", 50), ("side_by_side", 80))):
         write_images(tmp_path / folder, 3, 3, (40, width), seed)
+    write_images(tmp_path / "shot", 3, 3, (40, 50))
+    make_video(tmp_path / "clip.mp4")
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
     monkeypatch.setitem(protocol.PROTOCOLS, "quick", short)
