@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all bench experiment format clean
+.PHONY: help demo docs test test-all bench experiment format clean
 
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
 	@echo "make test      formatter, linter, types, directions of imports, fast tests"
 	@echo "make test-all  the slow tests too, with the coverage of drit/"
+	@echo "make docs      the documents as a site, in build/site; a warning or dead link ends it"
 	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
 	@echo "make format    format the code"
@@ -39,6 +40,9 @@ test-all: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -n 2 --dist worksteal --cov=drit --cov-report=term-missing:skip-covered
+
+docs: .venv/.installed
+	$(BIN)/python docs/site/build.py
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.run

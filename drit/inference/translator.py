@@ -398,9 +398,9 @@ class Translator:
         """Translations of each of many images, as `translate` gives them: lazily, and small ones together.
 
         images: of any kinds and sizes that `translate` takes; a generator may open them. All get the same styles,
-        (K, S) or a number (the other arguments are as there). Neighbours of one size share a batch, which is several times faster where they
-        are small; the outputs are those of `translate` but for rounding. At most a batch is read ahead. Raises as
-        `translate` does, when the image at fault is reached.
+        (K, S) or a number (the other arguments are as there). Neighbours of one size share a batch, which is faster
+        where they are small; the outputs are those of `translate` but for rounding. At most a batch is read ahead.
+        Raises as `translate` does, when the image at fault is reached.
         """
         chosen = self._chosen(to, styles, seed, style_from)
         source, target = self.source(to), self.domain(to)
