@@ -16,7 +16,15 @@ DOCUMENTS = sorted(
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob(".github/**/*.md"))
 )
 PACKAGES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("drit/**/__init__.py"))
-FOLDERS = ("drit", "tests", "docs", "benchmarks", "experiments", "reference")  # that documents name paths of
+FOLDERS = (
+    "drit",
+    "tests",
+    "docs",
+    "benchmarks",
+    "examples",
+    "experiments",
+    "reference",
+)  # that documents name paths of
 
 
 def enforced_layers(pyproject: str) -> list[set[str]]:

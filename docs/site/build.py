@@ -40,7 +40,7 @@ PROJECT = {  # pages about the project, in the order of the navigation
     "Official implementation": "official.md", "Differences from the authors' programs": "methods.md",
     "Reliability": "reliability.md", "Glossary": "glossary.md", "Security": "security.md",
     "Report a weakness": "SECURITY.md", "Licences": "licences.md", "Release": "release.md",
-    "Contributing": "CONTRIBUTING.md", "Changes": "CHANGELOG.md",
+    "Examples": "examples/README.md", "Contributing": "CONTRIBUTING.md", "Changes": "CHANGELOG.md",
 }  # fmt: skip
 
 
@@ -93,6 +93,7 @@ def copy_documents() -> None:
         write(name, re.sub(r"\]\(\.\./(?=[A-Z]+\.md)", "](", path.read_text(encoding="utf-8")))
     for name in BESIDE:
         write(name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "]("))
+    write("examples/README.md", (ROOT / "examples" / "README.md").read_text(encoding="utf-8"))
     shutil.copytree(ROOT / "docs" / "images", SOURCE / "images")
 
 

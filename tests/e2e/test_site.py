@@ -1,4 +1,4 @@
-"""The site of the documents: its commands are ones that the program takes; it builds, and loads nothing from elsewhere."""
+"""The site of the documents: the program takes its commands; it builds, and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
