@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -67,7 +68,8 @@ def main() -> int:
     file = ROOT / "build" / "mkdocs.yml"
     file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--clean", "--config-file", str(file)]
-    code = subprocess.run(words, cwd=ROOT).returncode
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # an advertisement
+    code = subprocess.run(words, cwd=ROOT, env=quiet).returncode
     print(f"The documents are in {SITE / 'index.html'}." if code == 0 else "The documents were not built.")
     return code
 
