@@ -19,7 +19,7 @@ from PIL import Image
 import drit
 from drit.data.emoji import make_emoji
 from drit.data.images import encode
-from drit.inference.clip_files import translate_clips
+from drit.inference.clip_files import ClipOptions, translate_clips
 from drit.inference.styles import StyleChoice, chosen_styles
 
 
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--step", type=int, default=2)
+    parser.add_argument("--steady", type=float, default=0.0)
     parser.add_argument("--styles", type=int, default=3)
     values = parser.parse_args()
     translator = drit.load(values.run, threads=1)
@@ -51,7 +52,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "clip").mkdir()
         clip = make_clip(Path(place), values.side, values.frames, values.step)
-        result = translate_clips(translator, [clip], "b", Path(place, "out"), styles)
+        options = ClipOptions(steady=values.steady)
+        result = translate_clips(translator, [clip], "b", Path(place, "out"), styles, options=options)
     for numbers in result["flicker"].values():
         print(json.dumps(numbers))
     print(f"{result['frames_per_second']} frames a second, flicker measured too")

@@ -34,6 +34,8 @@ def find_clips(values: argparse.Namespace) -> list[Path]:
     if not videos and not values.clip:
         if values.walk:
             raise UsageError("--walk is for clips: videos, or folders with --clip. Of images --interpolate N walks.")
+        if values.steady:
+            raise UsageError("--steady is for clips: videos, or folders with --clip. Leave it out.")
         return []
     wrong = [flag for flag in ("map", "tile", "interpolate") if getattr(values, flag)]
     if wrong:
@@ -50,12 +52,11 @@ def translate_clips(
     form: FormatChoice,
 ) -> int:
     """Translate clips, and tell how much they flicker."""
-    from drit.inference.clip_files import translate_clips
+    from drit.inference.clip_files import ClipOptions, translate_clips
 
     out = Path(values.out)
-    result = translate_clips(
-        translator, clips, values.to, out, styles, values.walk, form, values.overwrite, quiet(), values.source
-    )
+    options = ClipOptions(values.walk, values.steady, values.source)
+    result = translate_clips(translator, clips, values.to, out, styles, form, values.overwrite, quiet(), options)
     for note in result["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for frame in result["broken"]:

@@ -86,6 +86,14 @@ def add(commands: Any) -> None:
         action="store_true",
         help="of clips: the style walks through those given, from first to last frame",
     )
+    parser.add_argument(
+        "--steady",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of clips: share of the last output, moved along with the input, in each frame, 0 to 1: less flicker, "
+        "softer details [0]",
+    )
     add_source(parser)
     add_format(parser)
     add_overwrite(parser)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from drit.data.ranges import reading_of
 from drit.errors import DataError, DritError, UsageError
 from drit.inference import memory, outputs
 from drit.inference.clips import ClipTranslator, sample_size, spread, styles_over_time
-from drit.inference.flicker import flicker, motion
+from drit.inference.flicker import flicker, motion, steadied
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.reading import numbered
 from drit.inference.state import state_of
@@ -35,6 +35,15 @@ from drit.runs.folder import refuse_inside
 
 PAIRS = 16  # of neighbouring frames that flicker is measured on, at most
 WALK = "walk"  # the name of a walk through all styles
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What else is asked of a translation of clips."""
+
+    walk: bool = False  # one output of each clip, whose style walks through all styles
+    steady: float = 0.0  # share of the last output, moved along, in each frame
+    source: str = ""  # domain of the clips, where a run has more than two
 
 
 class _Survey(NamedTuple):
@@ -59,10 +68,11 @@ class _Output(NamedTuple):
 class _Job:
     """What all clips share: the model, the direction, and how frames are written."""
 
-    def __init__(self, translator: Translator, to: str, source: str, choice: FormatChoice) -> None:
+    def __init__(self, translator: Translator, to: str, options: ClipOptions, choice: FormatChoice) -> None:
         self.translator = translator
+        self.options = options
         self.to = translator.domain(to)
-        self.source = translator.source(to, source)
+        self.source = translator.source(to, options.source)
         self.samples = samples_of(translator.method, self.source, self.to)
         self.choice = choice
         choice.check(self.samples)
@@ -115,28 +125,29 @@ def translate_clips(
     to: str,
     out: Path,
     styles: Sequence[Style],
-    walk: bool = False,
     choice: FormatChoice | None = None,
     overwrite: bool = False,
     quiet: bool = True,
-    source: str = "",
+    options: ClipOptions | None = None,
 ) -> dict[str, Any]:
     """Translate clips (video files and folders of frames) into `out`, each in every style (see the module).
 
-    walk: one output of each clip in place of these, whose style walks through all of them. choice: of the format of
-    frames of a folder. overwrite, quiet, source: as for `files.translate_files`. Returns counts, files, notes, frames
-    that were broken, and how much each output flickers: mean absolute difference, of 255, of neighbouring frames beside
-    their motion; of the output, of the same frames translated each by itself, and of the input. Raises UsageError,
-    before the first frame, for what cannot be written; DataError for what is no clip.
+    choice: of the format of frames of a folder. overwrite, quiet: as for `files.translate_files`. Returns counts,
+    files, notes, frames that were broken, and how much each output flickers: mean absolute difference, of 255, of
+    neighbouring frames beside their motion; of the output, of the same frames translated each by itself, and of the
+    input. Raises UsageError, before the first frame, for what cannot be written; DataError for what is no clip.
     """
-    job = _Job(translator, to, source, choice or FormatChoice())
-    if walk and len(styles) < 2:
+    options = options or ClipOptions()
+    job = _Job(translator, to, options, choice or FormatChoice())
+    if not 0 <= options.steady < 1:
+        raise UsageError(f"--steady {options.steady:g}: give a share from 0 to less than 1, say 0.7.")
+    if options.walk and len(styles) < 2:
         raise UsageError("A walk needs at least two styles: --styles 2, or more styles of images or files.")
     refuse_inside(out, [str(path) for path in inputs if path.is_dir()])
     clips = [job.open(path) for path in inputs]
     surveys = [job.survey(clip) for clip in clips]
     named: list[tuple[str, Tensor, int | None]] = [(s.name, s.code[None], s.seed) for s in styles]
-    if walk:
+    if options.walk:
         named = [(WALK, torch.stack([s.code for s in styles]), None)]
     stems = numbered([f"{p.stem if is_video(p) else p.resolve().name}_{name}" for p in inputs for name, _, _ in named])
     planned = [
@@ -215,6 +226,7 @@ def _translate(
         sink = _Frames(job, [out / file for file in output.files], state)
     waiting: list[Frame] = []  # broken ones before the first good one
     last: Tensor | None = None
+    before: np.ndarray | None = None  # the good frame that `last` is of
     with sink:
         frames = tracked(clip.frames(Broken(str(clip.path))), clip.path.name, survey.frames, hidden=quiet)
         for i, frame in enumerate(frames):
@@ -224,8 +236,12 @@ def _translate(
                     waiting.append(frame)
                     continue
             else:
-                last = model.frame(job.tensor(frame.pixels), codes[min(i, len(codes) - 1)])
-                meter.add(i, frame.pixels, last, codes[min(i, len(codes) - 1)])
+                style = codes[min(i, len(codes) - 1)]
+                image = model.frame(job.tensor(frame.pixels), style)
+                if job.options.steady and last is not None and before is not None:
+                    image = steadied(image, last, motion(before, frame.pixels), job.options.steady)
+                last, before = image, frame.pixels
+                meter.add(i, frame.pixels, last, style)
             for each in [*waiting, frame]:
                 _write(sink, each, last)
             waiting = []

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 EXPLAINED = 10.0  # of 255
 _MIN_SIDE = 16  # of an image that a flow is computed of
@@ -47,8 +49,17 @@ def flicker(before: np.ndarray, after: np.ndarray, moved: Motion) -> float:
     if not moved.explained.any():
         return float("nan")
     one, other = _levels(before), _levels(after)
-    difference = np.abs(other - _warped(one, moved.places).reshape(other.shape))
+    difference = np.abs(other - _warped(one, moved.places))
     return float(difference[moved.explained].mean())
+
+
+def steadied(image: Tensor, before: Tensor, moved: Motion, share: float) -> Tensor:
+    """An output with a share of the one before it, moved along, where the motion of the input is explained.
+
+    image, before: (C, H, W) in [-1, 1], which the result is too. share: from 0 to less than 1.
+    """
+    along = torch.from_numpy(_warped(before.permute(1, 2, 0).numpy(), moved.places)).permute(2, 0, 1)
+    return torch.where(torch.from_numpy(moved.explained), torch.lerp(image, along, share), image)
 
 
 def _levels(image: np.ndarray) -> np.ndarray:
@@ -62,4 +73,7 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 
 def _warped(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, C) of float32 at other places (H, W, 2)."""
+    if image.ndim == 3:  # OpenCV takes four channels at most
+        return np.stack([_warped(np.ascontiguousarray(image[..., i]), places) for i in range(image.shape[2])], 2)
     return cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -19,7 +19,7 @@ from drit.data.images import decode, encode
 from drit.errors import UsageError
 from drit.inference import clip_files, video
 from drit.inference.clips import ClipTranslator, spread, styles_over_time
-from drit.inference.flicker import flicker, motion
+from drit.inference.flicker import flicker, motion, steadied
 from drit.inference.state import parse, read_state
 from drit.inference.translator import Translator
 from drit.methods.registry import able, method_class
@@ -117,6 +117,35 @@ def test_motion_is_no_flicker_and_brightness_is() -> None:
     assert flicker(darker, darker + 7, still) == pytest.approx(7)
     assert flicker(darker.astype(np.uint16) * 257, (darker.astype(np.uint16) + 7) * 257, still) == pytest.approx(7)
     assert np.isnan(flicker(before, before, motion(before, 255 - before)._replace(explained=np.zeros((64, 64), bool))))
+
+
+def test_a_steadied_frame_by_hand() -> None:
+    """Half of the last output where the motion is explained, nothing of it elsewhere; five channels too."""
+    image, before = torch.rand(5, 20, 24), torch.rand(5, 20, 24)
+    still = motion(pattern(0, (20, 24)), pattern(0, (20, 24)))
+    explained = still.explained.copy()
+    explained[:, :7] = False
+    out = steadied(image, before, still._replace(explained=explained), 0.5)
+    assert torch.allclose(out[..., 8:23], (image + before)[..., 8:23] / 2, atol=1e-2)
+    assert torch.equal(out[..., :7], image[..., :7])
+
+
+def test_steady_clips_flicker_less(run: Path, tmp_path: Path, capsys: Say) -> None:
+    """Noise on a still scene: what of it comes through is halved, at the least; and nothing else changes first."""
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        noisy = pattern(0, (32, 40), 1) * 0.9 + rng.normal(0, 3, (32, 40, 1))
+        encode(np.clip(noisy, 0, 255).astype(np.uint8), folder / f"{i}.png")
+    numbers = []
+    for name, words in (("plain", []), ("steady", ["--steady", 0.8])):
+        assert translate(run, folder, "--clip", "--to", "b", "--out", tmp_path / name, "--json", *words) == 0
+        (found,) = json.loads(capsys.readouterr().out)["flicker"].values()
+        numbers.append(found["clip"])
+    assert numbers[1] < 0.5 * numbers[0]
+    first = [decode(tmp_path / name / "noisy_style001" / "0.png")[0] for name in ("plain", "steady")]
+    assert np.array_equal(*first)
 
 
 def test_frozen_statistics_flicker_less(translator: Translator) -> None:
@@ -302,6 +331,8 @@ def test_flags_that_do_not_fit(run: Path, frames: Path, tmp_path: Path, capsys: 
     for words, said in (
         ([tmp_path / "image.png", "--clip"], "is no folder of frames"),
         ([frames, "--walk"], "--walk is for clips"),
+        ([frames, "--steady", 0.5], "--steady is for clips"),
+        ([frames, "--clip", "--steady", 1], "a share from 0 to less than 1"),
         ([frames, "--clip", "--map"], "without --map"),
         ([frames, "--clip", "--interpolate", 3], "--walk walks between styles"),
         ([frames, "--clip", "--walk", "--styles", 1], "at least two styles"),
