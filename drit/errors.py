@@ -33,6 +33,14 @@ class DivergedError(DritError):
     """Training produced a loss that is not a finite number."""
 
 
+class ToldError(DritError):
+    """Another process of the same work failed, and tells why: this one only ends, with the same exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("Another process of this training stopped; it says why.")
+        self.exit_code = exit_code
+
+
 LISTED = 5  # names that an error lists
 
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from drit import peers
 from drit.runtime import full
 from drit.settings.common import Gan
 
@@ -195,7 +196,8 @@ def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
 def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor, end: float = math.inf) -> Tensor:
     """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
 
-    L = 1 / (min(d(G(c, z1), G(c, z2)), end) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch.
+    L = 1 / (min(d(G(c, z1), G(c, z2)), end) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch,
+    also where several processes share it.
 
     The published loss has no end: it asks for more from a domain that hardly varies as well. (DSGAN, Yang et al.,
     arXiv 1901.09024, equation 3, bounds its loss likewise.)
@@ -203,8 +205,9 @@ def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Ten
     one, other: (N, C, H, W) in [-1, 1], of the same content; style_one, style_other: (N, S), their styles; end: the
     difference of images from which on the loss has no gradient. Returns a scalar above 0; 1e5 for equal images.
     """
-    difference = (full(one) - full(other)).abs().mean().clamp(max=end)
-    return 1 / (difference / (full(style_one) - full(style_other)).abs().mean() + 1e-5)
+    images, styles = (full(one) - full(other)).abs().mean(), (full(style_one) - full(style_other)).abs().mean()
+    images, styles = peers.mean(torch.stack([images, styles])).unbind()
+    return 1 / (images.clamp(max=end) / styles + 1e-5)
 
 
 def classification(logits: Tensor, target: Tensor) -> Tensor:

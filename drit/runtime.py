@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from drit import peers
 from drit.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # numbers of malloc.h
@@ -80,7 +81,8 @@ def make_deterministic() -> None:
 def choose_device(name: str) -> torch.device:
     """The device a name means. Raises UsageError for one that is not there."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # of several processes on a machine, each has a GPU of its own
+        return torch.device("cuda", peers.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device "meta" gives nothing back

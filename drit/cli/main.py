@@ -27,7 +27,7 @@ from drit.cli import (
 )
 from drit.cli.options import INTERRUPTED
 from drit.cli.parser import Parser, fail
-from drit.errors import DritError
+from drit.errors import DritError, ToldError
 from drit.version import VERSION
 
 COMMANDS = (
@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         values = build_parser().parse_all(arguments)
         code: int = values.run(values)
         return code
+    except ToldError as error:
+        return error.exit_code
     except DritError as error:
         return fail(error, error.exit_code)
     except KeyboardInterrupt:

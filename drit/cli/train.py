@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from drit.cli.options import INTERRUPTED, command, show
 from drit.errors import DritError, UsageError
-from drit.training.interrupt import RESUME_ME, Interrupt, seconds_of
+from drit.runs.folder import RunFolder
+from drit.training.interrupt import HURRIED, RESUME_ME, Interrupt, seconds_of
 
 if TYPE_CHECKING:
     from drit.training.trainer import Outcome
@@ -29,7 +30,9 @@ def add(commands: Any) -> None:
         "  drit train --resume runs/seasons --steps 200000\n"
         "  drit train --start-from runs/seasons --data.a alps/summer --data.b alps/winter --out runs/alps\n\n"
         "Ctrl-C finishes the iteration and saves. So do SIGTERM, SIGUSR1 and SIGUSR2, and --time-limit: then the exit\n"
-        "code is 75, which says 'resume me'. Every setting below is a flag; [..] is its value in the preset.\n"
+        "code is 75, which says 'resume me'. Several processes share each batch under torchrun (docs/machines.md):\n"
+        "  torchrun --nproc-per-node 4 --max-restarts 3 -m drit train ... --out RUN\n\n"
+        "Every setting below is a flag; [..] is its value in the preset.\n"
         "These are the settings of one method: --method NAME --help shows those of another.",
         with_settings=True,
     )
@@ -48,6 +51,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--start-networks", nargs="+", default=[], metavar="NAME", help="only with the weights of these networks"
     )
+    parser.add_argument(
+        "--or-resume",
+        action="store_true",
+        help="with --out: go on with RUN if it is a run already, so that one command starts and restarts; under "
+        "torchrun, a restart does so by itself",
+    )
     parser.add_argument("--allow-changes", action="store_true", help="resume although settings or images changed")
     parser.add_argument("--config", metavar="FILE", help="JSON file of settings (a run's config.json serves)")
     parser.add_argument(
@@ -64,9 +73,20 @@ def train(values: argparse.Namespace) -> int:
         raise UsageError("Give either --out (a new run) or --resume (a run to go on with).")
     if values.start_networks and not values.start_from:
         raise UsageError("--start-networks needs --start-from: the run that these networks are of.")
+    if values.or_resume and not values.out:
+        raise UsageError("--or-resume needs --out: the run to begin or to go on with.")
+    from drit import peers
+
+    restarted = bool(values.out) and (values.or_resume or peers.restarts() > 0)
+    resumes = values.resume or (restarted and RunFolder(Path(values.out)).is_run)
     with Interrupt(seconds_of(values.time_limit) if values.time_limit else math.inf) as interrupt:
-        outcome = _resume(values, interrupt) if values.resume else _start(values, interrupt)
-    hurried = outcome.stopped in ("signal", "time limit")
+        outcome = _resume(values, interrupt) if resumes else _start(values, interrupt)
+    hurried = outcome.stopped in HURRIED
+    code = RESUME_ME if hurried else 0 if outcome.finished else INTERRUPTED
+    if peers.launched() > 1:
+        code = 0  # a launcher would take any other for a failure, and start the training again at once
+        if peers.launched_rank():
+            return code  # the first process speaks for all
     message = f"{'Done' if outcome.finished else 'Stopped'} at iteration {outcome.step}: {outcome.run}"
     if outcome.finished:
         message += f"\n{_next(outcome)}"
@@ -77,7 +97,7 @@ def train(values: argparse.Namespace) -> int:
         message += f"\nReport: {report}"
     result = {"run": str(outcome.run), "step": outcome.step, "finished": outcome.finished, "losses": outcome.losses}
     show(values, result | {"stopped": outcome.stopped, "report": report}, message)
-    return RESUME_ME if hurried else 0 if outcome.finished else INTERRUPTED
+    return code
 
 
 def _start(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
@@ -110,14 +130,17 @@ def _start(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
 
 
 def _resume(values: argparse.Namespace, interrupt: Interrupt) -> Outcome:
-    """A run that goes on."""
-    if hasattr(values, "settings:preset"):
+    """A run that goes on, by --resume, or by --out where it is there already: then with its own settings, but for
+    single flags."""
+    if values.resume and hasattr(values, "settings:preset"):
         raise UsageError("A run keeps its preset: leave --preset out, or give single flags with --allow-changes.")
     from drit.cli.flags import settings
     from drit.runs.record import recorded_settings
     from drit.training import launch
 
-    run = Path(values.resume)
+    run = Path(values.resume or values.out)
+    if not values.resume:
+        values.config = None
     launch.check_resumable(run)  # says what is there instead, if it is no run
     return launch.resume(run, settings(values, recorded_settings(run)), values.allow_changes, interrupt=interrupt)
 

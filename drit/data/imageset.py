@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from drit import peers
 from drit.data.fingerprints import FULL, KINDS, NAMES, SAMPLED, ArrayDigest, Digest, PartDigest
 from drit.data.images import convert_channels, decode, fit_channels, from_units
 from drit.data.names import without_ending
@@ -18,7 +19,7 @@ from drit.runtime import free_memory
 from drit.settings.common import DataSettings
 
 Half = Literal["", "left", "right"]  # of an image that shows both domains side by side
-MEMORY_SHARE = 4  # cached images may fill a fourth of the memory that is free
+MEMORY_SHARE = 4  # cached images may fill a fourth of the memory that is free, of all processes together
 
 
 class ImageSet:
@@ -57,7 +58,8 @@ class ImageSet:
         self.reading = reading or Reading(config.alpha)
         self.notes = list(notes)
         pixels = sum(h * w for h, w in (resized_shape(s[0], s[1], config.resize, config.resize_mode) for s in shapes))
-        self.cached = config.cache and pixels * channels * depth // 8 < free_memory() // MEMORY_SHARE
+        room = free_memory() // MEMORY_SHARE // peers.local_count()
+        self.cached = config.cache and pixels * channels * depth // 8 < room
         self._cache: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:

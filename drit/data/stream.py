@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from drit import peers
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
 from drit.data.transforms import random_crop_flip
@@ -67,9 +68,16 @@ class _Batches(Dataset[_Loaded]):
     """Batch k for k = 0, 1, ... Its errors are values: raised in a loader process they would carry its traceback."""
 
     def __init__(
-        self, sets: dict[str, ImageSet], config: DataSettings, batch: int, seed: int, paired: bool = False
+        self,
+        sets: dict[str, ImageSet],
+        config: DataSettings,
+        batch: int,
+        seed: int,
+        paired: bool = False,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         self._sets, self._config, self._batch, self._seed, self._paired = sets, config, batch, seed, paired
+        self._rank, self._ranks = process
         self._orders = [Order(len(s), seed, 0 if paired else d) for d, s in enumerate(sets.values())]
 
     def __getitem__(self, k: int) -> _Loaded:
@@ -81,7 +89,7 @@ class _Batches(Dataset[_Loaded]):
         return _Loaded(batch, error, {d: dict(s.skipped) for d, s in self._sets.items()})
 
     def _make(self, k: int) -> Crops:
-        numbers = range(k * self._batch, (k + 1) * self._batch)
+        numbers = range(k * self._batch + self._rank, (k + 1) * self._batch, self._ranks)
         rows = [self._pair(n) if self._paired else self._apart(n) for n in numbers]
         images = {d: to_tensor(np.stack([row[d][0] for row in rows])) for d in self._sets}
         return Crops(images, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
@@ -131,13 +139,15 @@ class BatchStream:
         start: int = 0,
         workers: int = 0,
         paired: bool = False,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         """workers: loader processes; 0 uses one thread, which suffices for images in memory. paired: image n of
-        every domain is of the same place in its set, with the same crop."""
+        every domain is of the same place in its set, with the same crop. process: (r, R) gives of every batch the
+        images r, r + R, ... alone, which process r of R works on."""
         self.position = start
         self._sets = sets
         self._error: Exception | None = None
-        batches = _Batches(sets, config, batch, seed, paired)
+        batches = _Batches(sets, config, batch, seed, paired, process)
         self._loader: Any = None
         self._thread: _Ahead | None = None
         if workers:
@@ -248,4 +258,4 @@ def choose_workers(config: DataSettings, cached: bool) -> int:
     """Loader processes: as set, or none for images in memory, else one for each spare core."""
     if config.workers >= 0:
         return config.workers
-    return 0 if cached else max(1, cores() - 1)
+    return 0 if cached else max(1, cores() // peers.local_count() - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from drit import peers
 from drit.methods.noise import Noise
 
 
@@ -12,6 +13,7 @@ class ImagePool:
     """Up to `size` outputs of the past. Its choices are a function of the noise, its content goes into checkpoints.
 
     Choices stay where the noise is drawn: nothing waits for a device, and memory can be predicted without numbers.
+    Processes that train together each keep the whole pool, and see the outputs of all.
     """
 
     def __init__(self, size: int) -> None:
@@ -23,10 +25,10 @@ class ImagePool:
         """For each of (N, C, H, W): itself or, half of the time once the pool is full, an older one."""
         if not self.size:
             return fake
-        fake = fake.detach()
+        count, fake = len(fake), peers.whole(fake.detach())
         kept = fake.new_zeros(self.size, *fake.shape[1:]) if self.kept is None else self.kept.to(fake)
         self.kept = kept
-        chances, places = noise.uniform(len(fake), 2, like=fake).split(1, dim=1)
+        chances, places = noise.uniform_of_all(count, 2, like=fake).split(1, dim=1)
         given = []
         for image, chance, place in zip(fake.split(1), chances, (places * self.size).long(), strict=True):
             if self.count < self.size:
@@ -37,7 +39,7 @@ class ImagePool:
             old, exchanged = kept.index_select(0, place), chance < 0.5
             kept.index_copy_(0, place, torch.where(exchanged, image, old))
             given.append(torch.where(exchanged, old, image))
-        return torch.cat(given)
+        return peers.share(torch.cat(given))
 
     def state(self) -> Tensor:
         """(n, C, H, W); n 0 at the start."""

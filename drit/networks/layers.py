@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from drit import peers
 from drit.networks.fast import EPS, activate, is_channels_last, normalise, pad, padded_conv
+from drit.runtime import full
 
 
 def instance_norm(x: Tensor) -> Tensor:
@@ -160,6 +162,55 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W), any real values. Returns the same shape."""
         return F.group_norm(x, 1, self.weight, self.bias, EPS)
+
+
+class Dropout(nn.Dropout):
+    """Dropout with the mask of the whole batch, of which each of several processes takes the rows of its images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (k N, C, H, W), any real values. Returns the same shape."""
+        if peers.count() == 1 or not self.training:
+            return super().forward(x)
+        ones = torch.ones_like(x[:1]).expand(len(x) * peers.count(), *x.shape[1:])
+        whole = ones.contiguous(memory_format=torch.channels_last if is_channels_last(x) else torch.contiguous_format)
+        return x * peers.share(super().forward(whole))
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation over the whole batch, also where several processes share it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C), any real values. Returns the same shape."""
+        return _synchronised(self, x) if peers.count() > 1 and self.training else super().forward(x)
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the whole batch and all pixels, also where several processes share it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W), any real values. Returns the same shape."""
+        return _synchronised(self, x) if peers.count() > 1 and self.training else super().forward(x)
+
+
+def _synchronised(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """What a batch normalisation with gain, bias and running statistics gives in training (Ioffe and Szegedy,
+    arXiv 1502.03167, algorithm 1), with the mean and the variance of the images of all processes.
+
+    x: (N, C) or (N, C, H, W), any real values, of which every process has as many. Returns the same shape.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
+    wide, axes = full(x), [0, *range(2, x.dim())]
+    mean = peers.mean(wide.mean(axes, keepdim=True))
+    variance = peers.mean((wide - mean).square().mean(axes, keepdim=True))
+    with torch.no_grad():
+        numbers = peers.count() * x.numel() // x.shape[1]
+        norm.num_batches_tracked += 1
+        norm.running_mean.lerp_(mean.flatten().to(norm.running_mean.dtype), norm.momentum)
+        unbiased = variance.flatten() * numbers / (numbers - 1)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+    shape = mean.shape
+    normal = (wide - mean) * (variance + norm.eps).rsqrt()
+    return (normal * norm.weight.view(shape) + norm.bias.view(shape)).to(x.dtype)
 
 
 class ResidualBlock(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from drit.networks.fast_unet import downsample, upsample
 from drit.networks.init import bilinear_init, initialise
-from drit.networks.layers import ImageBatchNorm, InstanceNorm
+from drit.networks.layers import Dropout, ImageBatchNorm, InstanceNorm
 from drit.runtime import full, full_precision
 
 SLOPE = 0.2  # of the leaky ReLUs on the way down
@@ -65,7 +65,7 @@ class UNet(nn.Module):
         )
         self.up_norm = nn.ModuleList(map(self.Norm, up_outputs))
         self.last = nn.ConvTranspose2d(up_inputs[-1], outputs, 4, stride=2, padding=1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         first = self.first_dropped
         self.dropped = range(first, first + max(1, min(3, levels - 4)) if dropout else 0)  # layers with dropout
         initialise(self)

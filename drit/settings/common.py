@@ -154,6 +154,12 @@ class TrainSettings:
     )
     device: str = setting("auto", "cpu, cuda, cuda:1, ...; auto: cuda when there is one")
     threads: Annotated[int, Interval(ge=0, le=MAX_THREADS)] = setting(0, "CPU threads; 0: all cores", resumable=True)
+    peer_timeout: Annotated[int, Interval(ge=1, le=86400)] = setting(
+        600,
+        "under torchrun: seconds after which a process that does not answer counts as lost; more than a checkpoint "
+        "and a sample sheet take",
+        resumable=True,
+    )
     deterministic: bool = setting(
         False,
         "the same bits from the same seed on a GPU too, with slower algorithms; on a CPU they are the same anyway",
@@ -192,6 +198,11 @@ class TrainSettings:
             raise UsageError(
                 f"All weights of {self.method}'s losses are 0: there is nothing to learn. Set --loss.NAME."
             )
+
+    @property
+    def divisions(self) -> int:
+        """What the images of a batch are divided by before processes share them: parts, and groups of a part."""
+        return self.accumulate
 
     @property
     def learns_labels(self) -> bool:

@@ -19,6 +19,8 @@ from typing import Any, Literal
 from drit.errors import DritError, UsageError
 
 Cause = Literal["", "interrupt", "signal", "time limit"]
+URGENCY: tuple[Cause, ...] = ("", "time limit", "interrupt", "signal")  # from the least to the most urgent
+HURRIED = ("signal", "time limit")  # the process may be ended soon: the checkpoint is written and nothing else
 RESUME_ME = 75  # exit code: stopped from outside, to be resumed; sysexits.h calls it EX_TEMPFAIL
 CLUSTER = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name))
 SHARE_KEPT, MAX_KEPT = 1 / 20, 60.0  # of a time limit, for what has not been timed: a share, at most so many seconds
@@ -71,11 +73,6 @@ class Interrupt:
     def asked(self) -> bool:
         """Whether the training is to stop."""
         return bool(self.cause)
-
-    @property
-    def hurried(self) -> bool:
-        """Whether the process may be ended soon: the checkpoint is written and nothing else."""
-        return self.cause in ("signal", "time limit")
 
     def begin(self) -> None:
         """From now on there is something to save."""

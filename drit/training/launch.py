@@ -6,9 +6,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from drit import peers
 from drit.atomic import write_json
 from drit.data.folders import ImageSet
 from drit.errors import CheckpointError, DataError, DritError, UsageError
@@ -20,14 +22,16 @@ from drit.runs.metrics import check_lines, read_lines
 from drit.runs.record import data_record, image_changes, record, recorded_settings, run_record
 from drit.runtime import choose_device
 from drit.settings.common import TrainSettings
-from drit.settings.schema import differences, settings_of
+from drit.settings.schema import differences, settings_of, value_of
 from drit.training.checks import open_sets, settled
 from drit.training.interrupt import Interrupt
 from drit.training.start import skeleton, starting_weights
 from drit.training.trainer import Outcome, Trainer
+from drit.version import VERSION
 
 TIMED = 3  # iterations, at each end
 _PLACES = ("data.a", "data.b", "data.domains", "data.pairs")  # settings that say where images lie, not what they are
+_OF_MACHINE = (*_PLACES, "data.workers", "device", "threads")  # which each machine of a training may have of its own
 
 
 def train(
@@ -46,23 +50,74 @@ def train(
     already or is being trained, DataError for unusable images, CheckpointError and UsageError for weights that cannot
     be started from, DivergedError for NaN.
     """
-    _check_free(out)
-    method = method_for(settings)
-    choose_device(settings.device)  # raises before the images are opened
-    sets = open_sets(method, settings)
-    data = settings.data
-    refuse_inside(out, [source for source in (data.a, data.b, data.pairs, *data.domains) if source])
-    settings = settled(settings, sets)
-    channels = {d: s.channels for d, s in sets.items()}
-    start = starting_weights(start_from, start_networks, skeleton(method, settings, channels)) if start_from else None
-    with Trainer(method, settings, sets, out) as trainer:
-        if start:
-            trainer.begin_with(start.weights, start.average)
-        out.mkdir(parents=True, exist_ok=True)
-        with locked(out):
-            _check_free(out)  # another process may have been faster
-            _write_records(trainer, start.record if start else None, {d: s.fingerprint() for d, s in sets.items()})
-            return trainer.fit(stop_after, interrupt)
+    with _joined(settings), ExitStack() as stack:
+        with peers.together():
+            if peers.is_first():
+                _check_free(out)
+            method = method_for(settings)
+            choose_device(settings.device)  # raises before the images are opened
+            sets = open_sets(method, settings)
+            data = settings.data
+            refuse_inside(out, [source for source in (data.a, data.b, data.pairs, *data.domains) if source])
+            settings = settled(settings, sets)
+            channels = {d: s.channels for d, s in sets.items()}
+            empty = skeleton(method, settings, channels)
+            start = starting_weights(start_from, start_networks, empty) if start_from else None
+            trainer = stack.enter_context(Trainer(method, settings, sets, out))
+            if start:
+                trainer.begin_with(start.weights, start.average)
+            prints = {d: s.fingerprint() for d, s in sets.items()}
+        with peers.together():
+            _check_same(trainer, prints)
+            if peers.is_first():
+                out.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(out))
+                _check_free(out)  # another process may have been faster
+                _write_records(trainer, start.record if start else None, prints)
+        return trainer.fit(stop_after, interrupt)
+
+
+def _joined(settings: TrainSettings) -> AbstractContextManager[None]:
+    """The processes that a launcher started, joined. Raises UsageError for a batch that they cannot share evenly."""
+    count, unit = peers.launched(), settings.divisions
+    if settings.batch % (unit * count):
+        below = settings.batch - settings.batch % (unit * count)
+        batches = " or ".join(f"--batch {n}" for n in (below, below + unit * count) if n)
+        fitting = [n for n in range(1, settings.batch + 1) if not settings.batch % (unit * n)]
+        counts = f", or start {_either(fitting)} process{'es' if fitting[-1] > 1 else ''}" if fitting else ""
+        halves = "" if unit == 1 else f", each in {unit} parts (--accumulate, --optim.split-batch)"
+        raise UsageError(
+            f"A batch of {settings.batch} cannot be shared evenly by {count} processes{halves}. Give {batches}{counts}."
+        )
+    return peers.joined(choose_device(settings.device).type == "cuda", settings.peer_timeout)
+
+
+def _either(numbers: Sequence[int]) -> str:
+    """1, 2 or 4."""
+    return " or ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
+
+
+def _check_same(trainer: Trainer, prints: Mapping[str, Any]) -> None:
+    """Raises UsageError where the processes of a training, perhaps on several machines, are about to train different
+    things."""
+    what = {
+        "images": {d: p["sha256"] for d, p in prints.items()},
+        "settings": {
+            s.name: value_of(trainer.settings, s.name)
+            for s in settings_of(type(trainer.settings))
+            if s.name not in _OF_MACHINE
+        },
+        "checkpoint": trainer.step,
+        "precision": str(trainer.dtype),
+        "version of drit": VERSION,
+    }
+    for number, other in enumerate(peers.told(what)):
+        differ = [name for name, value in what.items() if other[name] != value]
+        if differ:
+            raise UsageError(
+                f"Process {peers.rank()} and process {number} of this training do not have the same {differ[0]}. Give "
+                "every machine the same command, folders and version."
+            )
 
 
 def _check_free(out: Path) -> None:
@@ -119,10 +174,27 @@ def resume(
     trains.
     """
     check_resumable(run)  # before a lock is laid into a folder that is no run
-    with locked(run):
-        if _is_before_first_checkpoint(run):
-            return _begin_anew(run, changes, allow_changes, stop_after, interrupt)
-        return _resume(run, changes, allow_changes, stop_after, interrupt)
+    recorded = recorded_settings(run)
+    settings = changes or recorded
+    with _joined(settings), ExitStack() as stack:
+        with peers.together():
+            if peers.is_first():
+                stack.enter_context(locked(run))
+            if not allow_changes:
+                _check_unchanged(run, recorded, settings)
+            before_first = _is_before_first_checkpoint(run)
+            take_up = _begin_anew if before_first else _take_up
+            ready = take_up(run, recorded, settings, allow_changes)
+            trainer = stack.enter_context(ready.trainer)
+        with peers.together():
+            _check_same(trainer, ready.prints)
+            if peers.is_first():
+                if ready.checkpoint is not None:
+                    _put_aside(run, ready.damaged, ready.checkpoint)
+                else:
+                    print(f"{run} ended before its first checkpoint: it begins anew.", file=sys.stderr, flush=True)
+                _write_records(trainer, run_record(run).get("started_from"), ready.prints)
+        return trainer.fit(stop_after, interrupt)
 
 
 def check_resumable(run: Path) -> None:
@@ -142,14 +214,17 @@ def _is_before_first_checkpoint(run: Path) -> bool:
     return all(line["step"] <= every for line in read_lines(folder.metrics))
 
 
-def _begin_anew(
-    run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None, interrupt: Interrupt | None
-) -> Outcome:
-    """Train a run from its first iteration, which ended before it had saved one."""
-    recorded = recorded_settings(run)
-    settings = changes or recorded
-    if not allow_changes:
-        _check_unchanged(run, recorded, settings)
+class _Ready(NamedTuple):
+    """A run that can go on; nothing of it was written yet."""
+
+    trainer: Trainer
+    prints: dict[str, Any]  # what identifies the images, by domain
+    checkpoint: files.Loaded | None  # that it goes on from; None: from the start
+    damaged: Mapping[Path, str]  # newer checkpoints, and why they cannot be used
+
+
+def _begin_anew(run: Path, recorded: TrainSettings, settings: TrainSettings, allow_changes: bool) -> _Ready:
+    """A run from its first iteration on, which ended before it had saved one."""
     if run_record(run).get("started_from"):
         raise CheckpointError(
             f"The run {run} has no whole checkpoint yet, and began with the weights of another run. Remove the folder "
@@ -157,20 +232,13 @@ def _begin_anew(
         )
     method = method_for(settings)
     sets = _open_again(run, recorded, settings)
-    print(f"{run} ended before its first checkpoint: it begins anew.", file=sys.stderr, flush=True)
-    with Trainer(method, settled(settings, sets), sets, run) as trainer:
-        _write_records(trainer, None, {d: s.fingerprint() for d, s in sets.items()})
-        return trainer.fit(stop_after, interrupt)
+    trainer = Trainer(method, settled(settings, sets), sets, run)
+    return _Ready(trainer, {d: s.fingerprint() for d, s in sets.items()}, None, {})
 
 
-def _resume(
-    run: Path, changes: TrainSettings | None, allow_changes: bool, stop_after: int | None, interrupt: Interrupt | None
-) -> Outcome:
+def _take_up(run: Path, recorded: TrainSettings, settings: TrainSettings, allow_changes: bool) -> _Ready:
+    """A run from its newest whole checkpoint on."""
     folder = RunFolder(run)
-    recorded = recorded_settings(run)
-    settings = changes or recorded
-    if not allow_changes:
-        _check_unchanged(run, recorded, settings)
     before = _recorded_images(run, allow_changes)
     for path in (folder.metrics, folder.warnings):
         check_lines(path)
@@ -193,12 +261,10 @@ def _resume(
         )
     channels = {d: s.channels for d, s in sets.items()}
     files.check_fit(skeleton(method, settings, channels).state_dict(), checkpoint.weights, checkpoint.folder)
-    with Trainer(method, settings, sets, run) as trainer:
-        trainer.take_up(checkpoint)
-        trainer.check_unfinished()
-        _put_aside(run, damaged, checkpoint)
-        _write_records(trainer, run_record(run).get("started_from"), prints)
-        return trainer.fit(stop_after, interrupt)
+    trainer = Trainer(method, settings, sets, run)
+    trainer.take_up(checkpoint)
+    trainer.check_unfinished()
+    return _Ready(trainer, prints, checkpoint, damaged)
 
 
 def _recorded_images(run: Path, allow_changes: bool) -> dict[str, dict[str, Any]]:

@@ -14,12 +14,14 @@ QUIET_SECONDS = 15.0  # between lines where the console is a file
 class Bar:
     """Progress of a run: iterations, rate, time left and the main losses. On a terminal a bar, else lines."""
 
-    def __init__(self, steps: int, start: int) -> None:
+    def __init__(self, steps: int, start: int, shown: bool = True) -> None:
+        """start: iterations done. shown: False says nothing, in the other ones of several processes."""
+        self._shown = shown
         self._console = Console(stderr=True)
         self._steps, self._start = steps, start
         self._began = self._said = time.monotonic()
         self._progress: Progress | None = None
-        if self._console.is_terminal:
+        if shown and self._console.is_terminal:
             self._progress = Progress(
                 TextColumn("training"),
                 BarColumn(bar_width=None),
@@ -35,6 +37,8 @@ class Bar:
 
     def update(self, step: int, totals: dict[str, float]) -> None:
         """step: iterations done. totals: the total of each update."""
+        if not self._shown:
+            return
         now = time.monotonic()
         rate = (step - self._start) / max(1e-9, now - self._began)
         speed = f"{rate:.2f} it/s" if rate >= 1 else f"{1 / max(rate, 1e-9):.2f} s/it"
@@ -50,7 +54,7 @@ class Bar:
         """A line of text, above the bar if there is one."""
         if self._progress is not None:
             self._progress.console.print(message, highlight=False, markup=False)
-        else:
+        elif self._shown:
             print(message, file=sys.stderr, flush=True)
 
     def close(self) -> None:

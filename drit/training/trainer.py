@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drit import peers
 from drit.data.classes import class_indices
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
@@ -33,7 +34,7 @@ from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memo
 from drit.settings.common import TrainSettings
 from drit.sheets import save_sheet
 from drit.training.ema import MovingAverage
-from drit.training.interrupt import Cause, Interrupt
+from drit.training.interrupt import HURRIED, URGENCY, Cause, Interrupt
 from drit.training.optimizers import make_optimizers, restore_optimizer
 from drit.training.progress import Bar
 from drit.training.safety import RECOVERY, Safety
@@ -102,7 +103,7 @@ class Trainer:
         if settings.deterministic:
             make_deterministic()
         self.device = choose_device(settings.device)
-        torch.set_num_threads(settings.threads or cores())
+        torch.set_num_threads(settings.threads or max(1, cores() // peers.local_count()))
         keep_freed_memory()
         self.dtype = choose(settings.precision, self.device)
         self.channels = {d: s.channels for d, s in sets.items()}
@@ -187,50 +188,72 @@ class Trainer:
 
         interrupt: what may stop the training; without it, signals alone.
         """
-        settings = self.settings
+        settings, first = self.settings, peers.is_first()  # which alone writes
         self.check_unfinished()
         end = settings.steps if stop_after is None else min(settings.steps, self.step + stop_after)
         with self._writing():
-            metrics = Metrics(self.path, settings.log, self.step)
+            metrics = Metrics(self.path, settings.log, self.step) if first else None
         workers = self.start_stream()
-        bar = Bar(settings.steps, self.step)
+        bar = Bar(settings.steps, self.step, shown=first)
         bar.say(self._introduction(workers))
         with self._writing():
-            watch = Watch(self.path, self.method, self.fixed_images, self.step)
+            watch = Watch(self.path, self.method, self.fixed_images, self.step) if first else None
         means = _Means()
+        cause: Cause = ""
         told = {name for s in self.sets.values() for name in s.skipped}
         began = time.monotonic() - self.seconds
         try:
             with interrupt or Interrupt() as stop, self._loading():
+                peers.follow_first([*self.method.state_dict().values(), *self.average.tensors.values()])
                 stop.begin()
                 turn, ending, skipped = time.monotonic(), self.step >= end, False
                 while not ending:
                     means.add(self.iterate())
                     now = time.monotonic()
                     self.seconds = now - began
-                    self._tell_skipped(told, bar)
                     stop.iterated(now - turn)
                     turn = now
-                    ending = self.step == end or stop.asked  # asked for later, it ends after one iteration more
-                    due = self._due(ending, stop.hurried)
+                    cause = self._agreed(stop.cause, told)  # asked for later, it ends after one iteration more
+                    self._tell_skipped(told, bar)
+                    ending = self.step == end or bool(cause)
+                    due = self._due(ending, cause in HURRIED)
                     if due.log or due.save or self.device.type == "cpu":
                         self.last = means.values()
                         skipped = self._tell_unsafe(bar)
                         bar.update(self.step, {n: v for n, v in self.last.items() if n.startswith("total/")})
                     if due.log:
-                        self._log(metrics, watch if due.look else None, bar)
+                        if metrics is not None:
+                            self._log(metrics, watch if due.look else None, bar)
                         means = _Means()
+                    if not first:
+                        continue
                     if due.save and (ending or not skipped):  # before the samples: they can be spared
                         self.save()
                         stop.saved(time.monotonic() - now)
                     if due.sample:
                         self.write_samples()
         finally:
-            metrics.close()
+            if metrics is not None:
+                metrics.close()
             bar.close()
         finished = self.step >= settings.steps
-        cause: Cause = "" if finished else stop.cause
-        return Outcome(self.path, self.step, finished, cause, self.last, self.method.capabilities)
+        return Outcome(self.path, self.step, finished, "" if finished else cause, self.last, self.method.capabilities)
+
+    def _agreed(self, cause: Cause, told: set[str]) -> Cause:
+        """What stops the training, in all processes after the same iteration: the most urgent of their causes.
+
+        They also tell each other of images that turned out unreadable, whose number is limited. told: names of those
+        that are known to all. Raises DataError beyond the limit.
+        """
+        if peers.count() == 1:
+            return cause
+        fresh = any(name not in told for s in self.sets.values() for name in s.skipped)
+        urgency, fresh_anywhere = peers.maximum([URGENCY.index(cause), fresh])
+        if fresh_anywhere:
+            for skipped in peers.told({d: s.skipped for d, s in self.sets.items()}):
+                for d, unreadable in skipped.items():
+                    self.sets[d].skip(unreadable)
+        return URGENCY[urgency]
 
     def check_unfinished(self) -> None:
         """Raises UsageError where there is nothing left to train."""
@@ -291,9 +314,16 @@ class Trainer:
     def _loading(self) -> Iterator[None]:
         """While open, a loader process that ends raises DritError, which names the last whole checkpoint; so does an
         operation without a deterministic algorithm. That it ended shows where the next batch is asked for, or in the
-        middle of anything else: a signal of the system then raises RuntimeError."""
+        middle of anything else: a signal of the system then raises RuntimeError. The end of another process of the
+        training raises DritError likewise."""
         try:
             yield
+        except peers.LostPeerError as error:
+            raise peers.LostPeerError(
+                f"Training stopped at iteration {self.step}: another of its {peers.count()} processes ended, or did "
+                f"not answer for {self.settings.peer_timeout} s (--peer-timeout). {files.last_whole(self.path)} Go on from "
+                f"it: drit train --resume {self.path}, by as many processes as you like."
+            ) from error
         except (RuntimeError, LoaderEndedError) as error:
             if "deterministic implementation" in str(error):
                 raise DritError(
@@ -321,6 +351,7 @@ class Trainer:
             self.position,
             workers,
             self.method.capabilities.paired,
+            (peers.rank(), peers.count()),
         )
         return workers
 
@@ -471,10 +502,11 @@ class Trainer:
         skipped = "".join(f"\nskipped: {why}" for s in self.sets.values() for why in s.skipped.values())
         notes = "".join(f"\nnote: {note}" for s in self.sets.values() for note in s.notes)
         chosen = self.chosen()
+        shared = f" each, {peers.count()} processes" if peers.count() > 1 else ""
         millions = sum(p.numel() for p in self.method.parameters()) / 1e6
         return (
             f"{self.settings.method} ({self.settings.preset}): {counts}; {millions:.1f} M weights; "
             f"{chosen['precision']} on {chosen['device']}, {chosen['threads']} threads, "
-            f"{workers} loader processes; iterations {self.step} to {self.settings.steps} into {self.path}"
+            f"{workers} loader processes{shared}; iterations {self.step} to {self.settings.steps} into {self.path}"
             f"{skipped}{notes}"
         )

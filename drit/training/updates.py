@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from drit import peers
 from drit.methods.base import Batch, Method, Update, part_of
 from drit.methods.noise import Noise
 
@@ -34,11 +35,11 @@ class Parts:
 def turns_of(method: Method, batches: Iterator[Batch], step: int, seed: int) -> list[Iterator[Update]]:
     """The updates of iteration `step`, for each part of a batch an iterator of its own (setting `accumulate`).
 
-    batches: (N, C, H, W) of each domain in [-1, 1].
+    batches: (N, C, H, W) of each domain in [-1, 1]; of several processes, each one's own images.
     """
     count = method.settings.accumulate
-    parts = Parts(batches, count)
-    return [method.updates(parts.of(k), step, Noise(seed, step, k, count)) for k in range(count)]
+    parts, process = Parts(batches, count), (peers.rank(), peers.count())
+    return [method.updates(parts.of(k), step, Noise(seed, step, k, count, *process)) for k in range(count)]
 
 
 def gradients(
@@ -47,13 +48,13 @@ def gradients(
     seen: dict[str, Tensor],
     arithmetic: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[tuple[str, ...], float | None, Tensor] | None:
-    """Gradients of the next update of an iteration, every part of the batch in its turn.
+    """Gradients of the next update of an iteration, every part of the batch in its turn; of several processes, the
+    mean of theirs.
 
     arithmetic: makes the context that losses are computed in. Adds terms and total, detached scalars, to `seen`.
     Returns the networks that move, the limit of their norm and the total (a scalar), or None when the iteration is
     over.
     """
-    done = None
     for k, turn in enumerate(turns):
         with arithmetic():
             update = next(turn, None)
@@ -69,8 +70,12 @@ def gradients(
         values[f"total/{update.name}"] = total.detach()
         for name, value in values.items():
             seen[name] = value if k == 0 else seen[name] + value
-        done = update.networks, update.max_grad_norm, seen[f"total/{update.name}"]
-    return done
+    assert update is not None  # there is a part at least
+    if peers.count() > 1:
+        numbers = torch.stack([seen[name] for name in values])
+        peers.average_([*(p.grad for p in parameters if p.grad is not None), numbers])
+        seen |= dict(zip(values, numbers.unbind(), strict=True))
+    return update.networks, update.max_grad_norm, seen[f"total/{update.name}"]
 
 
 def weights_of(method: Method, networks: tuple[str, ...]) -> list[nn.Parameter]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from drit import losses
+from drit import losses, peers
 from drit.methods.base import Terms
 from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
@@ -142,4 +142,5 @@ class LogitAverages:
     def add(self, real: Maps, fake: Maps, parts: int) -> None:
         """Add the mean logits of a part of a batch, (N, 1, h, w) for each scale, to what follows this iteration."""
         means = torch.stack([torch.stack([full(m.detach()).mean() for m in maps]) for maps in (real, fake)])
+        means = peers.mean(means)
         self.kept = self.kept.to(means) + (1 - AVERAGE_DECAY) / parts * means

@@ -123,6 +123,10 @@ class DRITSettings(TrainSettings):
     def learns_labels(self) -> bool:
         return self.loss.task > 0
 
+    @property
+    def divisions(self) -> int:
+        return self.accumulate * (2 if self.optim.split_batch else 1)
+
     def with_classes(self, count: int) -> Self:
         return replace(self, loss=replace(self.loss, task_classes=count)) if self.learns_labels else self
 

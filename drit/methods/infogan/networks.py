@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from drit.networks.init import INITIAL_STD, draw_weights
+from drit.networks.layers import BatchNorm1d, BatchNorm2d
 from drit.runtime import full, full_precision
 
 STRIDE = 4
@@ -28,10 +29,10 @@ class CodeGenerator(nn.Module):
         self.side = side // STRIDE
         self.width = 2 * width
         flat = self.width * self.side**2
-        self.first = nn.Sequential(nn.Linear(inputs, 16 * width), nn.BatchNorm1d(16 * width), nn.ReLU())
-        self.second = nn.Sequential(nn.Linear(16 * width, flat), nn.BatchNorm1d(flat), nn.ReLU())
+        self.first = nn.Sequential(nn.Linear(inputs, 16 * width), BatchNorm1d(16 * width), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(16 * width, flat), BatchNorm1d(flat), nn.ReLU())
         self.up = nn.Sequential(
-            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.ReLU()
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), BatchNorm2d(width), nn.ReLU()
         )
         self.last = nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1)
         _initialise(self)
@@ -52,11 +53,11 @@ class CodeDiscriminator(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, width, 4, stride=2, padding=1)
         self.second = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), BatchNorm2d(2 * width), nn.LeakyReLU(SLOPE)
         )
         self.third = nn.Sequential(
             nn.Linear(2 * width * (side // STRIDE) ** 2, 16 * width),
-            nn.BatchNorm1d(16 * width),
+            BatchNorm1d(16 * width),
             nn.LeakyReLU(SLOPE),
         )
         self.logit = nn.Linear(16 * width, 1)
@@ -87,7 +88,7 @@ class Recogniser(nn.Module):
     def __init__(self, width: int, categories: int, continuous: int) -> None:
         super().__init__()
         self.sizes = [categories, continuous]
-        self.hidden = nn.Sequential(nn.Linear(16 * width, 2 * width), nn.BatchNorm1d(2 * width), nn.LeakyReLU(SLOPE))
+        self.hidden = nn.Sequential(nn.Linear(16 * width, 2 * width), BatchNorm1d(2 * width), nn.LeakyReLU(SLOPE))
         self.codes = nn.Linear(2 * width, sum(self.sizes))
         _initialise(self)
 
