@@ -68,8 +68,14 @@ def joined(cuda: bool, seconds: float) -> Iterator[None]:
         yield
         return
     with _answered():
+        wait = timedelta(seconds=seconds)
+        store, rank, count = next(dist.rendezvous("env://", timeout=wait))
+        if _number("GROUP_WORLD_SIZE", 1) == 1:
+            # the launcher of one machine keeps its store, with the addresses of processes that it has started before
+            store = dist.PrefixStore(f"restart {restarts()}", store)
         # what is on the CPU goes by gloo also where gradients are on GPUs
-        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=seconds))
+        backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=wait)
     try:
         yield
     finally:

@@ -61,8 +61,9 @@ def train(
             refuse_inside(out, [source for source in (data.a, data.b, data.pairs, *data.domains) if source])
             settings = settled(settings, sets)
             channels = {d: s.channels for d, s in sets.items()}
-            empty = skeleton(method, settings, channels)
-            start = starting_weights(start_from, start_networks, empty) if start_from else None
+            start = None
+            if start_from:
+                start = starting_weights(start_from, start_networks, skeleton(method, settings, channels))
             trainer = stack.enter_context(Trainer(method, settings, sets, out))
             if start:
                 trainer.begin_with(start.weights, start.average)

@@ -321,8 +321,8 @@ class Trainer:
         except peers.LostPeerError as error:
             raise peers.LostPeerError(
                 f"Training stopped at iteration {self.step}: another of its {peers.count()} processes ended, or did "
-                f"not answer for {self.settings.peer_timeout} s (--peer-timeout). {files.last_whole(self.path)} Go on from "
-                f"it: drit train --resume {self.path}, by as many processes as you like."
+                f"not answer for {self.settings.peer_timeout} s (--peer-timeout). {files.last_whole(self.path)} Go on "
+                f"from it: drit train --resume {self.path}, by as many processes as you like."
             ) from error
         except (RuntimeError, LoaderEndedError) as error:
             if "deterministic implementation" in str(error):
