@@ -215,7 +215,8 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 @torch.no_grad()
 def follow_first(tensors: Sequence[Tensor]) -> None:
-    """Take over the first process's numbers: machines of different kinds may draw other last bits from one seed."""
+    """Take over the first process's numbers in tensors of any shape: machines of different kinds may draw other last
+    bits from one seed."""
     if count() == 1:
         return
     with _answered():

@@ -8,6 +8,7 @@ from typing import Any
 
 from drit.cli.options import command, show
 from drit.cli.parser import seed
+from drit.errors import UsageError
 
 
 def add(commands: Any) -> None:
@@ -27,6 +28,33 @@ def add(commands: Any) -> None:
     parser.add_argument("--count", type=int, help="training images of each domain [all: 2000 digits, 420 emoji]")
     parser.add_argument("--seed", type=seed, default=0, help="[0]")
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
+    parser = command(
+        kinds,
+        "pack",
+        "write the images of a folder as a few large files: tar shards in webdataset's form",
+        data_pack,
+        "examples:\n  drit data pack photos/summer --out shards/summer\n"
+        "  drit train --data.a shards/summer --data.b shards/winter --out RUN\n\n"
+        "Image files stay as they are, byte for byte. Wherever a folder of images is asked for, the folder of shards\n"
+        "serves: in training the same batches come from it, and a run goes on from either.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="folder of images")
+    parser.add_argument("--out", required=True, metavar="SHARDS", help="folder to write to")
+    parser.add_argument("--shard-size", type=int, default=256, metavar="MIB", help="MiB of a shard, about [256]")
+
+
+def data_pack(values: argparse.Namespace) -> int:
+    from drit.data.packing import pack
+
+    if values.shard_size < 1:
+        raise UsageError(f"--shard-size {values.shard_size}: a shard has 1 MiB or more.")
+    result = pack(Path(values.folder), Path(values.out), values.shard_size << 20)
+    message = (
+        f"Wrote {result['images']} images in {result['shards']} shards, {result['bytes'] / 1e6:.1f} MB, to "
+        f"{values.out}. Train on it: drit train --data.a {values.out} ..."
+    )
+    show(values, result, message)
+    return 0
 
 
 def data_demo(values: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ are handed to it, each to its own reader, whatever the file's name ends in. Thos
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import warnings
@@ -18,6 +19,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from drit.data.names import file_of
+from drit.data.shards import Window, member_of, read_member
 from drit.errors import DataError
 
 READ = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")  # Pillow's names of what is read
@@ -92,16 +94,36 @@ def _inner(head: bytes) -> bytes:
 def holds_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM does. False for what cannot be read."""
     try:
-        with _regular(path) as file:
+        with regular(path) as file:
             return content_of(file.read(SNIFFED)) == "DICOM"
     except (OSError, ValueError):
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path is a file, or an image in a shard."""
+    return path.is_file() or (not path.exists() and member_of(path) is not None)
+
+
 @contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
-    """A file opened for reading. Raises ValueError for what is no regular file, which may never end."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+def regular(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
+    """A file, or an image in a shard (`shards.py`), opened for reading. Raises ValueError for what is no regular file,
+    which may never end.
+
+    whole: all of it is going to be read; an image in a shard is then checked by its hash, and ValueError raised.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        member = member_of(path)
+        if member is None:
+            raise
+        if not member.shard.is_file():
+            raise ValueError(f"its shard {member.shard} is missing") from None
+        with regular(member.shard) as shard:
+            yield io.BytesIO(read_member(shard, member)) if whole else io.BufferedReader(Window(shard, member))
+        return
+    if not stat.S_ISREG(mode):
         raise ValueError("it is a folder, pipe, socket or device, not a regular file")
     # The check above spares devices; opening without waiting and the check below spare one put there since.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
@@ -111,13 +133,13 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+def opened(path: Path, whole: bool = False) -> Iterator[tuple[BinaryIO, str]]:
     """An image file, or the volume of a slice, opened for reading, and its format (one of `READ` or `MEDICAL`).
 
     Whatever goes wrong with it in the block becomes a DataError that names it; so do files that are no regular files,
-    which may never end, and formats that are not read.
+    which may never end, and formats that are not read. whole: as for `regular`.
     """
-    with _named(path), _regular(file_of(path)) as file:
+    with _named(path), regular(file_of(path), whole) as file:
         content = content_of(file.read(SNIFFED))
         file.seek(0)
         if content and content not in (*READ, *MEDICAL):

@@ -94,7 +94,7 @@ def decode(
     Raises DataError that names the file when it is unreadable, truncated or not an image, holds int16, floating-point
     or 32-bit numbers without a range, or lacks a band.
     """
-    with opened(path) as (file, content):
+    with opened(path, whole=True) as (file, content):
         samples, transparency, layout = _read(file, content, path, bool(bands))
         if bands:
             samples, transparency = _select(samples, transparency, bands), None
@@ -124,7 +124,7 @@ def read_values(path: Path, bands: Sequence[int] = ()) -> np.ndarray:
 
     Raises DataError as `decode` does.
     """
-    with opened(path) as (file, content):
+    with opened(path, whole=True) as (file, content):
         samples, _, layout = _read(file, content, path, bool(bands))
         return with_holes(_select(samples, None, bands) if bands else samples, layout.metadata.nodata)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drit.data.names import file_of
+from drit.data.shards import member_of
 from drit.errors import DataError
 
 # Kinds of hash, as data.json names them.
@@ -26,7 +27,12 @@ def file_digest(path: Path, kind: str = SAMPLED) -> bytes:
     Raises DataError where it cannot be read."""
     try:
         path = file_of(path)
-        status = path.stat()
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if member := member_of(path):  # packed: the index has its hashes, which are compared when it is read
+                return _of_size(member.bytes, member.sha256) if kind == FULL else bytes.fromhex(member.sampled)
+            raise
         key = (kind, str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in _known:
             _known[key] = (_whole if kind == FULL else _sampled)(path, status.st_size)
@@ -50,7 +56,18 @@ def _sampled(path: Path, size: int) -> bytes:
 def _whole(path: Path, size: int) -> bytes:
     with open(path, "rb") as file:
         contents = hashlib.file_digest(file, "sha256").digest()
-    return hashlib.sha256(size.to_bytes(8, "big") + contents).digest()
+    return _of_size(size, contents.hex())
+
+
+def _of_size(size: int, sha256: str) -> bytes:
+    return hashlib.sha256(size.to_bytes(8, "big") + bytes.fromhex(sha256)).digest()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of an image in a shard."""
+    path = file_of(path)
+    member = None if path.exists() else member_of(path)
+    return member.bytes if member else path.stat().st_size
 
 
 class Digest(Protocol):
@@ -75,7 +92,7 @@ class FolderDigest:
         for path in self.paths:
             place = path.relative_to(self.folder)
             if kind == NAMES:
-                digest.update(f"{place}\0{file_of(path).stat().st_size}\n".encode())
+                digest.update(f"{place}\0{_size(path)}\n".encode())
             else:
                 digest.update(f"{place.as_posix()}\0".encode() + file_digest(path, kind))
         return digest.hexdigest()

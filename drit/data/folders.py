@@ -27,6 +27,7 @@ from drit.data.ranges import (
     select_bands,
     survey,
 )
+from drit.data.shards import check_lost, shards_of
 from drit.data.transforms import resized_shape
 from drit.data.volumes import expand
 from drit.errors import DataError, some
@@ -51,8 +52,10 @@ def list_images(folder: Path) -> list[Path]:
     """All images under a folder, by their ending, sorted by path; hidden files and folders are left out.
 
     Files without an ending count where they are DICOM. A NIfTI volume counts as its slices, in their order:
-    `scan.nii.gz[0]`, `scan.nii.gz[1]` ... (`names.slice_of`).
+    `scan.nii.gz[0]`, `scan.nii.gz[1]` ... (`names.slice_of`). Of a folder of shards, the images that were packed.
     """
+    if shards := shards_of(folder):
+        return shards.paths()
     return _images(sorted(_files(folder)))
 
 
@@ -109,9 +112,15 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
     if not folder.is_dir():
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
-    files = sorted(_files(folder))
-    paths = _images(files)
+    shards = shards_of(folder)
+    files = [] if shards else sorted(_files(folder))
+    paths = shards.paths() if shards else _images(files)
     others = _others(files, paths)
+    lost = check_lost(shards, config.max_lost_shards) if shards else {}
+    if shards and lost:
+        paths = [p for p in paths if shards.member(p).shard.name not in lost]
+    if not paths and shards:
+        raise DataError(f"The shards of {folder} (domain {domain}) hold no image that can be read.")
     if not paths:
         if not others:
             raise DataError(f"The folder {folder} (domain {domain}) is empty. {_ADVICE}")
@@ -143,7 +152,8 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     looked_at = _spread(list(headers), SURVEYED if isinstance(wanted, str) else _LOOKED_AT[depth])
     seen = survey(_values(looked_at, bands))
     value_range = auto_range(seen, str(folder), _flag(config, domain)) if isinstance(wanted, str) else wanted
-    notes = _left_out(others) + header_notes(headers, channels, config, value_range is not None)
+    notes = [f"shard {name} {why}: its images are left out" for name, why in lost.items()]
+    notes += _left_out(others) + header_notes(headers, channels, config, value_range is not None)
     depths = Counter(h.depth for h in headers.values())
     if len(depths) > 1:
         notes.append(f"{depths[8]} of {len(headers)} files have 8 bits: their values are spread to 16")
@@ -282,6 +292,8 @@ def left_out_notes(folder: Path, beside: Sequence[str] = ()) -> list[str]:
 
     beside: endings of files that belong to an image, which are not counted.
     """
+    if shards_of(folder):
+        return []
     files = sorted(p for p in _files(folder) if p.suffix.lower() not in beside)
     return _left_out(_others(files, _images(files)))
 

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from drit.data.arrays import array_file, read_arrays
+from drit.data.containers import is_there
 from drit.data.fingerprints import file_digest
 from drit.data.folders import READ_SUFFIXES, list_images
 from drit.data.images import Header, convert_channels, decode, fit_channels, read_header, read_values
@@ -84,7 +85,7 @@ class LabelledSet:
         if found := slice_of(place):
             volume = without_ending(found[0])
             names += [slice_name(volume.with_name(volume.name + suffix), found[1]) for suffix in VOLUMES]
-        return next((p for p in names if file_of(p).is_file()), None)
+        return next((p for p in names if is_there(file_of(p))), None)
 
     def notes(self, i: int) -> list[Path]:
         """Files of the same name beside image i."""

@@ -81,6 +81,10 @@ class DataSettings:
         10, "how many unreadable files (or images without a partner) are named and skipped before the run stops"
     )
 
+    max_lost_shards: NonNegative = setting(
+        0, "how many missing or cut shards of a packed folder are named and left out before the run stops"
+    )
+
     def sources(self) -> dict[str, str]:
         """The folder or file of each domain that is given, by the domain's letter."""
         if self.domains:

@@ -81,7 +81,7 @@ def train(
 def _joined(settings: TrainSettings) -> AbstractContextManager[None]:
     """The processes that a launcher started, joined. Raises UsageError for a batch that they cannot share evenly."""
     count, unit = peers.launched(), settings.divisions
-    if settings.batch % (unit * count):
+    if count > 1 and settings.batch % (unit * count):
         below = settings.batch - settings.batch % (unit * count)
         batches = " or ".join(f"--batch {n}" for n in (below, below + unit * count) if n)
         fitting = [n for n in range(1, settings.batch + 1) if not settings.batch % (unit * n)]

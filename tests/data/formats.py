@@ -57,6 +57,22 @@ Transparency is laid on white, or kept as a channel with `--data.alpha keep`. A 
 channel is transparency. A channel without a meaning is a band, and told.
 CMYK becomes RGB without a profile, and is told.
 
+## Packed folders
+
+`drit data pack DIR --out SHARDS` writes the images of a folder as a few large tar files. Wherever a folder of images is
+asked for, SHARDS serves. Image files stay as they are, byte for byte, and each keeps its place: a training draws the
+same batches from SHARDS as from DIR, its record of the images is the same, and it can go on from either.
+
+- The shards have webdataset's form: `winter/003.png`, with `winter/003.cls` and `winter/003.json` where images lie in
+  folders of classes, and `winter/003.mask.png` for a mask. Other programs read them in a stream. Images lie in the
+  order of their names: shuffle them there.
+- `shards.json` is the index: of each image its place, shard, offset, bytes and SHA-256. Every image is compared with it
+  when it is read.
+- Missing or cut shards are named. `--data.max-lost-shards N` trains without the images of up to N of them. An image
+  whose bytes have changed counts as an unreadable one (`--data.max-unreadable`).
+- Volumes of NIfTI are not packed, nor are text files beside images.
+- Shards are read from a disk or a mounted file system. Addresses such as `s3://` are not read.
+
 ## Storage of TIFF
 
 {storage}

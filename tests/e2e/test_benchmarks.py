@@ -28,6 +28,12 @@ def test_quick_benchmark(tmp_path: Path) -> None:
     assert all(x["evaluating"] > 0 and x["translating"] > 0 for x in found["evaluation"].values())
 
 
+@pytest.mark.slow
+def test_shards_beside_a_folder() -> None:
+    found = json.loads(run("benchmarks.shards", "1"))
+    assert set(found) == {"folder", "shards", "ratio"} and min(found.values()) > 0
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it would measure")
 def test_without_a_gpu_it_says_what_it_would_do() -> None:
     assert "No GPU here" in run("benchmarks.gpu")
