@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo docs test test-all bench experiment format clean
+.PHONY: help demo docs test test-all bench experiment sbom format clean
 
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
@@ -12,6 +12,7 @@ help:
 	@echo "make docs      the documents as a site, in build/site; a warning or dead link ends it"
 	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
+	@echo "make sbom      sbom.json: the bill of materials (CycloneDX) of the versions in constraints.txt"
 	@echo "make format    format the code"
 	@echo "make clean     remove the virtual environment and caches"
 
@@ -49,6 +50,9 @@ bench: .venv/.installed
 
 experiment: .venv/.installed
 	$(BIN)/python -m experiments.$(NAME) $(ARGS)
+
+sbom: .venv/.installed
+	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible -o sbom.json
 
 format: .venv/.installed
 	$(BIN)/ruff format .

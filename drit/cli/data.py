@@ -49,9 +49,10 @@ def data_pack(values: argparse.Namespace) -> int:
     if values.shard_size < 1:
         raise UsageError(f"--shard-size {values.shard_size}: a shard has 1 MiB or more.")
     result = pack(Path(values.folder), Path(values.out), values.shard_size << 20)
+    count = result["shards"]
     message = (
-        f"Wrote {result['images']} images in {result['shards']} shards, {result['bytes'] / 1e6:.1f} MB, to "
-        f"{values.out}. Train on it: drit train --data.a {values.out} ..."
+        f"Wrote {result['images']} images in {count} shard{'s' if count > 1 else ''}, {result['bytes'] / 1e6:.1f} MB, "
+        f"to {values.out}. Train on it: drit train --data.a {values.out} ..."
     )
     show(values, result, message)
     return 0

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import sync_file, write_json
+from drit.atomic import sync_file, write_atomically
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
@@ -46,7 +46,8 @@ def pack(
     try:
         out.mkdir(parents=True, exist_ok=True)
         index = _write(folder, out, samples, shard_bytes, step)
-        write_json(out / INDEX, index)  # last: without it the folder is none of shards
+        # last: without it the folder is none of shards
+        write_atomically(out / INDEX, json.dumps(index, separators=(",", ":")).encode())
     except OSError as error:
         raise DritError(
             f"{error.filename or out} cannot be written ({error.strerror or error}). Make room, remove {out} and give "

@@ -160,6 +160,21 @@ def test_changed_bytes_within_a_shard_are_named(tmp_path: Path) -> None:
         strict.get(1)
 
 
+def test_the_doctor_reads_shards_and_writes_their_images_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clean copy is a folder of files again; what was looked at is remembered."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sources = [shards(write_images(tmp_path / d, 4, 3, seed=i)) for i, d in enumerate("ab")]
+    (tmp_path / "a" / "000.png").write_bytes(b"no image")
+    shutil.rmtree(tmp_path / "a-shards")
+    sources[0] = shards(tmp_path / "a")
+    words = [f"--data.{d}={source}" for d, source in zip("ab", sources, strict=True)]
+    small = ["--data.resize", "0", "--data.crop", "16", "--no-forecast", "--out", str(tmp_path / "page.html")]
+    cli.main(["doctor", *words, *small, "--fix", str(tmp_path / "clean")])
+    assert sorted(p.name for p in (tmp_path / "clean" / "a-shards").iterdir()) == ["001.png", "002.png", "003.png"]
+    written = tmp_path / "clean" / "b-shards" / "000.png"
+    assert written.read_bytes() == (tmp_path / "b" / "000.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -186,7 +201,7 @@ def test_an_index_that_leads_elsewhere_is_refused(tmp_path: Path, change: dict[s
 def test_damaged_indexes(tmp_path: Path) -> None:
     packed = shards(write_images(tmp_path / "a", 2, 3))
     whole = (packed / "shards.json").read_text()
-    for text in ("", "[]", "{}", whole[: len(whole) // 2], "[" * 100_000, whole.replace('"format": 1', '"format": 9')):
+    for text in ("", "[]", "{}", whole[: len(whole) // 2], "[" * 100_000, whole.replace('"format":1', '"format":9')):
         (packed / "shards.json").write_text(text)
         with pytest.raises(DataError, match="shards.json"):
             open_domain(str(packed), CONFIG, "a")

@@ -12,6 +12,7 @@ import numpy as np
 
 from drit.atomic import write_json
 from drit.data.arrays import array_file, read_arrays
+from drit.data.containers import regular
 from drit.data.doctor.facts import Source
 from drit.data.doctor.findings import Finding
 from drit.data.names import file_of
@@ -72,6 +73,10 @@ def _link(source: Source, kept: Sequence[str], target: Path, tracked: Callable[[
     for file in tracked(files, f"writing {target}", len(files)):
         place = target / file.relative_to(source.path)
         place.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():  # in a shard
+            with regular(file, whole=True) as packed:
+                place.write_bytes(packed.read())
+            continue
         try:
             os.link(file.resolve(), place)
         except OSError:  # another disk, or one without links

@@ -35,6 +35,7 @@ from drit.data.ranges import (
     select_bands,
     survey,
 )
+from drit.data.shards import member_of
 from drit.errors import DataError
 from drit.runtime import cores
 from drit.settings.common import DataSettings
@@ -202,7 +203,8 @@ def _state(path: Path) -> str:
     try:
         status = os.stat(file_of(path))
     except OSError:
-        return ""
+        member = member_of(path)
+        return member.sha256 if member else ""
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
