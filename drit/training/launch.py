@@ -98,13 +98,18 @@ def _either(numbers: Sequence[int]) -> str:
     return " or ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
 
 
+def _rounded(value: Any) -> Any:
+    """A setting without the last bits, which measured ones may have of their machine."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def _check_same(trainer: Trainer, prints: Mapping[str, Any]) -> None:
     """Raises UsageError where the processes of a training, perhaps on several machines, are about to train different
     things."""
     what = {
         "images": {d: p["sha256"] for d, p in prints.items()},
         "settings": {
-            s.name: value_of(trainer.settings, s.name)
+            s.name: _rounded(value_of(trainer.settings, s.name))
             for s in settings_of(type(trainer.settings))
             if s.name not in _OF_MACHINE
         },

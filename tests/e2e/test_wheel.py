@@ -49,6 +49,11 @@ def test_the_wheel_works_from_an_empty_folder(tmp_path: Path) -> None:
     assert Path(place.strip()).is_relative_to(packages)
     drit = [sys.executable, "-m", "drit"]
     assert VERSION in run(*drit, "--version", folder=empty, packages=packages)
+    run(*drit, "data", "demo", "--name", "emoji", "--count", 20, "--out", "emoji", folder=empty, packages=packages)
+    run(*drit, "data", "pack", "emoji/a", "--out", "shards", folder=empty, packages=packages)
+    emoji = "--preset digits --steps 2 --batch 2 --threads 1 --data.resize 32 --data.crop 32 --network.width 4".split()
+    domains = ["--data.a", "shards", "--data.b", "emoji/b"]
+    run(*drit, "train", *domains, "--out", "drawn", *emoji, folder=empty, packages=packages)
     write_images(empty / "a", 4, 3, seed=1)
     write_images(empty / "b", 4, 3, seed=2)
     small = "--preset digits --steps 2 --batch 2 --threads 1 --data.resize 20 --data.crop 16 --network.width 4".split()
