@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from drit import peers
 from drit.atomic import write_json
 from drit.data.folders import ImageSet
-from drit.errors import CheckpointError, DataError, DritError, UsageError
+from drit.errors import CheckpointError, DataError, DritError, ToldError, UsageError
 from drit.methods.registry import method_for
 from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder, refuse_inside, step_of
@@ -82,6 +82,8 @@ def _joined(settings: TrainSettings) -> AbstractContextManager[None]:
     """The processes that a launcher started, joined. Raises UsageError for a batch that they cannot share evenly."""
     count, unit = peers.launched(), settings.divisions
     if count > 1 and settings.batch % (unit * count):
+        if peers.launched_rank():
+            raise ToldError(UsageError.exit_code)
         below = settings.batch - settings.batch % (unit * count)
         batches = " or ".join(f"--batch {n}" for n in (below, below + unit * count) if n)
         fitting = [n for n in range(1, settings.batch + 1) if not settings.batch % (unit * n)]
