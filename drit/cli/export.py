@@ -1,0 +1,60 @@
+"""`drit export`: a trained model for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from drit.cli.options import add_run, add_threads, command, show
+from drit.errors import UsageError
+from drit.exporting.installed import FORMATS, UNKNOWN, check_installed
+
+_PARTS = ("content", "style", "render", "translate")
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "export",
+        "write a trained model for other programs",
+        export,
+        "examples:\n"
+        "  drit export runs/seasons --format onnx --out seasons_onnx\n"
+        "  drit export runs/seasons --format onnx --out seasons_onnx --to winter --parts content render\n\n"
+        "onnx: graphs for ONNX Runtime and others, compared with the run before they are written.\n"
+        "docs/export.md has a program for each. Needs the extra: pip install 'drit[export]'.",
+    )
+    add_run(parser)
+    parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write: a new one, or an empty one")
+    parser.add_argument("--to", default="", metavar="DOMAIN", help="onnx: the domain to translate to [all]")
+    parser.add_argument("--parts", nargs="+", default=[], choices=_PARTS, help="onnx: graphs to write [all]")
+    parser.add_argument(
+        "--licence", default=UNKNOWN, metavar="ID", help=f"licence of the weights, such as cc-by-4.0 [{UNKNOWN}]"
+    )
+    add_threads(parser)
+
+
+def export(values: argparse.Namespace) -> int:
+    for flag in ("to", "parts"):
+        if getattr(values, flag) and values.format != "onnx":
+            raise UsageError(f"--{flag} is for --format onnx. Leave it out.")
+    return {"onnx": _onnx}[values.format](values)
+
+
+def _onnx(values: argparse.Namespace) -> int:
+    check_installed(("onnx", "onnxruntime"), "--format onnx")
+    from drit.exporting.onnx import RECORD, export_onnx
+
+    out = Path(values.out)
+    record = export_onnx(Path(values.model), out, values.to, values.parts, values.licence, values.threads)
+    size = sum(graph["bytes"] for graph in record["graphs"].values()) / 1e6
+    worst = max(record["checked"]["max_difference"].items(), key=lambda item: item[1])
+    message = (
+        f"{len(record['graphs'])} graphs ({size:.1f} MB): {out}\n"
+        f"Compared with the run at {len(record['checked']['sizes'])} sizes: {worst[0]} differ by up to {worst[1]:.1g}\n"
+        f"What they take and give: {out / RECORD}"
+    )
+    show(values, {"out": str(out)} | record, message)
+    return 0
