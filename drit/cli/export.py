@@ -21,8 +21,10 @@ def add(commands: Any) -> None:
         export,
         "examples:\n"
         "  drit export runs/seasons --format onnx --out seasons_onnx\n"
-        "  drit export runs/seasons --format onnx --out seasons_onnx --to winter --parts content render\n\n"
+        "  drit export runs/seasons --format onnx --out seasons_onnx --to winter --parts content render\n"
+        "  drit export runs/seasons --format hub --out seasons_hub --licence cc-by-4.0 --push me/seasons\n\n"
         "onnx: graphs for ONNX Runtime and others, compared with the run before they are written.\n"
+        "safetensors: weights, settings and a README. hub: the same with a model card, for the Hugging Face Hub.\n"
         "docs/export.md has a program for each. Needs the extra: pip install 'drit[export]'.",
     )
     add_run(parser)
@@ -33,14 +35,15 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--licence", default=UNKNOWN, metavar="ID", help=f"licence of the weights, such as cc-by-4.0 [{UNKNOWN}]"
     )
+    parser.add_argument("--push", default="", metavar="REPO", help="hub: upload it to this repository, OWNER/NAME")
     add_threads(parser)
 
 
 def export(values: argparse.Namespace) -> int:
-    for flag in ("to", "parts"):
-        if getattr(values, flag) and values.format != "onnx":
-            raise UsageError(f"--{flag} is for --format onnx. Leave it out.")
-    return {"onnx": _onnx}[values.format](values)
+    for flag, format_ in (("to", "onnx"), ("parts", "onnx"), ("push", "hub")):
+        if getattr(values, flag) and values.format != format_:
+            raise UsageError(f"--{flag} is for --format {format_}. Leave it out.")
+    return {"onnx": _onnx, "safetensors": _weights, "hub": _weights}[values.format](values)
 
 
 def _onnx(values: argparse.Namespace) -> int:
@@ -57,4 +60,21 @@ def _onnx(values: argparse.Namespace) -> int:
         f"What they take and give: {out / RECORD}"
     )
     show(values, {"out": str(out)} | record, message)
+    return 0
+
+
+def _weights(values: argparse.Namespace) -> int:
+    from drit.exporting.hub import export_weights
+
+    hub = values.format == "hub"
+    result = export_weights(Path(values.model), Path(values.out), hub, values.licence, values.push)
+    message = (
+        f"{', '.join(result['files'])} ({result['bytes'] / 1e6:.1f} MB of weights): {values.out}\n"
+        f'Use it: drit.Translator.from_pretrained("{values.out}")'
+    )
+    if values.licence == UNKNOWN:
+        message += "\nThe licence of the weights is recorded as unknown: --licence ID names it."
+    if values.push:
+        message += f"\nUploaded: {result['pushed']}"
+    show(values, result, message)
     return 0
