@@ -10,6 +10,7 @@ from drit.cli.options import add_run, add_threads, command, show
 from drit.errors import UsageError
 from drit.exporting.installed import FORMATS, UNKNOWN, check_installed
 
+_RUNTIME = ("onnx", "onnxruntime")
 _PARTS = ("content", "style", "render", "translate")
 
 
@@ -22,15 +23,17 @@ def add(commands: Any) -> None:
         "examples:\n"
         "  drit export runs/seasons --format onnx --out seasons_onnx\n"
         "  drit export runs/seasons --format onnx --out seasons_onnx --to winter --parts content render\n"
-        "  drit export runs/seasons --format hub --out seasons_hub --licence cc-by-4.0 --push me/seasons\n\n"
+        "  drit export runs/seasons --format hub --out seasons_hub --licence cc-by-4.0 --push me/seasons\n"
+        "  drit export runs/seasons --format web --out seasons_web\n\n"
         "onnx: graphs for ONNX Runtime and others, compared with the run before they are written.\n"
         "safetensors: weights, settings and a README. hub: the same with a model card, for the Hugging Face Hub.\n"
+        "web: a page that translates in the visitor's browser, for any server of static files.\n"
         "docs/export.md has a program for each. Needs the extra: pip install 'drit[export]'.",
     )
     add_run(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write: a new one, or an empty one")
-    parser.add_argument("--to", default="", metavar="DOMAIN", help="onnx: the domain to translate to [all]")
+    parser.add_argument("--to", default="", metavar="DOMAIN", help="onnx, web: the domain to translate to [all]")
     parser.add_argument("--parts", nargs="+", default=[], choices=_PARTS, help="onnx: graphs to write [all]")
     parser.add_argument(
         "--licence", default=UNKNOWN, metavar="ID", help=f"licence of the weights, such as cc-by-4.0 [{UNKNOWN}]"
@@ -40,27 +43,46 @@ def add(commands: Any) -> None:
 
 
 def export(values: argparse.Namespace) -> int:
-    for flag, format_ in (("to", "onnx"), ("parts", "onnx"), ("push", "hub")):
-        if getattr(values, flag) and values.format != format_:
-            raise UsageError(f"--{flag} is for --format {format_}. Leave it out.")
-    return {"onnx": _onnx, "safetensors": _weights, "hub": _weights}[values.format](values)
+    for flag, formats in (("to", ("onnx", "web")), ("parts", ("onnx",)), ("push", ("hub",))):
+        if getattr(values, flag) and values.format not in formats:
+            raise UsageError(f"--{flag} is for --format {' or '.join(formats)}. Leave it out.")
+    return {"onnx": _onnx, "safetensors": _weights, "hub": _weights, "web": _web}[values.format](values)
 
 
 def _onnx(values: argparse.Namespace) -> int:
-    check_installed(("onnx", "onnxruntime"), "--format onnx")
+    check_installed(_RUNTIME, "--format onnx")
     from drit.exporting.onnx import RECORD, export_onnx
 
     out = Path(values.out)
     record = export_onnx(Path(values.model), out, values.to, values.parts, values.licence, values.threads)
-    size = sum(graph["bytes"] for graph in record["graphs"].values()) / 1e6
-    worst = max(record["checked"]["max_difference"].items(), key=lambda item: item[1])
+    message = f"{_graphs(record)}: {out}\nWhat they take and give: {out / RECORD}"
+    show(values, {"out": str(out)} | record, message)
+    return 0
+
+
+def _web(values: argparse.Namespace) -> int:
+    check_installed(_RUNTIME, "--format web")
+    from drit.exporting.page import export_web
+
+    out = Path(values.out)
+    record = export_web(Path(values.model), out, values.to, values.licence, values.threads)
     message = (
-        f"{len(record['graphs'])} graphs ({size:.1f} MB): {out}\n"
-        f"Compared with the run at {len(record['checked']['sizes'])} sizes: {worst[0]} differ by up to {worst[1]:.1g}\n"
-        f"What they take and give: {out / RECORD}"
+        f"A page with {_graphs(record)}: {out}\n"
+        f"Look at it: python -m http.server -d {out} 8080, then http://127.0.0.1:8080. Any server of files can have it."
     )
     show(values, {"out": str(out)} | record, message)
     return 0
+
+
+def _graphs(record: dict[str, Any]) -> str:
+    """How many graphs there are, and how far they are from the run."""
+    size = sum(graph["bytes"] for graph in record["graphs"].values()) / 1e6
+    checked = record["checked"]
+    name, worst = max(checked["max_difference"].items(), key=lambda item: item[1])
+    return (
+        f"{len(record['graphs'])} graphs ({size:.1f} MB; compared with the run at {len(checked['sizes'])} sizes, "
+        f"{name} differ by up to {worst:.1g})"
+    )
 
 
 def _weights(values: argparse.Namespace) -> int:

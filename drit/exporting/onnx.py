@@ -83,6 +83,7 @@ def graphs_of(translator: Translator, to: str = "", parts: Sequence[str] = ()) -
                 direction[name] = f"{name}_{target if name in (STYLE, RENDER) else both}"
                 named[direction[name]] = part
             exported.directions.append(direction)
+    exported.directions.sort(key=lambda direction: (direction["from"], direction["to"]))
     _name_files(exported, named)
     return exported
 
