@@ -36,6 +36,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--to", default="", metavar="DOMAIN", help="onnx, web: the domain to translate to [all]")
     parser.add_argument("--parts", nargs="+", default=[], choices=_PARTS, help="onnx: graphs to write [all]")
     parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="onnx: convolutions of the graph content in 8 bits; what this changes is measured and told",
+    )
+    parser.add_argument(
         "--licence", default=UNKNOWN, metavar="ID", help=f"licence of the weights, such as cc-by-4.0 [{UNKNOWN}]"
     )
     parser.add_argument("--push", default="", metavar="REPO", help="hub: upload it to this repository, OWNER/NAME")
@@ -43,7 +48,7 @@ def add(commands: Any) -> None:
 
 
 def export(values: argparse.Namespace) -> int:
-    for flag, formats in (("to", ("onnx", "web")), ("parts", ("onnx",)), ("push", ("hub",))):
+    for flag, formats in (("to", ("onnx", "web")), ("parts", ("onnx",)), ("int8", ("onnx",)), ("push", ("hub",))):
         if getattr(values, flag) and values.format not in formats:
             raise UsageError(f"--{flag} is for --format {' or '.join(formats)}. Leave it out.")
     return {"onnx": _onnx, "safetensors": _weights, "hub": _weights, "web": _web}[values.format](values)
@@ -54,8 +59,10 @@ def _onnx(values: argparse.Namespace) -> int:
     from drit.exporting.onnx import RECORD, export_onnx
 
     out = Path(values.out)
-    record = export_onnx(Path(values.model), out, values.to, values.parts, values.licence, values.threads)
+    record = export_onnx(Path(values.model), out, values.to, values.parts, values.licence, values.threads, values.int8)
     message = f"{_graphs(record)}: {out}\nWhat they take and give: {out / RECORD}"
+    for direction, change in record.get("int8", {}).get("mean_difference_of_255", {}).items():
+        message += f"\n8 bits change the outputs of {direction} by {change:.2f} of 255 (mean absolute difference)"
     show(values, {"out": str(out)} | record, message)
     return 0
 

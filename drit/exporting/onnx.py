@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from drit.atomic import write_atomically, write_json
 from drit.data.ranges import reading_of
 from drit.errors import UsageError
@@ -33,20 +35,28 @@ class Exported:
     graphs: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)  # by output, the largest of all directions
     sizes: list[tuple[int, int]] = field(default_factory=list)  # of the images that were compared
+    int8: dict[str, float] = field(default_factory=dict)  # by direction, what 8 bits change, of 255
 
 
 def export_onnx(
-    run: Path, out: Path, to: str = "", parts: Sequence[str] = (), licence: str = UNKNOWN, threads: int = 0
+    run: Path,
+    out: Path,
+    to: str = "",
+    parts: Sequence[str] = (),
+    licence: str = UNKNOWN,
+    threads: int = 0,
+    int8: bool = False,
 ) -> dict[str, Any]:
     """Write the graphs of a run and their record to the folder `out`, whole or not at all.
 
     to: the domain to translate to; all that the method translates to if empty. parts: of `PARTS`; all that the method
-    has if empty. Each direction is first compared with the run, at three sizes. Returns the record. Raises UsageError
-    for what the method does not have, DritError where graphs and run differ by more than `TOLERANCE`.
+    has if empty. int8: convolutions of `content` in 8 bits. Each direction is first compared with the run, at three
+    sizes, before anything is in 8 bits. Returns the record. Raises UsageError for what the method does not have,
+    DritError where graphs and run differ by more than `TOLERANCE`.
     """
     check_empty(out)
     translator = Translator.load(run, "cpu", "float32", threads=threads)
-    exported = graphs_of(translator, to, parts)
+    exported = graphs_of(translator, to, parts, int8)
     record = record_of(translator, find(run), exported, licence)
     with whole_folder(out) as folder:
         write_files(folder, exported, record)
@@ -60,11 +70,13 @@ def write_files(folder: Path, exported: Exported, record: dict[str, Any]) -> Non
     write_json(folder / RECORD, record)
 
 
-def graphs_of(translator: Translator, to: str = "", parts: Sequence[str] = ()) -> Exported:
+def graphs_of(translator: Translator, to: str = "", parts: Sequence[str] = (), int8: bool = False) -> Exported:
     """The graphs of a translator in float32 on the CPU, compared with it. Arguments and errors as `export_onnx`."""
     method = translator.method
     has = parts_of(method)
     check_parts(parts, has, method.settings.method)
+    if int8 and CONTENT not in (parts or has):
+        raise UsageError("--int8 is for the graph `content`, which is not among those that are written. Leave it out.")
     exported = Exported()
     named: dict[str, Part] = {}
     for target in [translator.domain(to)] if to else method.capabilities.directions:
@@ -76,6 +88,8 @@ def graphs_of(translator: Translator, to: str = "", parts: Sequence[str] = ()) -
             refuse_worse(f"{source} to {target}", errors, TOLERANCE)
             for name, error in errors.items():
                 exported.errors[name] = max(error, exported.errors.get(name, 0.0))
+            if int8:
+                own[CONTENT], exported.int8[f"{source} to {target}"] = _in_8_bits(translator, source, every)
             exported.sizes = sizes_compared(translator, own)
             direction: dict[str, Any] = {"from": source, "to": target}
             for name, part in own.items():
@@ -86,6 +100,19 @@ def graphs_of(translator: Translator, to: str = "", parts: Sequence[str] = ()) -
     exported.directions.sort(key=lambda direction: (direction["from"], direction["to"]))
     _name_files(exported, named)
     return exported
+
+
+def _in_8_bits(translator: Translator, source: str, parts: dict[str, Part]) -> tuple[Part, float]:
+    """The graph `content` with convolutions in 8 bits, and what that changes in outputs, of 255."""
+    from drit.exporting import int8  # loads what only this needs
+
+    images = int8.training_images(translator, source)
+    shown = 2 * len(images) // 3  # training asks for two images at least
+    content = int8.quantised(parts[CONTENT], images[:shown])
+    styles = torch.randn(
+        int8.STYLES, translator.method.capabilities.style_dim, generator=torch.Generator().manual_seed(0)
+    )
+    return content, int8.loss(parts[CONTENT], content, parts[RENDER], images[shown:], styles)
 
 
 def check_parts(asked: Sequence[str], has: Sequence[str], method: str) -> None:
@@ -159,4 +186,4 @@ def record_of(translator: Translator, checkpoint: Path, exported: Exported, lice
             "max_difference": exported.errors,
             "tolerance": TOLERANCE,
         },
-    }
+    } | ({"int8": {"part": CONTENT, "mean_difference_of_255": exported.int8}} if exported.int8 else {})

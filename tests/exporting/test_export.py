@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,39 @@ def test_one_part_of_one_direction(run: Path, tmp_path: Path) -> None:
     record = export_onnx(run, tmp_path / "out", "a", ["render"], "cc-by-4.0", threads=1)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["drit.json", "render_a.onnx"]
     assert record["licence"] == "cc-by-4.0"
+
+
+def test_convolutions_in_8_bits(run: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loss that is told is that of the files; weights take a quarter."""
+    out = tmp_path / "out"
+    words = ["export", str(run), "--format", "onnx", "--out", str(out), "--threads", "1"]
+    assert main([*words, "--int8", "--to", "b"]) == 0
+    told = float(re.search(r"outputs of a to b by (\S+) of 255", capsys.readouterr().out).group(1))  # type: ignore[union-attr]
+    record = json.loads((out / "drit.json").read_text())
+    assert record["int8"] == {"part": "content", "mean_difference_of_255": {"a to b": pytest.approx(told, abs=0.005)}}
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (1, 1, 32, 36)).astype(np.float32)
+    styles = rng.standard_normal((2, 3)).astype(np.float32)
+    render = Runner(out / "render_b.onnx", 1)
+    whole, rounded = (
+        render(**Runner(folder / "content_a_to_b.onnx", 1)(image=image), styles=styles)["images"]
+        for folder in (exported, out)
+    )
+    change = 127.5 * float(np.abs(whole - rounded).mean())
+    assert 0 < change < 5 and 0.1 * told < change < 10 * told
+    assert (out / "content_a_to_b.onnx").stat().st_size < 1.5 * (exported / "content_a_to_b.onnx").stat().st_size
+
+
+def test_8_bits_where_they_cannot_be(
+    run: Path, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="--int8 is for the graph `content`"):
+        graphs_of(untrained("unit", folders), "b", int8=True)
+    with pytest.raises(UsageError, match="has no convolutions"):
+        graphs_of(untrained("bicyclegan", folders), "b", int8=True)
+    moved = untrained("munit", (tmp_path / "gone", tmp_path / "gone too"))
+    with pytest.raises(UsageError, match="--int8 reads images of the run's domain a.*gone"):
+        graphs_of(moved, "b", int8=True)
 
 
 def test_graphs_that_differ_from_the_run_are_not_written(
