@@ -109,7 +109,7 @@ class Translator:
         pretrained.drop_unused(method)
         files.check_fit(method.state_dict(), weights, path, pretrained.MODEL)
         method.load_state_dict(weights, assign=True)
-        return cls(method, config.get("names", {}), device, precision, threads)
+        return cls(method, config.get("names", {}), device, precision, threads, pretrained.weights_name(config))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model into a folder, for `from_pretrained`: config.json and model.safetensors.
@@ -119,7 +119,7 @@ class Translator:
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            pretrained.save(path, self.method, self.names, 0, {})
+            pretrained.save(path, self.method, self.names, 0, {"run": {"weights_sha256": self.weights}})
         except OSError as error:
             raise DritError(
                 f"{path} could not be written: {error.strerror or error}. Choose another folder."

@@ -52,6 +52,13 @@ def save(folder: Path, method: Method, names: Mapping[str, str], step: int, abou
     write_json(folder / CONFIG, record | describe(settings, method.channels, {}, {}) | dict(about))
 
 
+def weights_name(config: Mapping[str, Any]) -> str:
+    """The SHA-256 of the run's file of weights, by which outputs name their run; empty where it is not known."""
+    run = config.get("run")
+    name = run.get("weights_sha256") if isinstance(run, dict) else ""
+    return name if isinstance(name, str) else ""
+
+
 def _without_places(data: DataSettings) -> DataSettings:
     """Data settings that name folders and say nothing of where they lie."""
     return replace(
