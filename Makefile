@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo docs test test-all bench experiment sbom format clean
+.PHONY: help demo docs test test-all bench experiment sbom web-runtime format clean
 
 help:
 	@echo "make demo      train on real digits for a few minutes and write a gallery of translations"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench     speed and memory against the reference formulation"
 	@echo "make experiment NAME=adaptation  one of experiments/; ARGS='...' are its flags"
 	@echo "make sbom      sbom.json: the bill of materials (CycloneDX) of the versions in constraints.txt"
+	@echo "make web-runtime  fetch what drit export --format web ships (needs npm)"
 	@echo "make format    format the code"
 	@echo "make clean     remove the virtual environment and caches"
 
@@ -53,6 +54,21 @@ experiment: .venv/.installed
 
 sbom: .venv/.installed
 	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible -o sbom.json
+
+# The runtime of the in-browser page, for drit/exporting/page.py; a wheel that is built afterwards carries it.
+WEB_RUNTIME := drit/exporting/web/runtime
+ORT_WEB := 1.30.0
+ORT_WEB_SHA256 := d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71
+ORT_WEB_FILES := ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm \
+	ort.webgpu.bundle.min.mjs ort-wasm-simd-threaded.asyncify.wasm
+
+web-runtime:
+	rm -rf $(WEB_RUNTIME) $(WEB_RUNTIME).tmp && mkdir -p $(WEB_RUNTIME).tmp
+	npm pack --silent --ignore-scripts --pack-destination $(WEB_RUNTIME).tmp onnxruntime-web@$(ORT_WEB)
+	echo "$(ORT_WEB_SHA256)  $(WEB_RUNTIME).tmp/onnxruntime-web-$(ORT_WEB).tgz" | sha256sum --check --quiet
+	cd $(WEB_RUNTIME).tmp && tar -xzf onnxruntime-web-$(ORT_WEB).tgz --strip-components=2 \
+		$(ORT_WEB_FILES:%=package/dist/%) && rm onnxruntime-web-$(ORT_WEB).tgz
+	mv $(WEB_RUNTIME).tmp $(WEB_RUNTIME)
 
 format: .venv/.installed
 	$(BIN)/ruff format .

@@ -20,7 +20,7 @@ from torch import Tensor
 from drit.data.folders import source_name
 from drit.data.images import convert_channels, from_image, from_tensor, from_unit, from_units, to_tensor, to_units
 from drit.data.ranges import Reading, reading_of, select_bands
-from drit.errors import UsageError
+from drit.errors import DritError, UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
 from drit.inference.invention import InventionMap, InventionMeter
@@ -28,6 +28,7 @@ from drit.inference.tiles import TiledImage, joined
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
+from drit.runs import pretrained
 from drit.runs.record import settings_of_meta
 from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory
 from drit.settings.schema import MAX_SEED
@@ -91,6 +92,38 @@ class Translator:
         method.load_state_dict(weights, assign=True)
         names = {d: source_name(path) for d, path in settings.data.sources().items()}
         return cls(method, names, device, precision, threads, files.weights_name(checkpoint, meta))
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, device: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> Translator:
+        """A model that `save_pretrained` or `drit export --format hub` wrote. It gives the bytes that its run gives.
+
+        Raises CheckpointError for what is no such folder, is damaged, or belongs to another method.
+        """
+        path = Path(folder)
+        config, weights = pretrained.load(path)
+        settings = settings_of_meta(path, config, pretrained.CONFIG)
+        with torch.device("meta"):
+            method = method_class(config["method"])(settings, config["channels"])
+        pretrained.drop_unused(method)
+        files.check_fit(method.state_dict(), weights, path, pretrained.MODEL)
+        method.load_state_dict(weights, assign=True)
+        return cls(method, config.get("names", {}), device, precision, threads, pretrained.weights_name(config))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder, for `from_pretrained`: config.json and model.safetensors.
+
+        Nothing in it says where the images of the training lay. Raises DritError when the disk refuses.
+        """
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            pretrained.save(path, self.method, self.names, 0, {"run": {"weights_sha256": self.weights}})
+        except OSError as error:
+            raise DritError(
+                f"{path} could not be written: {error.strerror or error}. Choose another folder."
+            ) from error
 
     # Domains and styles
 

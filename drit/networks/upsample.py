@@ -33,7 +33,7 @@ from drit.runtime import full_precision
 # Which taps of 5 fall on source rows i - 1, i, i + 1, for even and odd output rows.
 _INNER = (((1.0, 1, 0, 0, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)), ((1.0, 0, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 0, 1, 1)))
 # The same of the outermost output row, reflected: the outermost source row, and the one beside it.
-_OUTERMOST = ((0.0, 1, 1, 1, 0), (1.0, 0, 0, 0, 1))
+OUTERMOST = ((0.0, 1, 1, 1, 0), (1.0, 0, 0, 0, 1))
 # Which taps of 3 fall on the two source rows that odd (i, i + 1) and even (i - 1, i) output rows see.
 _PAIRS = (((1.0, 1, 0), (0, 0, 1)), ((1.0, 0, 0), (0, 1, 1)))
 # Which taps of 3 fall on each of the four output rows 2 i - 1, ..., 2 i + 2 that source row i reaches.
@@ -147,7 +147,7 @@ def _outermost(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
     """The first and the last output row: each (N, O, 1, 2 w)."""
     edges = torch.cat([x[:, :, :2], x[:, :, -2:].flip(2)])  # (2 N, C, 2, w): the outermost row, the one beside it
     with full_precision(x):
-        taps = torch.tensor(_OUTERMOST, dtype=weight.dtype, device=weight.device)
+        taps = torch.tensor(OUTERMOST, dtype=weight.dtype, device=weight.device)
         sums = torch.einsum("ockl,ak->ocal", weight, taps)
         edges = F.pad(edges.repeat_interleave(2, dim=3), (2, 2, 0, 0), mode="reflect")
     return F.conv2d(edges, sums, bias).chunk(2)

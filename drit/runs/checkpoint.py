@@ -124,9 +124,10 @@ def prune(run: Path, step: int, keep: int, keep_every: int) -> None:
             shutil.rmtree(path)
 
 
-def load_meta(checkpoint: Path) -> dict[str, Any]:
-    """meta.json of a checkpoint. Raises CheckpointError when it is not one of this program's."""
-    path = checkpoint / META
+def load_meta(checkpoint: Path, name: str = META) -> dict[str, Any]:
+    """meta.json of a checkpoint, or the file of this name that holds the same. Raises CheckpointError when it is not
+    one of this program's."""
+    path = checkpoint / name
     meta = read_object(path, root_of(checkpoint), instead(checkpoint))
     if not {"format", "step", "method", "config", "channels"} <= set(meta):
         raise CheckpointError(f"{path} was not written by drit: it does not name format, method and settings.")
@@ -165,23 +166,31 @@ def load_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]
     Raises CheckpointError for a file that is broken, has another hash than meta.json records, or holds a number that is
     not finite.
     """
-    path, root = checkpoint / WEIGHTS, root_of(checkpoint)
-    check_inside(path, root)
+    tensors = load_tensors(checkpoint, WEIGHTS, META)
+    average = {name.removeprefix(AVERAGE): t for name, t in tensors.items() if name.startswith(AVERAGE)}
+    return {name: t for name, t in tensors.items() if not name.startswith(AVERAGE)}, average
+
+
+def load_tensors(checkpoint: Path, name: str, meta: str) -> dict[str, Tensor]:
+    """The tensors, of any shape by name, of a file in a folder whose file `meta` holds its hash. Raises as above."""
+    path = checkpoint / name
+    check_inside(path, root_of(checkpoint))
     try:
-        tensors = safetensors.torch.load_file(path)
+        tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(f"{path} is truncated or broken ({error}). {instead(checkpoint)}") from error
-    if (checkpoint / META).is_file():
-        integrity.check(checkpoint, WEIGHTS, load_meta(checkpoint))
-    for name, t in tensors.items():
+    if (checkpoint / meta).is_file():
+        integrity.check(checkpoint, name, load_meta(checkpoint, meta))
+    for key, t in tensors.items():
         # a sum is fast; where it is not finite, the numbers themselves are looked at
         if t.is_floating_point() and not t.sum().isfinite() and not t.isfinite().all():
             raise DamagedError(
-                f"{path} holds numbers that are not finite, in tensor '{name}': the training had diverged. "
+                f"{path} holds numbers that are not finite, in tensor '{key}': the training had diverged. "
                 f"{instead(checkpoint)}"
             )
-    average = {name.removeprefix(AVERAGE): t for name, t in tensors.items() if name.startswith(AVERAGE)}
-    return {name: t for name, t in tensors.items() if not name.startswith(AVERAGE)}, average
+    # A matrix product sums in another order where its matrix begins elsewhere in memory. What is used as it lies in the
+    # file, at any place of a page, gets memory of its own, so that results do not depend on what else is in the file.
+    return {name: t.clone() if t.dim() < 4 or t.shape[-1] == 1 else t for name, t in tensors.items()}
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
@@ -245,27 +254,27 @@ def put_aside(checkpoint: Path) -> Path:
     return aside
 
 
-def check_names(own: set[str], given: set[str], checkpoint: Path) -> None:
+def check_names(own: set[str], given: set[str], checkpoint: Path, file: str = WEIGHTS) -> None:
     """Raises CheckpointError that names a tensor that one side lacks."""
     for what, names in (("lacks", sorted(own - given)), ("has unknown", sorted(given - own))):
         if names:
-            raise CheckpointError(_misfit(checkpoint, what, names))
+            raise CheckpointError(_misfit(checkpoint / file, what, names))
 
 
-def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], checkpoint: Path) -> None:
+def check_fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], checkpoint: Path, file: str = WEIGHTS) -> None:
     """Raises CheckpointError when names, shapes or types of `weights` are not those of a model's state `own`.
 
-    own, weights: tensors of any shape, by name.
+    own, weights: tensors of any shape, by name. file: of the checkpoint, that holds `weights`.
     """
-    check_names(set(own), set(weights), checkpoint)
+    check_names(set(own), set(weights), checkpoint, file)
     for what, wrong in (
         ("has another shape of", [name for name in own if own[name].shape != weights[name].shape]),
         ("has another type of", [name for name in own if own[name].dtype != weights[name].dtype]),
     ):
         if wrong:
-            raise CheckpointError(_misfit(checkpoint, what, sorted(wrong)))
+            raise CheckpointError(_misfit(checkpoint / file, what, sorted(wrong)))
 
 
-def _misfit(checkpoint: Path, what: str, names: list[str]) -> str:
+def _misfit(path: Path, what: str, names: list[str]) -> str:
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{checkpoint}/{WEIGHTS} {what} tensor '{names[0]}'{more}: it is of another method or other sizes."
+    return f"{path} {what} tensor '{names[0]}'{more}: it is of another method or other sizes."

@@ -63,12 +63,13 @@ def _slashes(path: str) -> str:
     return path.replace("\\", "/") if os.name != "nt" and "\\" in path and not os.path.exists(path) else path
 
 
-def settings_of_meta(checkpoint: Path, meta: Mapping[str, Any]) -> TrainSettings:
-    """The settings that meta.json of a checkpoint holds. Raises CheckpointError where they cannot be read."""
+def settings_of_meta(checkpoint: Path, meta: Mapping[str, Any], name: str = META) -> TrainSettings:
+    """The settings that meta.json of a checkpoint (or the file of this name) holds. Raises CheckpointError where they
+    cannot be read."""
     try:
         return settings_of_record(meta["config"], meta["format"])
     except UsageError as error:
-        raise CheckpointError(f"{checkpoint / META} does not hold this version's settings: {error}") from error
+        raise CheckpointError(f"{checkpoint / name} does not hold this version's settings: {error}") from error
 
 
 def recorded_settings(run: Path) -> TrainSettings:

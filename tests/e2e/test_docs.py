@@ -41,6 +41,12 @@ def commands(document: str) -> list[str]:
     return [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines() if line]
 
 
+def programs(document: str) -> list[str]:
+    """The Python programs of a document that stand on its commands alone."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.S) if document == "docs/export.md" else []
+
+
 def exit_code(words: list[str]) -> int:
     """The exit code of a drit command; argparse leaves by SystemExit after --help."""
     try:
@@ -49,7 +55,7 @@ def exit_code(words: list[str]) -> int:
         return int(leaving.code or 0)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md", "docs/export.md"])
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -82,6 +88,8 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert exit_code(words) == 0, command
         ran += 1
     assert ran >= 1
+    for program in programs(document):
+        exec(compile(program, document, "exec"), {})
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ def test_the_wheel_works_from_an_empty_folder(tmp_path: Path) -> None:
     assert {name.partition("/")[0] for name in names} == {"drit", f"drit-{VERSION}.dist-info"}
     templates = {p.name for p in (ROOT / "drit" / "reports" / "templates").glob("*.html")}
     assert {Path(name).name for name in names if "/templates/" in name} == templates
+    page = {p.name for p in (ROOT / "drit" / "exporting" / "web").iterdir() if p.is_file()}
+    assert {Path(name).name for name in names if "/exporting/web/" in name} == page
     assert any(name.endswith("licenses/LICENSE") for name in names)
     run(*pip, "install", "--no-deps", "--target", packages, wheel, folder=tmp_path, packages=packages)
     empty.mkdir()

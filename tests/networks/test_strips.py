@@ -11,19 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drit.errors import UsageError
-from drit.methods.base import Method
-from drit.methods.registry import method_class
 from drit.networks import strip_layers
 from drit.networks.fast import normalise, padded_conv
 from drit.networks.strips import Scratch, Strips
-from drit.settings.schema import changed
-from tests.conftest import tiny
-
-METHODS = [
-    "drit", "drit-feature", "drit-film", "drit-resize", "drit++", "munit", "unit",
-    "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
-    "bicyclegan",
-]  # fmt: skip
+from tests.every_method import METHODS, method
 
 
 def striped(x: Tensor, pixels: int) -> Strips:
@@ -32,19 +23,6 @@ def striped(x: Tensor, pixels: int) -> Strips:
 
 def whole(x: Strips) -> Tensor:
     return torch.cat([x.rows(begin, end) for begin, end in x.scratch.strips(*x.shape[2:])], 2)
-
-
-def method(name: str, folders: tuple[Path, Path]) -> Method:
-    base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
-    settings = tiny(*folders, method=base)
-    if form:
-        settings = changed(settings, {"network.upsample" if form == "resize" else "network.generator": form})
-    torch.manual_seed(0)
-    made = method_class(base)(settings, {"a": 3, "b": 3}).double().eval().requires_grad_(False)
-    with torch.no_grad():
-        for p in made.parameters():  # gains and biases away from 1 and 0
-            p.add_(0.05 * torch.randn_like(p))
-    return made
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,0 +1,69 @@
+"""`drit export RUN --format web`: a folder with a page that translates in the visitor's browser."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from drit.errors import UsageError
+from drit.exporting.installed import UNKNOWN, check_empty, whole_folder
+from drit.exporting.onnx import graphs_of, record_of, write_files
+from drit.inference.translator import Translator
+from drit.runs.checkpoint import find
+
+WEB = Path(__file__).parent / "web"  # the page's files
+RUNTIME = WEB / "runtime"  # onnxruntime-web: `make web-runtime` fetches it, and a wheel may carry it
+RUNTIME_FILES = (
+    "ort.wasm.bundle.min.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.bundle.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+MODEL = "model"  # folder of the graphs and their record
+_SIZES = (128, 192, 256, 384, 512)  # of images, in pixels, among which the page starts with the nearest to training's
+
+
+def check_runtime() -> None:
+    """Raises UsageError, with the line that fetches it, where the runtime of the page is not there."""
+    missing = [name for name in RUNTIME_FILES if not (RUNTIME / name).is_file()]
+    if missing:
+        raise UsageError(
+            f"--format web needs onnxruntime-web, which this installation does not carry ({missing[0]} is not there). "
+            "Run `make web-runtime` in a checkout of drit, which needs npm, and export from there."
+        )
+
+
+def export_web(run: Path, out: Path, to: str = "", licence: str = UNKNOWN, threads: int = 0) -> dict[str, Any]:
+    """Write page, runtime and graphs to the folder `out`, whole or not at all.
+
+    to: the domain to translate to; all directions if empty. Returns the record of the graphs. Raises UsageError where
+    the runtime is missing, or for images that a browser does not show; else as `export_onnx`.
+    """
+    check_empty(out)
+    check_runtime()
+    translator = Translator.load(run, "cpu", "float32", threads=threads)
+    method = translator.method
+    for d, channels in method.channels.items():
+        if channels not in (1, 3):
+            raise UsageError(
+                f"Images of domain {d} have {channels} channels: a browser shows grey and colour (1 or 3)."
+            )
+    exported = graphs_of(translator, to)
+    record = record_of(translator, find(run), exported, licence)
+    names = [translator.names.get(d) or d for d in method.channels]
+    record["page"] = {
+        "title": f"{', '.join(names[:-1])} and {names[-1]}",
+        "to": translator.domain(to) if to else method.capabilities.directions[-1],
+        "size": min(_SIZES, key=lambda size: abs(size - method.settings.data.crop)),
+    }
+    with whole_folder(out) as folder:
+        for file in sorted(WEB.iterdir()):
+            if file.is_file():
+                shutil.copyfile(file, folder / file.name)
+        (folder / RUNTIME.name).mkdir()
+        for name in RUNTIME_FILES:
+            shutil.copyfile(RUNTIME / name, folder / RUNTIME.name / name)
+        (folder / MODEL).mkdir()
+        write_files(folder / MODEL, exported, record)
+    return record
