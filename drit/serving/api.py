@@ -36,7 +36,7 @@ RunField = Annotated[str, Form(description="name of the run; needed where severa
 Size = Annotated[int, Form(ge=0, le=1 << 16, description="scale a larger short side down to so many pixels; 0: never")]
 
 routes = APIRouter()
-keeping = APIRouter()  # of the studio alone: they write
+keeping = APIRouter()  # of the studio alone: they write, or show training images
 
 
 def create_app(runs: ServedRuns, settings: ServeSettings, key: str = "", studio: bool = False) -> FastAPI:
@@ -233,6 +233,20 @@ async def keep(
         letter = served.translator.domain(domain)
         await asyncio.to_thread(served.library.keep, name, letter, code.tolist())
     return {"kept": name}
+
+
+@keeping.get("/v1/map", tags=["keep"])
+async def style_map(
+    request: Request,
+    to: Annotated[str, Query(description="domain: its letter, or its name")],
+    run: RunName = "",
+) -> dict[str, Any]:
+    """The styles of training images in two dimensions. Ask again until it is `ready`."""
+    service, served = _run(request, run)
+    with refused():
+        served.translator.sample(1, to)  # refuses a domain without styles
+        letter = served.translator.domain(to)
+    return service.maps.get(served, letter).body()
 
 
 @keeping.delete("/v1/library", tags=["keep"])

@@ -29,6 +29,7 @@ from drit.serving.metrics import Metrics
 from drit.serving.refusal import Refusal
 from drit.serving.served import ServedRun, ServedRuns
 from drit.serving.settings import Limits
+from drit.serving.stylemap import StyleMaps
 from drit.serving.uploads import read_upload, read_upload_state
 from drit.sheets import as_image
 
@@ -103,6 +104,7 @@ class Service:
         self.contents = Contents(limits.cache << 20)
         self.metrics = Metrics(self.contents)
         self.worker = Worker(self.contents, self.metrics.rendered)
+        self.maps = StyleMaps(self.worker)
         self.closing = False
         self._files = anyio.CapacityLimiter(max(2, cores()))  # threads that decode and encode files
 

@@ -189,6 +189,39 @@ def test_more_styles_the_other_direction_and_the_whole_grid(page: Page, images: 
     assert pixels(page, "#download").shape == (40, 60)
 
 
+def test_the_map_of_styles(page: Page, images: tuple[Path, Path]) -> None:
+    """By pointer and by keyboard: an image's own style; between two images, what lies there."""
+    drop(page, images[0])
+    page.click("#tab-map")
+    expect(page.locator("#plane .point")).to_have_count(4)  # all training images of the domain
+    expect(page.locator("#map-note")).to_contain_text("4 training images of “colour”")
+    page.locator("#plane .point").first.click()
+    expect(page.locator("#chosen-name")).to_have_text("As 000.png")
+    assert "colour/000.png" in page.inner_text("#command")
+    assert page.locator("#plane [aria-pressed=true]").count() == 1
+    with page.expect_response("**/v1/translate") as answer:
+        page.locator("#plane").click(position={"x": 3, "y": 3}, force=True)
+    expect(page.locator("#chosen-name")).to_contain_text("Map at -")
+    assert answer.value.status == 200
+    expect(page.locator("#plane [aria-pressed=true]")).to_have_count(0)
+    assert page.locator("#map-x").input_value() == "1" and page.locator("#map-y").input_value() == "99"
+    page.locator("#map-x").fill("50")
+    expect(page.locator("#map-x")).to_have_attribute("aria-valuetext", re.compile(r"-?\d\.\d\d"))
+    page.locator("#plane .point").first.focus()
+    keys = {"ArrowRight": (1, 0), "ArrowLeft": (-1, 0), "ArrowDown": (0, 1), "ArrowUp": (0, -1)}
+    before = page.evaluate("[document.activeElement.offsetLeft, document.activeElement.offsetTop]")
+    for key, (x, y) in keys.items():
+        page.keyboard.press(key)
+        after = page.evaluate("[document.activeElement.offsetLeft, document.activeElement.offsetTop]")
+        assert (after[0] - before[0]) * x + (after[1] - before[1]) * y >= 0
+        before = after
+    page.keyboard.press("Enter")
+    expect(page.locator("#chosen-name")).to_contain_text("As 00")
+    page.focus("#tab-map")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#random")).to_be_visible()
+
+
 def test_a_dropped_output_restores_run_direction_and_style(
     page: Page, studio: tuple[str, Path], images: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ export function command(run, to, image, style) {
   if (style.kind === "random") words.push("--styles", style.index + 1, "--seed", style.seed);
   if (style.kind === "exemplar") words.push("--style-from", quoted(style.file));
   if (style.kind === "kept") words.push("--style", quoted(`${run.path}/styles.json:${style.name}`));
-  if (style.kind === "mix") return "# Keep this mix under a name: the command takes it by that.";
+  if (style.kind === "mix" || style.kind === "map")
+    return "# Keep this style under a name: the command takes it by that.";
   const comment = style.kind === "random" ? `  # the last of them: style${String(style.index + 1).padStart(3, "0")}` : "";
   return words.join(" ") + comment;
 }

@@ -82,6 +82,11 @@ export async function animate(run, to, image, styles, size, signal) {
   return (await post("/v1/translate", fields, signal)).blob();
 }
 
+// The styles of training images in two dimensions, or how far they are: {ready, done, count}.
+export async function styleMap(run, to) {
+  return (await ask(`/v1/map?${query({ run, to })}`)).json();
+}
+
 export async function keptStyles(run) {
   return (await (await ask(`/v1/library?${query({ run })}`)).json()).styles;
 }

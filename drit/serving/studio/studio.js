@@ -1,26 +1,18 @@
-// The studio: what is chosen, and what follows from it. Requests: service.js; tiles: tiles.js.
+// The studio: an image in random styles, one's own, and mixes of them. The map, the other parts and what is shared have
+// files of their own.
 
-import * as service from "./service.js";
+import { mark, refreshMap, startMap } from "./map.js";
+import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
+import * as service from "./service.js";
+import { $, between, complain, latest, nameOf, place, report, save, state, stem } from "./state.js";
+import { open } from "./tabs.js";
 import { Tiles, saveGrid } from "./tiles.js";
 
 const COUNT = 12; // random styles at a time
 const WALK = 24; // steps of the animated walk between two styles
 const SIZES = [128, 256, 384, 512, 768];
-const $ = (id) => document.getElementById(id);
 
-const state = {
-  runs: [],
-  run: null,
-  to: "",
-  size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
-  image: null, // File
-  content: "", // names the encoded image
-  seed: 0,
-  chosen: null, // a style: {kind, name, numbers, blob, ...}
-  ends: [null, null], // styles that are mixed
-  restored: null, // from an output that was dropped: {run, to, style, file}
-};
 let work = new AbortController(); // of the image, run, direction and size that are shown
 
 const random = new Tiles($("random"), choose);
@@ -55,11 +47,12 @@ async function useDirection(to) {
     ? `Borrow the style of an image of “${nameOf(to)}”, or keep a style under a name.`
     : "Keep a style under a name: it comes back here.";
   $("random-title").textContent = state.run.style_dim ? "Random styles" : "The one output of this model";
-  for (const id of ["mix", "keep", "more", "own-heading", "own-hint"]) $(id).hidden = !state.run.style_dim;
-  if (state.image) await show();
+  for (const id of ["mix", "keep", "more", "own-heading", "own-hint", "tab-map"]) $(id).hidden = !state.run.style_dim;
+  if (!state.run.style_dim) open("styles");
+  if (!state.image) return;
+  await show();
+  await refreshMap();
 }
-
-const nameOf = (letter, run = state.run) => run.domains.find((domain) => domain.letter === letter).name;
 
 // An image, in a grid of styles
 
@@ -85,7 +78,6 @@ async function translateImage(file) {
 async function show() {
   work.abort();
   work = new AbortController();
-  state.content = "";
   state.chosen = null;
   $("download").disabled = true; // until there is something
   state.ends = [null, null];
@@ -155,7 +147,7 @@ async function fillKept() {
 // Have a style rendered, and show it in its tile. The image is sent once; its name suffices from then on.
 async function render(style, tiles, signal) {
   try {
-    style.blob = await output(style, signal);
+    style.blob = await output(state.image, place(), style, signal);
     tiles.show(style);
     if (state.chosen === style) choose(style); // it was chosen while it was on its way
   } catch (error) {
@@ -165,31 +157,13 @@ async function render(style, tiles, signal) {
   }
 }
 
-let encoding = null; // the request that sends the image, while others wait for it
-
-async function output(style, signal) {
-  const { run, to, size, image } = state;
-  if (encoding && encoding.signal === signal && !state.content) await encoding.sent.catch(() => {});
-  if (state.content) {
-    try {
-      return (await service.translate(run.name, to, { content: state.content }, style, size, signal)).blob;
-    } catch (error) {
-      if (error.status !== 410) throw error; // it made room for others: send it again
-    }
-  }
-  const sent = service.translate(run.name, to, { image }, style, size, signal);
-  encoding = { signal, sent };
-  const { blob, content } = await sent;
-  if (!signal.aborted) state.content = content;
-  return blob;
-}
-
 // The chosen style
 
 function choose(style) {
   state.chosen = style;
   random.press(style);
   own.press(style);
+  mark();
   $("chosen-name").textContent = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
   $("keep").hidden = !state.run.style_dim || style.kind === "kept";
   if (style.blob) showResult(style);
@@ -233,14 +207,6 @@ $("download-grid").addEventListener("click", () => {
     .then((blob) => save(blob, `${stem()}_styles.png`))
     .catch(complain);
 });
-
-const stem = () => (state.image.name || "image").replace(/\.[^.]*$/, "");
-
-function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
 
 // Styles of one's own: kept, borrowed, mixed
 
@@ -301,8 +267,8 @@ const mixed = { kind: "mix", name: "", numbers: [], blob: null };
 
 for (const [i, id] of ["slot-a", "slot-b"].entries()) {
   $(id).addEventListener("click", () => {
-    if (!state.chosen || state.chosen === mixed) return;
-    state.ends[i] = state.chosen;
+    if (!state.chosen) return;
+    state.ends[i] = { ...state.chosen }; // a mix goes on changing
     showEnds();
     if (state.ends[0] && state.ends[1]) mix();
   });
@@ -318,43 +284,24 @@ function showEnds() {
   $("blend").disabled = $("walk").disabled = !(state.ends[0] && state.ends[1]);
 }
 
-const between = (a, b, share) => a.numbers.map((value, i) => value * (1 - share) + b.numbers[i] * share);
-
-let mixing = false; // one request at a time: while the slider moves, only its last place counts
-let mixAgain = false;
-
-async function mix() {
-  if (mixing) {
-    mixAgain = true;
-    return;
-  }
-  mixing = true;
+const mix = latest(async () => {
   const { signal } = work;
-  try {
-    do {
-      mixAgain = false;
-      const [a, b] = state.ends;
-      const share = Number($("blend").value) / 100;
-      const numbers = between(a, b, share);
-      const blob = await output({ numbers }, signal);
-      if (signal.aborted) return;
-      const percent = Math.round(100 * share);
-      Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
-      choose(mixed);
-    } while (mixAgain);
-  } catch (error) {
-    complain(error);
-  } finally {
-    mixing = false;
-  }
-}
+  const [a, b] = state.ends;
+  const share = Number($("blend").value) / 100;
+  const numbers = between(a.numbers, b.numbers, share);
+  const blob = await output(state.image, place(), { numbers }, signal);
+  if (signal.aborted) return;
+  const percent = Math.round(100 * share);
+  Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
+  choose(mixed);
+});
 
 $("blend").addEventListener("input", mix);
 
 $("walk").addEventListener("click", async () => {
   const [a, b] = state.ends;
   const { run, to, size, image } = state;
-  const steps = Array.from({ length: WALK }, (_, i) => between(a, b, i / (WALK - 1)));
+  const steps = Array.from({ length: WALK }, (_, i) => between(a.numbers, b.numbers, i / (WALK - 1)));
   $("walk").disabled = true;
   report("Rendering the walk …");
   try {
@@ -367,6 +314,9 @@ $("walk").addEventListener("click", async () => {
     showEnds();
   }
 });
+
+// A style of the map, which has no tile.
+startMap({ choose, render: (style) => render(style, own, work.signal) });
 
 // Where images and choices come from
 
@@ -414,18 +364,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
-}
-
-// Words for the person
-
-function report(text) {
-  $("status").textContent = text;
-}
-
-function complain(error) {
-  if (error.name === "AbortError") return;
-  $("error").querySelector("p").textContent = error.message;
-  $("error").hidden = false;
 }
 
 $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));

@@ -1,0 +1,61 @@
+// What is chosen, and words for the person: shared by the parts of the page.
+
+export const $ = (id) => document.getElementById(id);
+
+export const state = {
+  runs: [],
+  run: null,
+  to: "",
+  size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
+  image: null, // File
+  seed: 0,
+  chosen: null, // a style: {kind, name, numbers, blob, ...}
+  ends: [null, null], // styles that are mixed
+  restored: null, // from an output that was dropped: {run, to, style, file}
+};
+
+// Where the shown outputs come from.
+export const place = () => ({ run: state.run, to: state.to, size: state.size });
+
+export const nameOf = (letter, run = state.run) => run.domains.find((domain) => domain.letter === letter).name;
+
+export const stem = (file = state.image) => (file.name || "image").replace(/\.[^.]*$/, "");
+
+export function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+export function report(text) {
+  $("status").textContent = text;
+}
+
+export function complain(error) {
+  if (error.name === "AbortError") return;
+  $("error").querySelector("p").textContent = error.message;
+  $("error").hidden = false;
+}
+
+export const between = (a, b, share) => a.map((value, i) => value * (1 - share) + b[i] * share);
+
+// Calls of `work` one at a time: of those that come meanwhile only the last counts.
+export function latest(work) {
+  let busy = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (busy) return;
+    busy = true;
+    try {
+      while (again) {
+        again = false;
+        await work();
+      }
+    } catch (error) {
+      complain(error);
+    } finally {
+      busy = false;
+    }
+  };
+}
