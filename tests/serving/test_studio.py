@@ -22,6 +22,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
+import drit
 from drit.cli import main as cli
 from drit.data.images import decode
 from drit.inference.state import read_state
@@ -165,7 +166,7 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     page.reload()
     drop(page, grey)
     expect(page.locator("#own .tile:not(.waiting)")).to_have_count(1)  # kept; the borrowed one was not
-    page.click("#own .label button")
+    page.click("#own .label button:last-child")
     expect(page.locator("#own .tile")).to_have_count(0)
     assert json.loads((run / "styles.json").read_text())["styles"] == {}
 
@@ -220,6 +221,40 @@ def test_the_map_of_styles(page: Page, images: tuple[Path, Path]) -> None:
     page.focus("#tab-map")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#random")).to_be_visible()
+
+
+def test_images_times_styles(page: Page, images: tuple[Path, Path], studio: tuple[str, Path], tmp_path: Path) -> None:
+    """Two images in the locked styles; the file holds each where it stands; a cell shows large."""
+    write_images(tmp_path / "more", 1, 1, (20, 30), seed=5)
+    second = tmp_path / "more" / "second.png"
+    (tmp_path / "more" / "000.png").rename(second)
+    page.set_input_files("#file", [str(images[0]), str(second)])
+    expect(page.locator("#matrix-table tbody tr")).to_have_count(2)
+    expect(page.locator("#matrix-table thead th")).to_have_count(4)  # no style is locked: the first random ones
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    page.click("#tab-styles")
+    page.get_by_role("button", name="Lock Style 3", exact=True).click()
+    page.get_by_role("button", name="Lock Style 7", exact=True).click()
+    page.click("#random .tile:nth-child(7) button")
+    page.click("#tab-matrix")
+    expect(page.locator("#matrix-table thead th")).to_have_text(["Style 3", "Style 7"])
+    expect(page.locator("#matrix-table .cell:not(.waiting) img")).to_have_count(4)
+    sheet = pixels(page, "#download-matrix")
+    assert sheet.shape[:2] == (8 + 22 + 2 * (20 + 22 + 8), 8 + 3 * (30 + 8))
+    translator = drit.load(studio[1], precision="float32", threads=1)
+    styles = translator.sample(7, "b", 0)[[2, 6]]
+    for row, file in ((1, second),):
+        wanted = translator.translate(decode(file)[0], "b", styles=styles)
+        for column in range(2):
+            top, left = 30 + row * 50, 8 + (column + 1) * 38
+            found = sheet[top : top + 20, left : left + 30, :3]
+            assert np.abs(found.astype(int) - wanted[column]).max() <= 1
+    page.get_by_role("button", name="second.png in Style 7").click()
+    expect(page.locator("#chosen-name")).to_have_text("Style 7 of seed 0")
+    assert "second.png" in page.inner_text("#command")
+    assert np.abs(pixels(page, "#download").astype(int) - wanted[1]).max() <= 1
+    page.click("#matrix-table tbody tr:first-child th button")
+    expect(page.locator("#matrix-table tbody tr")).to_have_count(1)
 
 
 def test_a_dropped_output_restores_run_direction_and_style(

@@ -8,6 +8,7 @@ export const state = {
   to: "",
   size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
   image: null, // File
+  images: [], // all that were given: the rows of the matrix
   seed: 0,
   chosen: null, // a style: {kind, name, numbers, blob, ...}
   ends: [null, null], // styles that are mixed
@@ -38,6 +39,8 @@ export function complain(error) {
 }
 
 export const between = (a, b, share) => a.map((value, i) => value * (1 - share) + b[i] * share);
+
+export const sameStyle = (a, b) => a === b || (a?.numbers.length > 0 && String(a.numbers) === String(b?.numbers));
 
 // Calls of `work` one at a time: of those that come meanwhile only the last counts.
 export function latest(work) {

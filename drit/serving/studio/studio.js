@@ -2,12 +2,14 @@
 // files of their own.
 
 import { mark, refreshMap, startMap } from "./map.js";
+import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
 import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
 import * as service from "./service.js";
-import { $, between, complain, latest, nameOf, place, report, save, state, stem } from "./state.js";
+import { saveGrid } from "./sheet.js";
+import { $, between, complain, latest, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
 import { open } from "./tabs.js";
-import { Tiles, saveGrid } from "./tiles.js";
+import { Tiles } from "./tiles.js";
 
 const COUNT = 12; // random styles at a time
 const WALK = 24; // steps of the animated walk between two styles
@@ -15,8 +17,8 @@ const SIZES = [128, 256, 384, 512, 768];
 
 let work = new AbortController(); // of the image, run, direction and size that are shown
 
-const random = new Tiles($("random"), choose);
-const own = new Tiles($("own"), choose, forget);
+const random = new Tiles($("random"), choose, lock);
+const own = new Tiles($("own"), choose, lock, forget);
 
 async function useRun(to = "") {
   state.run = state.runs[$("run").selectedIndex];
@@ -52,30 +54,41 @@ async function useDirection(to) {
   if (!state.image) return;
   await show();
   await refreshMap();
+  refreshMatrix();
 }
 
 // An image, in a grid of styles
 
+// The first is translated; all are rows of the matrix, which shows where there are several.
+async function useImages(files) {
+  if (!files.length) return;
+  const [first, ...others] = files;
+  if (others.length) addImages(files);
+  await useImage(first);
+  if (others.length) open("matrix");
+}
+
 async function useImage(file) {
-  if (!file) return;
   const { state: made, run, why } = await service.stateOf(file).catch(() => ({})); // translating it will complain
   if (why) complain(new Error(`${file.name} says how it was made. ${why}`));
   if (made && run) await restore(file, made, run);
   else await translateImage(file);
 }
 
-async function translateImage(file) {
+// style: one that is rendered already, to be shown.
+async function translateImage(file, style = null) {
   $("restored").hidden = true;
+  if (!state.images.includes(file)) state.images.push(file);
   state.image = file;
   state.seed = 0;
   if ($("original").src) URL.revokeObjectURL($("original").src);
   $("original").src = URL.createObjectURL(file);
   $("start").hidden = true;
   $("work").hidden = $("reproduce").hidden = false;
-  await show();
+  await show(style);
 }
 
-async function show() {
+async function show(style = null) {
   work.abort();
   work = new AbortController();
   state.chosen = null;
@@ -83,6 +96,7 @@ async function show() {
   state.ends = [null, null];
   showEnds();
   own.clear();
+  if (style) choose(style);
   await Promise.all([fillRandom(), fillKept(), fillRestored()].map((filling) => filling.catch(complain)));
 }
 
@@ -315,6 +329,22 @@ $("walk").addEventListener("click", async () => {
   }
 });
 
+// Locked styles stay, and are columns of the matrix.
+function lock(style) {
+  style.locked = !style.locked;
+}
+
+// The columns of the matrix: locked styles and one's own; without any, the first random ones. The chosen one is there.
+function columns() {
+  const locked = random.styles.filter((style) => style.locked);
+  const found = [...locked, ...own.styles];
+  if (!found.length) found.push(...random.styles.slice(0, 4));
+  if (state.chosen && !found.some((style) => sameStyle(style, state.chosen))) found.unshift(state.chosen);
+  return found;
+}
+
+startMatrix({ styles: columns, show: (file, style) => (file === state.image ? choose(style) : translateImage(file, style)) });
+
 // A style of the map, which has no tile.
 startMap({ choose, render: (style) => render(style, own, work.signal) });
 
@@ -331,7 +361,7 @@ $("more").addEventListener("click", () => {
 });
 $("another").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => {
-  useImage($("file").files[0]).catch(complain);
+  useImages([...$("file").files]).catch(complain);
   $("file").value = "";
 });
 $("exemplar").addEventListener("change", () => {
@@ -349,13 +379,13 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  const file = event.dataTransfer.files[0];
-  if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(file);
-  else useImage(file).catch(complain);
+  const files = [...event.dataTransfer.files];
+  if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(files[0]);
+  else if (state.image && event.target.closest("#matrix")) addImages(files);
+  else useImages(files).catch(complain);
 });
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files][0];
-  if (file) useImage(file).catch(complain);
+  useImages([...event.clipboardData.files]).catch(complain);
 });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
