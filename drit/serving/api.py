@@ -235,6 +235,19 @@ async def keep(
     return {"kept": name}
 
 
+@keeping.post("/v1/checkpoints", tags=["keep"])
+async def open_checkpoint(
+    request: Request,
+    step: Annotated[int, Form(ge=0, description="its iteration")],
+    run: RunField = "",
+) -> dict[str, Any]:
+    """Open another checkpoint of a run: it is served as a run of its own, under the name that the answer gives."""
+    service = _service(request)
+    with refused():
+        opened = await asyncio.to_thread(service.runs.open, run, step)
+    return opened.description(True)
+
+
 @keeping.get("/v1/map", tags=["keep"])
 async def style_map(
     request: Request,

@@ -261,6 +261,40 @@ def test_several_runs(run: Path, folders: tuple[Path, Path], tmp_path: Path) -> 
         refused(post(client, run="tiny_2", count=2), 422, "no styles")
 
 
+def test_checkpoints_are_opened_and_read_anew(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    runs = ServedRuns.load([str(copy)], **PRECISE)
+    given = runs.all[0]
+    with client_of(runs, studio=True) as client:
+
+        def opened(step: int) -> Any:
+            return client.post("/v1/checkpoints", data={"step": step})
+
+        assert given.description(True)["checkpoints"] == [3, 6]
+        older = opened(3).json()
+        assert (older["name"], older["of"], older["step"]) == ("copy_step_00000003", "copy", 3)
+        assert older["weights"] != given.weights and opened(6).json()["name"] == "copy"
+        assert opened(3).json() == older and len(client.get("/v1/runs").json()["runs"]) == 2
+        old = drit.load(copy / "checkpoints" / "step_00000003", **PRECISE)
+        (wanted,) = old.translate(pixels(png()), "b", seed=2)
+        assert near(images(post(client, run=older["name"], seed=2)), [wanted])
+        assert len(images(post(client, seed=2))) == 1  # the run that was given needs no name still
+        refused(opened(4), 404, "no checkpoint of iteration 4")
+
+        shutil.copy(copy / "checkpoints/step_00000003/weights.safetensors", copy / "checkpoints/step_00000006")
+        shutil.copy(copy / "checkpoints/step_00000003/meta.json", copy / "checkpoints/step_00000006")
+        refused(post(client), 409, "changed")
+        assert opened(6).json()["weights"] == older["weights"]  # read anew
+        assert post(client, run="copy").status_code == 200
+        for step in range(10, 16):
+            shutil.copytree(copy / "checkpoints/step_00000003", copy / f"checkpoints/step_{step:08d}")
+            assert opened(step).status_code == 200
+    assert len(runs.all) == 5  # the run and the four that were opened last
+    with client_of(runs) as client:
+        refused(client.post("/v1/checkpoints", data={"step": 3}), 404)  # the studio alone
+
+
 # What is refused
 
 

@@ -257,6 +257,33 @@ def test_images_times_styles(page: Page, images: tuple[Path, Path], studio: tupl
     expect(page.locator("#matrix-table tbody tr")).to_have_count(1)
 
 
+def test_two_checkpoints_side_by_side(page: Page, images: tuple[Path, Path], studio: tuple[str, Path]) -> None:
+    """The other checkpoint of the run beside the shown one, in the same styles; and each as the shown one."""
+    drop(page, images[0])
+    page.click("#tab-compare")
+    expect(page.locator("#left-title")).to_have_text("tiny run, 3 iterations")
+    expect(page.locator("#right-title")).to_have_text("tiny run, 6 iterations")
+    expect(page.locator("#pairs .half:not(.waiting) img")).to_have_count(8)
+    sheet = pixels(page, "#download-pairs")
+    assert sheet.shape[:2] == (30 + 2 * 50, 8 + 5 * 38)
+    page.select_option("#size", "0")
+    page.click("#pairs .pair:nth-child(2)")
+    expect(page.locator("#left-tag")).to_have_text("tiny run, 3 iterations")
+    expect(page.locator("#chosen-name")).to_have_text("Style 2 of seed 0")
+    array = decode(images[0])[0]
+    old = drit.load(studio[1] / "checkpoints" / "step_00000003", precision="float32", threads=1)
+    (wanted,) = old.translate(array, "b", styles=old.sample(2, "b", 0)[1:])
+    page.select_option("#checkpoint", "3")
+    expect(page.locator("#left-title")).to_have_text("tiny run, 6 iterations")  # the other of the two
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")
+    page.click("#tab-styles")
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    page.click("#random .tile:nth-child(2) button")
+    expect(page.locator("#left-tag")).to_have_text("original")
+    assert np.abs(pixels(page, "#download").astype(int) - wanted).max() <= 1
+    assert "step_00000003" in page.inner_text("#command")
+
+
 def test_a_dropped_output_restores_run_direction_and_style(
     page: Page, studio: tuple[str, Path], images: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -52,6 +52,11 @@ export async function listRuns() {
   return (await (await ask("/v1/runs")).json()).runs;
 }
 
+// Another checkpoint of a run, as a run of its own.
+export async function openCheckpoint(run, step) {
+  return (await post("/v1/checkpoints", { run, step })).json();
+}
+
 export async function sampleStyles(run, to, count, seed, signal) {
   const response = await ask(`/v1/styles?${query({ run, to, count, seed })}`, { signal });
   return (await response.json()).styles;

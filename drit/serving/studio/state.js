@@ -3,8 +3,8 @@
 export const $ = (id) => document.getElementById(id);
 
 export const state = {
-  runs: [],
-  run: null,
+  runs: [], // those that were given
+  run: null, // of them, or another checkpoint of one (`of` names the given run)
   to: "",
   size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
   image: null, // File
@@ -19,6 +19,14 @@ export const state = {
 export const place = () => ({ run: state.run, to: state.to, size: state.size });
 
 export const nameOf = (letter, run = state.run) => run.domains.find((domain) => domain.letter === letter).name;
+
+// The checkpoints of a run in a <select>; hidden where it has one.
+export function checkpointOptions(select, run) {
+  const steps = run.checkpoints.length ? run.checkpoints : [run.step];
+  select.replaceChildren(...steps.map((step) => new Option(`${step} iterations`, step)));
+  select.value = run.step;
+  select.parentElement.hidden = steps.length === 1;
+}
 
 export const stem = (file = state.image) => (file.name || "image").replace(/\.[^.]*$/, "");
 

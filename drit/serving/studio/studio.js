@@ -1,13 +1,14 @@
 // The studio: an image in random styles, one's own, and mixes of them. The map, the other parts and what is shared have
 // files of their own.
 
+import { fillOthers, refreshCompare, startCompare } from "./compare.js";
 import { mark, refreshMap, startMap } from "./map.js";
 import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
 import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
 import * as service from "./service.js";
 import { saveGrid } from "./sheet.js";
-import { $, between, complain, latest, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
+import { $, between, checkpointOptions, complain, latest, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
 import { open } from "./tabs.js";
 import { Tiles } from "./tiles.js";
 
@@ -20,11 +21,18 @@ let work = new AbortController(); // of the image, run, direction and size that 
 const random = new Tiles($("random"), choose, lock);
 const own = new Tiles($("own"), choose, lock, forget);
 
-async function useRun(to = "") {
-  state.run = state.runs[$("run").selectedIndex];
+let originalUrl = ""; // of the image that is shown
+
+// One of the runs that were given, or another checkpoint of it.
+async function useRun(run, to = state.to) {
+  const same = state.run && (state.run.of || state.run.name) === (run.of || run.name); // it keeps its size
+  state.run = run;
+  $("run").value = run.of || run.name;
+  checkpointOptions($("checkpoint"), run);
+  fillOthers();
   const sizes = [...new Set([...SIZES, state.run.trained_size])].sort((a, b) => a - b);
   $("size").replaceChildren(...sizes.map((size) => new Option(`${size} px`, size)), new Option("as it is", 0));
-  state.size = state.run.trained_size;
+  if (!same) state.size = state.run.trained_size;
   $("size").value = state.size;
   $("directions").replaceChildren($("directions").querySelector("legend"));
   for (const { to } of state.run.directions) {
@@ -34,8 +42,8 @@ async function useRun(to = "") {
     label.append(input, `to ${nameOf(to)}`);
     $("directions").append(label);
   }
-  const wanted = to || "b";
-  const first = state.run.directions.find((direction) => direction.to === wanted) || state.run.directions[0];
+  const toward = (letter) => state.run.directions.find((direction) => direction.to === letter);
+  const first = toward(to) || toward("b") || state.run.directions[0];
   $("directions").querySelector(`[value="${first.to}"]`).checked = true;
   await useDirection(first.to);
 }
@@ -55,6 +63,15 @@ async function useDirection(to) {
   await show();
   await refreshMap();
   refreshMatrix();
+  refreshCompare();
+}
+
+// A checkpoint is opened when it is chosen, and read anew where its files changed.
+async function useCheckpoint(name, step) {
+  const run = await service.openCheckpoint(name, step);
+  const place = state.runs.findIndex((each) => each.name === run.name);
+  if (place >= 0) state.runs[place] = run;
+  await useRun(run);
 }
 
 // An image, in a grid of styles
@@ -81,8 +98,8 @@ async function translateImage(file, style = null) {
   if (!state.images.includes(file)) state.images.push(file);
   state.image = file;
   state.seed = 0;
-  if ($("original").src) URL.revokeObjectURL($("original").src);
-  $("original").src = URL.createObjectURL(file);
+  if (originalUrl) URL.revokeObjectURL(originalUrl);
+  $("original").src = originalUrl = URL.createObjectURL(file);
   $("start").hidden = true;
   $("work").hidden = $("reproduce").hidden = false;
   await show(style);
@@ -105,7 +122,9 @@ async function restore(file, made, run) {
   const numbered = made.seed === null ? null : made.name.match(/^style0*(\d+)$/);
   const name = numbered ? `Style ${numbered[1]} of seed ${made.seed}` : made.name;
   state.restored = { run, to: made.to, style: { kind: "exemplar", name, numbers: made.style, file: file.name }, file };
-  const where = `run ${run}, to ${nameOf(made.to, state.runs.find((each) => each.name === run))}`;
+  const runs = await service.listRuns();
+  const maker = runs.find((each) => each.name === run);
+  const where = `run ${run}, to ${nameOf(made.to, maker)}`;
   const next = state.image ? "" : " Now drop the image to translate.";
   $("restored").querySelector("p").textContent = `Restored from ${file.name}: ${name} of ${where}.${next}`;
   $("restored").hidden = false;
@@ -113,8 +132,7 @@ async function restore(file, made, run) {
     if (state.image) await fillRestored();
     return;
   }
-  $("run").selectedIndex = state.runs.findIndex((each) => each.name === run);
-  await useRun(made.to); // with the style, where there is an image
+  await useRun(maker, made.to); // with the style, where there is an image
 }
 
 async function fillRestored() {
@@ -190,17 +208,20 @@ function choose(style) {
     : "";
 }
 
-function showResult(style) {
+// left: what the slider uncovers on the left; without it the original.
+function showResult(style, left = null, names = ["original", "result"]) {
   $("download").disabled = false;
-  const before = $("result").src;
-  const url = URL.createObjectURL(style.blob);
+  const before = [$("result").src, $("original").src];
   $("result").onload = () => {
     const { naturalWidth: width, naturalHeight: height } = $("result");
     document.documentElement.style.setProperty("--shape", `${width} / ${height}`);
     document.documentElement.style.setProperty("--ratio", width / height);
-    if (before) URL.revokeObjectURL(before);
+    for (const url of before) if (url && url !== originalUrl) URL.revokeObjectURL(url);
   };
-  $("result").src = url;
+  $("result").src = URL.createObjectURL(style.blob);
+  $("original").src = left ? URL.createObjectURL(left) : originalUrl;
+  [$("left-tag").textContent, $("right-tag").textContent] = names;
+  $("original").alt = left ? `Output of ${names[0]}` : "Original image";
 }
 
 $("share").addEventListener("input", () => {
@@ -208,7 +229,7 @@ $("share").addEventListener("input", () => {
 });
 
 $("original").addEventListener("error", () => {
-  if ($("original").src) report("This browser does not show the original; the result is right all the same.");
+  if ($("original").src === originalUrl) report("This browser does not show the original; the result is right all the same.");
 });
 
 $("download").addEventListener("click", () => {
@@ -345,15 +366,26 @@ function columns() {
 
 startMatrix({ styles: columns, show: (file, style) => (file === state.image ? choose(style) : translateImage(file, style)) });
 
+// Two outputs in one style: the slider lies between them.
+function showPair(style, left, names) {
+  choose(style);
+  showResult(style, left, names);
+}
+
+startCompare({ styles: columns, showPair });
+
 // A style of the map, which has no tile.
 startMap({ choose, render: (style) => render(style, own, work.signal) });
 
 // Where images and choices come from
 
-$("run").addEventListener("change", () => useRun().catch(complain));
+$("run").addEventListener("change", () => useRun(state.runs[$("run").selectedIndex]).catch(complain));
+$("checkpoint").addEventListener("change", () => {
+  useCheckpoint(state.run.of || state.run.name, $("checkpoint").value).catch(complain);
+});
 $("size").addEventListener("change", () => {
   state.size = Number($("size").value);
-  if (state.image) show();
+  if (state.image) show().then(refreshMatrix).then(refreshCompare);
 });
 $("more").addEventListener("click", () => {
   state.seed += 1;
@@ -402,10 +434,10 @@ $("use-itself").addEventListener("click", () => translateImage(state.restored.fi
 // Start
 
 try {
-  state.runs = await service.listRuns();
+  state.runs = (await service.listRuns()).filter((run) => !run.of);
   for (const run of state.runs) $("run").add(new Option(run.name));
   $("run-choice").hidden = state.runs.length === 1;
-  await useRun();
+  await useRun(state.runs[0]);
 } catch (error) {
   complain(error);
 }
