@@ -235,6 +235,21 @@ async def keep(
     return {"kept": name}
 
 
+@keeping.post("/v1/library/tags", tags=["keep"])
+async def tag(
+    request: Request,
+    name: Annotated[str, Form()],
+    tags: Annotated[str, Form(description="with commas between them; empty: none")] = "",
+    run: RunField = "",
+) -> dict[str, Any]:
+    """Give a kept style these tags in place of its own."""
+    _, served = _run(request, run)
+    wanted = list(dict.fromkeys(filter(None, (part.strip() for part in tags.split(",")))))
+    with refused():
+        await asyncio.to_thread(served.library.tag, name, wanted)
+    return {"tags": wanted}
+
+
 @keeping.post("/v1/checkpoints", tags=["keep"])
 async def open_checkpoint(
     request: Request,

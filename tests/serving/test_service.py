@@ -176,7 +176,7 @@ def test_exemplars_names_and_numbers_together(
     assert near(images(answer), expected(served, png(), styles))
     assert [o["name"] for o in answer.json()["outputs"]] == ["exemplar1", "snow", "given1", "given2"]
     assert client.get("/v1/library").json() == {
-        "styles": [{"name": "snow", "domain": "b", "numbers": [0.5, 0.25, -1.0]}]
+        "styles": [{"name": "snow", "domain": "b", "numbers": [0.5, 0.25, -1.0], "tags": []}]
     }
     encoded = client.post("/v1/encode-style", data={"domain": "b"}, files={"image": ("e", exemplar)})
     assert np.allclose(encoded.json()["style"], taken)

@@ -156,8 +156,7 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     page.press("#keep-name", "Enter")
     expect(page.locator("#chosen-name")).to_have_text("warm")
     kept = json.loads((run / "styles.json").read_text())
-    found = re.search(r"styles=\[\[(.*)\]\]", page.inner_text("#python"))
-    assert found and np.allclose(kept["styles"]["warm"], [float(v) for v in found[1].split(",")], atol=1e-5)
+    assert np.allclose(kept["styles"]["warm"], shown_style(page), atol=1e-5)
     assert kept["domains"] == {"warm": "b"}
     assert cli.main(["translate", str(run), str(scaled), "--to", "b", "--out", str(tmp_path / "named"), "--style",
                      f"{run}/styles.json:warm", "--threads", "1"]) == 0  # fmt: skip
@@ -261,20 +260,20 @@ def test_two_checkpoints_side_by_side(page: Page, images: tuple[Path, Path], stu
     """The other checkpoint of the run beside the shown one, in the same styles; and each as the shown one."""
     drop(page, images[0])
     page.click("#tab-compare")
-    expect(page.locator("#left-title")).to_have_text("tiny run, 3 iterations")
-    expect(page.locator("#right-title")).to_have_text("tiny run, 6 iterations")
+    expect(page.locator("#left-title")).to_have_text("3 iterations")
+    expect(page.locator("#right-title")).to_have_text("6 iterations")
     expect(page.locator("#pairs .half:not(.waiting) img")).to_have_count(8)
     sheet = pixels(page, "#download-pairs")
     assert sheet.shape[:2] == (30 + 2 * 50, 8 + 5 * 38)
     page.select_option("#size", "0")
     page.click("#pairs .pair:nth-child(2)")
-    expect(page.locator("#left-tag")).to_have_text("tiny run, 3 iterations")
+    expect(page.locator("#left-tag")).to_have_text("3 iterations")
     expect(page.locator("#chosen-name")).to_have_text("Style 2 of seed 0")
     array = decode(images[0])[0]
     old = drit.load(studio[1] / "checkpoints" / "step_00000003", precision="float32", threads=1)
     (wanted,) = old.translate(array, "b", styles=old.sample(2, "b", 0)[1:])
     page.select_option("#checkpoint", "3")
-    expect(page.locator("#left-title")).to_have_text("tiny run, 6 iterations")  # the other of the two
+    expect(page.locator("#left-title")).to_have_text("6 iterations")  # the other of the two
     expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")
     page.click("#tab-styles")
     expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
@@ -282,6 +281,71 @@ def test_two_checkpoints_side_by_side(page: Page, images: tuple[Path, Path], stu
     expect(page.locator("#left-tag")).to_have_text("original")
     assert np.abs(pixels(page, "#download").astype(int) - wanted).max() <= 1
     assert "step_00000003" in page.inner_text("#command")
+
+
+def test_locked_styles_stay_and_are_mixed_by_weights(
+    page: Page, images: tuple[Path, Path], studio: tuple[str, Path], tmp_path: Path
+) -> None:
+    drop(page, images[0])
+    for style in ("Style 2", "Style 5", "Style 6"):
+        page.get_by_role("button", name=f"Lock {style}", exact=True).click()
+    page.click("#more")
+    expect(page.locator("#status")).to_contain_text("12 styles")
+    translator = drit.load(studio[1], precision="float32", threads=1)
+    drawn, new = (translator.sample(12, "b", seed) for seed in (0, 1))
+    expect(page.locator("#random .tile:nth-child(2) .label span")).to_have_attribute("title", "Style 2 of seed 0")
+    expect(page.locator("#random .tile:nth-child(3) .label span")).to_have_attribute("title", "Style 3 of seed 1")
+    page.click("#random .tile:nth-child(5) > button")
+    assert shown_style(page) == pytest.approx(drawn[4].tolist(), abs=1e-5)
+    page.click("#random .tile:nth-child(4) > button")
+    assert shown_style(page) == pytest.approx(new[3].tolist(), abs=1e-5)
+
+    weights = page.locator("#weights input")
+    expect(weights).to_have_count(3)
+    for slider, value in zip(weights.all(), ("20", "60", "0"), strict=True):
+        slider.fill(value)
+    expect(page.locator("#chosen-name")).to_have_text("25 % Style 2, 75 % Style 5")
+    assert shown_style(page) == pytest.approx((0.25 * drawn[1] + 0.75 * drawn[4]).tolist(), abs=1e-5)
+    write_images(tmp_path, 1, 1, (40, 60), seed=9)
+    page.set_input_files("#file", str(tmp_path / "000.png"))  # another image: they stay, with their weights
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    expect(page.locator("#random .lock[aria-pressed=true]")).to_have_count(3)
+    assert [slider.input_value() for slider in weights.all()] == ["20", "60", "0"]
+    page.locator("#directions label").first.click()
+    expect(page.locator("#random .lock[aria-pressed=true]")).to_have_count(0)  # of another domain
+
+
+def shown_style(page: Page) -> list[float]:
+    found = re.search(r"styles=\[\[(.*)\]\]", page.inner_text("#python"))
+    assert found
+    return [float(value) for value in found[1].split(",")]
+
+
+def test_tags_filter_the_kept_styles(page: Page, images: tuple[Path, Path], studio: tuple[str, Path]) -> None:
+    drop(page, images[0])
+    for number, (name, tags) in enumerate({"sun": "warm, bright", "ice": "cold,bright", "mud": ""}.items(), 1):
+        page.click(f"#random .tile:nth-child({number}) > button")
+        page.fill("#keep-name", name)
+        page.press("#keep-name", "Enter")
+        expect(page.locator("#chosen-name")).to_have_text(name)
+        page.fill("#tags", tags)
+        page.press("#tags", "Enter")
+        expect(page.locator("#status")).to_contain_text(f"“{name}”" + (" has no tags" if not tags else ": "))
+    assert json.loads((studio[1] / "styles.json").read_text())["tags"] == {
+        "sun": ["warm", "bright"],
+        "ice": ["cold", "bright"],
+    }
+    page.reload()
+    drop(page, images[0])
+    expect(page.locator("#own .tile:not(.waiting)")).to_have_count(3)
+    page.select_option("#tag", "bright")
+    expect(page.locator("#own .tile:visible .label span")).to_have_text(["sun", "ice"])
+    page.select_option("#tag", "")
+    expect(page.locator("#own .tile:visible")).to_have_count(3)
+    for left in (2, 1, 0):
+        page.locator("#own .label button:last-child").first.click()
+        expect(page.locator("#own .tile")).to_have_count(left)
+    expect(page.locator("#tag-choice")).to_be_hidden()
 
 
 def test_a_dropped_output_restores_run_direction_and_style(

@@ -69,7 +69,7 @@ async function fill() {
   const left = same ? right : await own(other, to, signal);
   const count = Math.min(left.length, right.length);
   note(same ? "" : "Their styles have different lengths: each draws its own with the same seed.");
-  const names = [title(other), title(run)];
+  const names = titles(other, run);
   $("left-title").textContent = names[0];
   $("right-title").textContent = names[1];
   pairs = right.slice(0, count).map((style, i) => ({ style, other: left[i], left: null, right: null }));
@@ -83,7 +83,13 @@ async function fill() {
   report(`${names[0]} and ${names[1]} in ${count} ${count === 1 ? "style" : "styles"}.`);
 }
 
-const title = (run) => `${run.of || run.name}, ${run.step} iterations`;
+// What two runs are called: by what they differ in.
+function titles(...runs) {
+  const names = runs.map((run) => run.of || run.name);
+  const steps = runs.map((run) => `${run.step} iterations`);
+  if (names[0] === names[1]) return steps;
+  return runs.map((run, i) => (run.of ? `${names[i]}, ${steps[i]}` : names[i]));
+}
 
 function note(text) {
   $("compare-note").textContent = text;

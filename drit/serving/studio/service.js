@@ -99,4 +99,7 @@ export async function keptStyles(run) {
 export const keepStyle = (run, name, domain, numbers) =>
   post("/v1/library", { run, name, domain, numbers: JSON.stringify(numbers) });
 
+// tags: with commas between them. Gives those that the style has now.
+export const tagStyle = async (run, name, tags) => (await (await post("/v1/library/tags", { run, name, tags })).json()).tags;
+
 export const removeStyle = (run, name) => ask(`/v1/library?${query({ run, name })}`, { method: "DELETE" });

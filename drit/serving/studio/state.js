@@ -11,7 +11,6 @@ export const state = {
   images: [], // all that were given: the rows of the matrix
   seed: 0,
   chosen: null, // a style: {kind, name, numbers, blob, ...}
-  ends: [null, null], // styles that are mixed
   restored: null, // from an output that was dropped: {run, to, style, file}
 };
 
@@ -45,8 +44,6 @@ export function complain(error) {
   $("error").querySelector("p").textContent = error.message;
   $("error").hidden = false;
 }
-
-export const between = (a, b, share) => a.map((value, i) => value * (1 - share) + b[i] * share);
 
 export const sameStyle = (a, b) => a === b || (a?.numbers.length > 0 && String(a.numbers) === String(b?.numbers));
 

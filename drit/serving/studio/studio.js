@@ -2,18 +2,19 @@
 // files of their own.
 
 import { fillOthers, refreshCompare, startCompare } from "./compare.js";
+import { keptStyles, showForms, showTags, startLibrary } from "./library.js";
 import { mark, refreshMap, startMap } from "./map.js";
 import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
+import { clearEnds, refreshWeights, startMix } from "./mix.js";
 import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
 import * as service from "./service.js";
 import { saveGrid } from "./sheet.js";
-import { $, between, checkpointOptions, complain, latest, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
+import { $, checkpointOptions, complain, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
 import { open } from "./tabs.js";
 import { Tiles } from "./tiles.js";
 
 const COUNT = 12; // random styles at a time
-const WALK = 24; // steps of the animated walk between two styles
 const SIZES = [128, 256, 384, 512, 768];
 
 let work = new AbortController(); // of the image, run, direction and size that are shown
@@ -25,7 +26,8 @@ let originalUrl = ""; // of the image that is shown
 
 // One of the runs that were given, or another checkpoint of it.
 async function useRun(run, to = state.to) {
-  const same = state.run && (state.run.of || state.run.name) === (run.of || run.name); // it keeps its size
+  const same = state.run && (state.run.of || state.run.name) === (run.of || run.name); // it keeps size and styles
+  if (!same) forgetStyles();
   state.run = run;
   $("run").value = run.of || run.name;
   checkpointOptions($("checkpoint"), run);
@@ -48,7 +50,14 @@ async function useRun(run, to = state.to) {
   await useDirection(first.to);
 }
 
+// Styles of another run or domain mean nothing here.
+function forgetStyles() {
+  random.clear();
+  own.clear();
+}
+
 async function useDirection(to) {
+  if (state.to !== to) forgetStyles();
   state.to = to;
   const { from } = state.run.directions.find((direction) => direction.to === to);
   $("expected").textContent = `This model expects images of “${nameOf(from)}”.`;
@@ -57,7 +66,7 @@ async function useDirection(to) {
     ? `Borrow the style of an image of “${nameOf(to)}”, or keep a style under a name.`
     : "Keep a style under a name: it comes back here.";
   $("random-title").textContent = state.run.style_dim ? "Random styles" : "The one output of this model";
-  for (const id of ["mix", "keep", "more", "own-heading", "own-hint", "tab-map"]) $(id).hidden = !state.run.style_dim;
+  for (const id of ["mix", "keep", "more", "own", "own-heading", "own-hint", "tab-map"]) $(id).hidden = !state.run.style_dim;
   if (!state.run.style_dim) open("styles");
   if (!state.image) return;
   await show();
@@ -110,9 +119,7 @@ async function show(style = null) {
   work = new AbortController();
   state.chosen = null;
   $("download").disabled = true; // until there is something
-  state.ends = [null, null];
-  showEnds();
-  own.clear();
+  clearEnds();
   if (style) choose(style);
   await Promise.all([fillRandom(), fillKept(), fillRestored()].map((filling) => filling.catch(complain)));
 }
@@ -150,14 +157,14 @@ async function fillRandom() {
   const { signal } = work;
   const began = performance.now();
   const numbers = run.style_dim ? await service.sampleStyles(run.name, to, COUNT, seed, signal) : [[]];
-  const styles = numbers.map((each, index) => ({
-    kind: run.style_dim ? "random" : "only",
-    name: run.style_dim ? `Style ${index + 1}` : "Output",
-    numbers: each,
-    seed,
-    index,
-  }));
+  const before = [...random.styles];
+  const styles = numbers.map((each, index) => {
+    if (before[index]?.locked) return { ...before[index], blob: null };
+    const name = run.style_dim ? `Style ${index + 1}` : "Output";
+    return { kind: run.style_dim ? "random" : "only", name, numbers: each, seed, index };
+  });
   random.fill(styles);
+  refreshWeights();
   report(`Translating ${image.name || "the image"} …`);
   await render(styles[0], random, signal); // alone: it comes first, and the others find the image encoded
   if (!state.chosen && styles[0].blob) choose(styles[0]);
@@ -170,9 +177,17 @@ async function fillRandom() {
 async function fillKept() {
   if (!state.run.style_dim) return;
   const { signal } = work;
-  const kept = await service.keptStyles(state.run.name);
-  for (const { name, domain, numbers } of kept)
-    if (domain === state.to) own.add({ kind: "kept", name, numbers });
+  const { run, to } = state;
+  const mine = own.styles.filter((style) => style.locked);
+  own.clear();
+  for (const style of mine) if (style.kind !== "kept") own.add({ ...style, blob: null });
+  for (const style of await keptStyles(run, to)) {
+    if (signal.aborted) return;
+    const before = mine.find(({ kind, name }) => kind === "kept" && name === style.name);
+    own.add({ ...style, locked: Boolean(before), weight: before?.weight });
+  }
+  showTags();
+  refreshWeights();
   for (const style of own.styles) await render(style, own, signal);
 }
 
@@ -197,7 +212,7 @@ function choose(style) {
   own.press(style);
   mark();
   $("chosen-name").textContent = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
-  $("keep").hidden = !state.run.style_dim || style.kind === "kept";
+  showForms(style);
   if (style.blob) showResult(style);
   const name = state.image.name || "image.png";
   const to = nameOf(state.to);
@@ -243,30 +258,14 @@ $("download-grid").addEventListener("click", () => {
     .catch(complain);
 });
 
-// Styles of one's own: kept, borrowed, mixed
-
-$("keep").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = $("keep-name").value.trim();
-  const { chosen, run, to } = state;
-  if (!name || !chosen) return $("keep-name").focus();
-  try {
-    await service.keepStyle(run.name, name, to, chosen.numbers);
-    const kept = { kind: "kept", name, numbers: chosen.numbers, blob: chosen.blob };
-    own.add(kept);
-    if (kept.blob) own.show(kept);
-    choose(kept);
-    $("keep-name").value = "";
-    report(`Kept “${name}” in ${run.path}/styles.json.`);
-  } catch (error) {
-    complain(error);
-  }
-});
+// Styles of one's own: kept, borrowed
 
 async function forget(style) {
   try {
     if (style.kind === "kept") await service.removeStyle(state.run.name, style.name);
     own.remove(style);
+    showTags();
+    refreshWeights();
     if (state.restored?.style.numbers === style.numbers) {
       state.restored = null;
       $("restored").hidden = true;
@@ -298,72 +297,24 @@ async function borrow(file) {
   }
 }
 
-const mixed = { kind: "mix", name: "", numbers: [], blob: null };
-
-for (const [i, id] of ["slot-a", "slot-b"].entries()) {
-  $(id).addEventListener("click", () => {
-    if (!state.chosen) return;
-    state.ends[i] = { ...state.chosen }; // a mix goes on changing
-    showEnds();
-    if (state.ends[0] && state.ends[1]) mix();
-  });
-}
-
-function showEnds() {
-  for (const [i, id] of ["slot-a", "slot-b"].entries()) {
-    const style = state.ends[i];
-    $(id).classList.toggle("filled", Boolean(style));
-    $(id).style.backgroundImage = style?.blob ? `url(${URL.createObjectURL(style.blob)})` : "";
-    $(id).title = style ? style.name : "";
-  }
-  $("blend").disabled = $("walk").disabled = !(state.ends[0] && state.ends[1]);
-}
-
-const mix = latest(async () => {
-  const { signal } = work;
-  const [a, b] = state.ends;
-  const share = Number($("blend").value) / 100;
-  const numbers = between(a.numbers, b.numbers, share);
-  const blob = await output(state.image, place(), { numbers }, signal);
-  if (signal.aborted) return;
-  const percent = Math.round(100 * share);
-  Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
-  choose(mixed);
-});
-
-$("blend").addEventListener("input", mix);
-
-$("walk").addEventListener("click", async () => {
-  const [a, b] = state.ends;
-  const { run, to, size, image } = state;
-  const steps = Array.from({ length: WALK }, (_, i) => between(a.numbers, b.numbers, i / (WALK - 1)));
-  $("walk").disabled = true;
-  report("Rendering the walk …");
-  try {
-    const blob = await service.animate(run.name, to, image, steps, size, work.signal);
-    save(blob, `${stem()}_${a.name} to ${b.name}.webp`);
-    report(`${WALK} steps, there and back.`);
-  } catch (error) {
-    complain(error);
-  } finally {
-    showEnds();
-  }
-});
-
-// Locked styles stay, and are columns of the matrix.
+// Locked styles stay: with more random ones, and with another image. They are mixed by weights.
 function lock(style) {
   style.locked = !style.locked;
+  refreshWeights();
 }
 
-// The columns of the matrix: locked styles and one's own; without any, the first random ones. The chosen one is there.
+const locked = () => [...random.styles, ...own.styles].filter((style) => style.locked);
+
+// The styles that are compared: locked ones and one's own; without any, the first random ones. The chosen one is there.
 function columns() {
-  const locked = random.styles.filter((style) => style.locked);
-  const found = [...locked, ...own.styles];
+  const found = [...random.styles.filter((style) => style.locked), ...own.shown()];
   if (!found.length) found.push(...random.styles.slice(0, 4));
   if (state.chosen && !found.some((style) => sameStyle(style, state.chosen))) found.unshift(state.chosen);
   return found;
 }
 
+startMix({ choose, locked, signal: () => work.signal });
+startLibrary({ own, choose });
 startMatrix({ styles: columns, show: (file, style) => (file === state.image ? choose(style) : translateImage(file, style)) });
 
 // Two outputs in one style: the slider lies between them.
@@ -388,6 +339,7 @@ $("size").addEventListener("change", () => {
   if (state.image) show().then(refreshMatrix).then(refreshCompare);
 });
 $("more").addEventListener("click", () => {
+  if (random.styles.every((style) => style.locked)) return report("All styles are locked: open one to draw others.");
   state.seed += 1;
   fillRandom().catch(complain);
 });

@@ -33,7 +33,8 @@ export class Tiles {
     const label = document.createElement("div");
     label.className = "label";
     const name = document.createElement("span");
-    name.textContent = name.title = style.name;
+    name.textContent = style.name;
+    name.title = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
     label.append(name);
     if (style.numbers.length) {
       const lock = document.createElement("button");
@@ -55,10 +56,26 @@ export class Tiles {
       remove.addEventListener("click", () => this.forget(style));
       label.append(remove);
     }
-    tile.append(button, label);
+    const tags = document.createElement("div");
+    tags.className = "tags";
+    tile.append(button, label, tags);
     this.grid.append(tile);
     this.styles.push(style);
     this.tiles.set(style, tile);
+    this.describe(style);
+  }
+
+  describe(style) {
+    this.tiles.get(style).querySelector(".tags").textContent = (style.tags || []).join(", ");
+  }
+
+  // Hides the tiles of other styles.
+  filter(wanted) {
+    for (const [style, tile] of this.tiles) tile.hidden = !wanted(style);
+  }
+
+  shown() {
+    return this.styles.filter((style) => !this.tiles.get(style).hidden);
   }
 
   remove(style) {
@@ -93,7 +110,7 @@ export class Tiles {
   }
 
   move(event) {
-    const buttons = [...this.tiles.values()].map((tile) => tile.firstChild);
+    const buttons = [...this.tiles.values()].filter((tile) => !tile.hidden).map((tile) => tile.firstChild);
     const place = buttons.indexOf(document.activeElement);
     if (place < 0) return;
     const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
