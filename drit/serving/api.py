@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from drit.methods.registry import list_methods
+from drit.serving.animation import Animation, able
 from drit.serving.limits import Gate
 from drit.serving.metrics import CONTENT_TYPE
 from drit.serving.refusal import NEXT, Refusal
@@ -109,10 +110,11 @@ async def translate(
     answer: Annotated[
         Literal["json", "image", "animation"],
         Form(
-            description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': an animated "
-            "WebP of all, there and back"
+            description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': one moving "
+            "image of all, there and back"
         ),
     ] = "json",
+    animation: Annotated[Animation, Form(description="format of an animation; mp4 needs the extra 'video'")] = "webp",
 ) -> Response:
     """Translate an image: in random styles, or in those of exemplars, kept names and numbers together, in this order.
 
@@ -131,7 +133,7 @@ async def translate(
         exemplars=[await file.read() for file in exemplar],
         format=format,
         depth=int(depth),
-        animation=answer == "animation",
+        animation=animation if answer == "animation" else "",
     )
     if image and not order.image:
         raise Refusal(422, "The field 'image' holds an empty file.", "Send the bytes of an image file.")
@@ -288,8 +290,9 @@ async def remove(request: Request, name: Annotated[str, Query()], run: RunName =
 
 @routes.get("/v1/runs", tags=["lists"])
 async def list_runs(request: Request) -> dict[str, Any]:
-    """The runs that are served: methods, domains, directions, styles."""
-    return {"runs": [run.description(request.app.state.studio) for run in _service(request).runs.all]}
+    """The runs that are served: methods, domains, directions, styles. And the formats that an animation can have."""
+    runs = [run.description(request.app.state.studio) for run in _service(request).runs.all]
+    return {"runs": runs, "animations": able()}
 
 
 @routes.get("/v1/methods", tags=["lists"])

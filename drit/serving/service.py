@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,12 +16,13 @@ import torch
 from anyio.to_thread import run_sync
 from torch import Tensor
 
-from drit.data.images import Metadata, encoded, from_tensor, to_tensor
+from drit.data.images import Metadata, encoded, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
 from drit.inference.state import State, state_of
 from drit.runtime import cores
+from drit.serving import animation
 from drit.serving.batching import Worker
 from drit.serving.contents import Content, Contents, Key
 from drit.serving.metrics import Metrics
@@ -31,12 +31,10 @@ from drit.serving.served import ServedRun, ServedRuns
 from drit.serving.settings import Limits
 from drit.serving.stylemap import StyleMaps
 from drit.serving.uploads import read_upload, read_upload_state
-from drit.sheets import as_image
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]  # whether the client has left
 
-FRAME = 60  # milliseconds of a frame of an animation
 _LOOK = 0.25  # seconds between looks whether it has
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
 
@@ -92,7 +90,7 @@ class Order:
     exemplars: Sequence[bytes] = ()  # files of images of the target domain
     format: str = "png"
     depth: int = 0  # bits of the outputs; 0: as the input
-    animation: bool = False  # all outputs as one file, an animated WebP
+    animation: str = ""  # all outputs as one moving image of this format; empty: each as a file
 
 
 class Service:
@@ -121,6 +119,8 @@ class Service:
             choice = FormatChoice(order.format, order.depth)
             samples = samples_of(translator.method, source, to)
             choice.check(samples)
+            if order.animation:
+                animation.check_able(order.animation)
         async with in_time(self.limits.seconds):
             styles = await self._styles(run, to, order, gone)
             content = await self._content(run, source, to, order)
@@ -128,8 +128,9 @@ class Service:
             with refused():
                 images = await self._done(self.worker.translate(translator, content, codes), gone)
             if order.animation:
-                data = await run_sync(_animation, images, limiter=self._files)
-                return Answer(run.name, to, content.key.image, *content.size, "image/webp", [Output("walk", [], data)])
+                data = await run_sync(animation.animated, images, order.animation, limiter=self._files)
+                media, walk = animation.MEDIA[order.animation], Output("walk", [], data)
+                return Answer(run.name, to, content.key.image, *content.size, media, [walk])
             form = choice.of(f".{order.format}", content.header, samples)
             states = _states(run, source, order, styles)
             files = await run_sync(_files, images, form, states, limiter=self._files)
@@ -303,14 +304,6 @@ def _numbers(text: str) -> list[list[float]]:
     except (ValueError, RecursionError):
         pass
     raise Refusal(422, "The field 'numbers' is not JSON of the form [[0.1, ...], ...].", "Give a list for each style.")
-
-
-def _animation(images: Sequence[Tensor]) -> bytes:
-    """Images (C, H, W) in [-1, 1] as an animated WebP, there and back."""
-    frames = [as_image(from_tensor(image)) for image in [*images, *images[-2:0:-1]]]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME, loop=0, quality=90)
-    return buffer.getvalue()
 
 
 def _files(images: Sequence[Tensor], form: OutputFormat, states: Sequence[str]) -> list[bytes]:

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.conftest import tiny
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from fastapi.testclient import TestClient
 
+from drit.serving.animation import animated
 from drit.serving.api import create_app
 from drit.serving.served import ServedRuns
 from drit.serving.settings import Limits, ServeSettings
@@ -212,11 +214,37 @@ def test_formats_depths_and_sizes(client: TestClient) -> None:
     refused(post(client, format="jpg", depth=16), 422, "jpg cannot hold 16 bits")
 
 
+NUMBERS = json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)])
+
+
+def test_an_animation_as_video(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames there and back in their colours, of which a video keeps a fourth; odd sides grow by one."""
+    av = pytest.importorskip("av", reason="the extra 'video' is not installed")
+    answer = post(client, png((21, 25)), numbers=NUMBERS, answer="animation", animation="mp4")
+    assert answer.headers["content-type"] == "video/mp4"
+    colours = [(1, -1, -1), (-1, 1, -1), (0.5, 0.5, 0), (-1, -1, 1)]
+    images = [torch.tensor(colour)[:, None, None].expand(3, 21, 25) for colour in colours]
+    for file in (answer.content, animated(images, "mp4")):
+        with av.open(io.BytesIO(file)) as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            assert video.streams.video[0].average_rate == Fraction(1000, 60)
+        assert len(frames) == 6 and frames[0].shape == (22, 26, 3)
+    for frame, place in zip(frames, (0, 1, 2, 3, 2, 1), strict=True):
+        assert np.abs(frame.mean((0, 1)) - 127.5 * (1 + np.array(colours[place]))).max() < 8
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    missing = post(client, numbers=NUMBERS, answer="animation", animation="mp4")
+    refused(missing, 422, "pip install 'drit[video]'")
+
+
 def test_an_animation_goes_there_and_back(client: TestClient) -> None:
-    answer = post(client, numbers=json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)]), answer="animation")
+    answer = post(client, numbers=NUMBERS, answer="animation")
     assert answer.headers["content-type"] == "image/webp"
     with Image.open(io.BytesIO(answer.content)) as walk:
         assert walk.n_frames == 6 and walk.size == (24, 20)  # type: ignore[attr-defined]
+    answer = post(client, numbers=NUMBERS, answer="animation", animation="gif")
+    assert answer.headers["content-type"] == "image/gif"
+    with Image.open(io.BytesIO(answer.content)) as walk:
+        assert walk.n_frames == 6 and walk.info["loop"] == 0  # type: ignore[attr-defined]
     assert post(client, count=1, answer="animation").status_code == 200
 
 

@@ -148,6 +148,11 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     assert waiting.value.suggested_filename == "000_As 000.png to Style 5.webp"
     with Image.open(waiting.value.path()) as walk:
         assert 1 < walk.n_frames <= 46  # type: ignore[attr-defined]  (equal ones are one)
+    page.select_option("#walk-format", "gif")
+    with page.expect_download() as waiting:
+        page.click("#walk")
+    with Image.open(waiting.value.path()) as walk:
+        assert walk.format == "GIF" and walk.size == (30, 20)
     page.fill("#keep-name", "warm/cold")
     page.click("#keep button")
     expect(page.locator("#error")).to_contain_text("cannot be called")
@@ -346,6 +351,13 @@ def test_tags_filter_the_kept_styles(page: Page, images: tuple[Path, Path], stud
         page.locator("#own .label button:last-child").first.click()
         expect(page.locator("#own .tile")).to_have_count(left)
     expect(page.locator("#tag-choice")).to_be_hidden()
+
+
+def test_a_format_that_is_missing_says_what_to_install(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drit.serving.api.able", lambda: ["webp", "gif"])
+    page.reload()
+    expect(page.locator("#walk-format option")).to_have_text(["WebP", "GIF", "MP4: pip install 'drit[video]'"])
+    assert page.locator("#walk-format option").last.is_disabled()
 
 
 def test_a_dropped_output_restores_run_direction_and_style(

@@ -49,7 +49,19 @@ function showEnds() {
     $(id).style.backgroundImage = style?.blob ? `url(${URL.createObjectURL(style.blob)})` : "";
     $(id).title = style ? style.name : "";
   }
-  $("blend").disabled = $("walk").disabled = !(ends[0] && ends[1]);
+  $("blend").disabled = $("walk").disabled = $("walk-format").disabled = !(ends[0] && ends[1]);
+}
+
+// Formats of a walk: those that the service has; of others, what to install.
+export function offerFormats(able) {
+  const all = { webp: "WebP", gif: "GIF", mp4: "MP4" };
+  const options = Object.entries(all).map(([format, name]) => {
+    const there = able.includes(format);
+    const option = new Option(there ? name : `${name}: pip install 'drit[video]'`, format);
+    option.disabled = !there;
+    return option;
+  });
+  $("walk-format").replaceChildren(...options);
 }
 
 const mixTwo = latest(async () => {
@@ -65,11 +77,12 @@ $("walk").addEventListener("click", async () => {
   const [a, b] = ends;
   const { run, to, size } = place();
   const steps = Array.from({ length: WALK }, (_, i) => between(a.numbers, b.numbers, i / (WALK - 1)));
+  const format = $("walk-format").value;
   $("walk").disabled = true;
   report("Rendering the walk …");
   try {
-    const blob = await service.animate(run.name, to, state.image, steps, size, calls.signal());
-    save(blob, `${stem()}_${a.name} to ${b.name}.webp`);
+    const blob = await service.animate(run.name, to, state.image, steps, size, format, calls.signal());
+    save(blob, `${stem()}_${a.name} to ${b.name}.${format}`);
     report(`${WALK} steps, there and back.`);
   } catch (error) {
     complain(error);

@@ -48,8 +48,9 @@ function form(fields) {
 const query = (fields) => new URLSearchParams(fields).toString();
 const post = (path, fields, signal) => ask(path, { method: "POST", body: form(fields), signal });
 
-export async function listRuns() {
-  return (await (await ask("/v1/runs")).json()).runs;
+// What is served: {runs, animations}.
+export async function served() {
+  return (await ask("/v1/runs")).json();
 }
 
 // Another checkpoint of a run, as a run of its own.
@@ -80,10 +81,10 @@ export async function translate(run, to, source, style, size, signal) {
   return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
 }
 
-// All styles, there and back, as one animated WebP.
-export async function animate(run, to, image, styles, size, signal) {
+// All styles, there and back, as one file of the format `animation`.
+export async function animate(run, to, image, styles, size, animation, signal) {
   const numbers = JSON.stringify(styles);
-  const fields = { run, to, size, image, numbers, answer: "animation" };
+  const fields = { run, to, size, image, numbers, answer: "animation", animation };
   return (await post("/v1/translate", fields, signal)).blob();
 }
 

@@ -5,7 +5,7 @@ import { fillOthers, refreshCompare, startCompare } from "./compare.js";
 import { keptStyles, showForms, showTags, startLibrary } from "./library.js";
 import { mark, refreshMap, startMap } from "./map.js";
 import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
-import { clearEnds, refreshWeights, startMix } from "./mix.js";
+import { clearEnds, offerFormats, refreshWeights, startMix } from "./mix.js";
 import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
 import * as service from "./service.js";
@@ -129,7 +129,7 @@ async function restore(file, made, run) {
   const numbered = made.seed === null ? null : made.name.match(/^style0*(\d+)$/);
   const name = numbered ? `Style ${numbered[1]} of seed ${made.seed}` : made.name;
   state.restored = { run, to: made.to, style: { kind: "exemplar", name, numbers: made.style, file: file.name }, file };
-  const runs = await service.listRuns();
+  const { runs } = await service.served();
   const maker = runs.find((each) => each.name === run);
   const where = `run ${run}, to ${nameOf(made.to, maker)}`;
   const next = state.image ? "" : " Now drop the image to translate.";
@@ -386,7 +386,9 @@ $("use-itself").addEventListener("click", () => translateImage(state.restored.fi
 // Start
 
 try {
-  state.runs = (await service.listRuns()).filter((run) => !run.of);
+  const { runs, animations } = await service.served();
+  offerFormats(animations);
+  state.runs = runs.filter((run) => !run.of);
   for (const run of state.runs) $("run").add(new Option(run.name));
   $("run-choice").hidden = state.runs.length === 1;
   await useRun(state.runs[0]);
