@@ -36,6 +36,8 @@ RunName = Annotated[str, Query(description="name of the run; needed where severa
 RunField = Annotated[str, Form(description="name of the run; needed where several are served")]
 Size = Annotated[int, Form(ge=0, le=1 << 16, description="scale a larger short side down to so many pixels; 0: never")]
 
+TOKEN = "^[A-Za-z0-9-]{0,64}$"  # of progress
+
 routes = APIRouter()
 keeping = APIRouter()  # of the studio alone: they write, or show training images
 
@@ -114,6 +116,10 @@ async def translate(
             "image of all, there and back"
         ),
     ] = "json",
+    progress: Annotated[
+        str,
+        Form(pattern=TOKEN, description="a name of your own by which /v1/progress tells how far a large image is"),
+    ] = "",
     animation: Annotated[Animation, Form(description="format of an animation; mp4 needs the extra 'video'")] = "webp",
 ) -> Response:
     """Translate an image: in random styles, or in those of exemplars, kept names and numbers together, in this order.
@@ -133,6 +139,7 @@ async def translate(
         exemplars=[await file.read() for file in exemplar],
         format=format,
         depth=int(depth),
+        progress=progress,
         animation=animation if answer == "animation" else "",
     )
     if image and not order.image:
@@ -189,10 +196,13 @@ async def state(
 ) -> dict[str, Any]:
     """How an image was made, where it says so: `state` (format, version, run, from, to, name, style, seed) or null.
 
-    `run` names the served run that made it; it is empty where none did, and `why` says what is missing.
+    `run` names the served run that made it; it is empty where none did, and `why` says what is missing. `height` and
+    `width` are 0 for what is no image.
     """
     found = await _service(request).state(await image.read())
-    return {"state": json.loads(found.state.text()) if found.state else None, "run": found.run, "why": found.why}
+    height, width = found.size
+    made = json.loads(found.state.text()) if found.state else None
+    return {"state": made, "run": found.run, "why": found.why, "height": height, "width": width}
 
 
 @routes.get("/v1/styles", tags=["lists"])
@@ -290,9 +300,16 @@ async def remove(request: Request, name: Annotated[str, Query()], run: RunName =
 
 @routes.get("/v1/runs", tags=["lists"])
 async def list_runs(request: Request) -> dict[str, Any]:
-    """The runs that are served: methods, domains, directions, styles. And the formats that an animation can have."""
+    """The runs that are served: methods, domains, directions, styles. The formats that an animation can have, and the
+    pixels of the largest image that is translated as a whole."""
     runs = [run.description(request.app.state.studio) for run in _service(request).runs.all]
-    return {"runs": runs, "animations": able()}
+    return {"runs": runs, "animations": able(), "whole_pixels": _service(request).limits.pixels}
+
+
+@routes.get("/v1/progress", tags=["lists"])
+async def progress(request: Request, token: Annotated[str, Query(pattern=TOKEN)]) -> dict[str, float | None]:
+    """How much of the translation of a large image is done, from 0 to 1; null where none of that token is going on."""
+    return {"share": _service(request).large.share(token)}
 
 
 @routes.get("/v1/methods", tags=["lists"])

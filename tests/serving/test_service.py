@@ -29,6 +29,7 @@ from tests.conftest import tiny
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from fastapi.testclient import TestClient
 
+from drit.serving import large
 from drit.serving.animation import animated
 from drit.serving.api import create_app
 from drit.serving.served import ServedRuns
@@ -132,8 +133,9 @@ def test_outputs_say_how_they_were_made(client: TestClient, served: ServedRuns, 
     assert (found["run"], found["why"], found["state"]["to"]) == (run.name, "", "b")
     assert found["state"]["style"] == styles[1].tolist()
     plain = client.post("/v1/state", files={"image": ("x", png())}).json()
-    assert plain == client.post("/v1/state", files={"image": ("x", b"none")}).json()
-    assert plain == {"state": None, "run": "", "why": ""}
+    assert plain == {"state": None, "run": "", "why": "", "height": 20, "width": 24}
+    nothing = client.post("/v1/state", files={"image": ("x", b"none")}).json()
+    assert nothing == plain | {"height": 0, "width": 0}
 
 
 @pytest.mark.parametrize(
@@ -215,6 +217,47 @@ def test_formats_depths_and_sizes(client: TestClient) -> None:
 
 
 NUMBERS = json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)])
+
+
+def test_large_images_in_strips(served: ServedRuns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Above the limit of whole images: the same outputs with their states; progress; what is refused."""
+    monkeypatch.setattr(large, "TILE", 64)
+    image = png((150, 121))
+    with client_of(served, limited(pixels=5000, styles=8)) as client:
+        service = client.app.state.service  # type: ignore[attr-defined]
+        shares: list[float | None] = []
+        translate = large.TiledImage
+
+        def watched(*args: Any, advance: Any, **rest: Any) -> Any:
+            def noted(share: float) -> None:
+                advance(share)
+                shares.append(service.large.share("my-token"))
+
+            return translate(*args, advance=noted, **rest)
+
+        monkeypatch.setattr(large, "TiledImage", watched)
+        answer = post(client, image, count=2, seed=7, progress="my-token")
+        styles = served.all[0].translator.sample(2, "b", 7)
+        assert near(images(answer), expected(served, image, styles))
+        assert answer.json()["content"] == "" and (answer.json()["height"], answer.json()["width"]) == (150, 121)
+        (tmp_path / "x.png").write_bytes(base64.b64decode(answer.json()["outputs"][1]["image"]))
+        state = read_state(tmp_path / "x.png")
+        assert state and (state.name, state.seed) == ("style002", 7)
+        known = [share for share in shares if share is not None]
+        assert known == sorted(known) and len(known) > 20 and known[0] < 0.2 and known[-1] > 0.9
+        assert client.get("/v1/progress", params={"token": "my-token"}).json() == {"share": None}  # it is done
+        refused(client.get("/v1/progress", params={"token": "../x"}), 422, "'token'")
+        assert client.get("/v1/runs").json()["whole_pixels"] == 5000
+        assert pixels(post(client, image, answer="image", size=60).content).shape == (74, 60, 3)
+        refused(post(client, image, count=3), 413, "at most 2 are taken")
+        refused(post(client, image, answer="animation"), 413, "animation", "--limit.pixels")
+    with client_of(served, limited(pixels=5000, strip_pixels=18_000)) as client:
+        refused(post(client, image), 413, "121 x 150", "--limit.strip-pixels")
+    with client_of(served, limited(pixels=5000, strip_pixels=0)) as client:
+        refused(post(client, image), 413, "121 x 150", "--limit.pixels")
+    with client_of(served, limited(pixels=5000, strip_seconds=0.02)) as client:
+        refused(post(client, image), 504, "0.02 s", "--limit.strip-seconds")
+        assert post(client, png()).status_code == 200
 
 
 def test_an_animation_as_video(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +406,7 @@ def test_hostile_images(client: TestClient) -> None:
     refused(post(client, png()[:-40]), 422, "field 'image'")
     refused(post(client, bomb(60000, 60000)), 422, "field 'image'", "larger than")
     refused(post(client, bomb(7000, 7000)), 413, "7000 x 7000", "--limit.upload-pixels")
-    refused(post(client, png((2100, 2101))), 413, "2101 x 2100", "--limit.pixels")
+    refused(post(client, bomb(6400, 6251)), 413, "6400 x 6251", "--limit.")
     empty = client.post("/v1/translate", data={"to": "b"}, files={"image": ("x", b"")})
     refused(empty, 422, "empty")
     for name in ("../../../etc/passwd", "/etc/passwd", "a\0b", "x" * 500, "con.png"):

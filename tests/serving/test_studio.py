@@ -353,6 +353,35 @@ def test_tags_filter_the_kept_styles(page: Page, images: tuple[Path, Path], stud
     expect(page.locator("#tag-choice")).to_be_hidden()
 
 
+def test_the_full_size_of_a_large_image(
+    page: Page, studio: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown small, and downloaded whole: in strips, with progress, and it can be stopped."""
+    monkeypatch.setattr("drit.serving.large.TILE", 64)
+    write_images(tmp_path, 1, 1, (2100, 2010), seed=5)
+    page.set_input_files("#file", str(tmp_path / "000.png"))
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    assert page.locator("#size [value='0']").is_disabled()
+    assert "--tile 512" in page.inner_text("#command") and "tile=512" in page.inner_text("#python")
+    page.click("#random .tile:nth-child(2) > button")
+    page.click("#full")
+    expect(page.locator("#full-progress")).to_have_attribute("value", re.compile(r"0\.\d+"))
+    expect(page.locator("#full")).to_have_text("Stop")
+    page.click("#full")
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    write_images(tmp_path / "less", 1, 1, (60, 50), seed=5)
+    page.set_input_files("#file", str(tmp_path / "less" / "000.png"))
+    expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(12)
+    expect(page.locator("#size [value='0']")).to_be_enabled()
+    page.click("#random .tile:nth-child(2) > button")
+    found = pixels(page, "#full")
+    translator = drit.load(studio[1], precision="float32", threads=1)
+    (wanted,) = translator.translate(
+        decode(tmp_path / "less" / "000.png")[0], "b", styles=translator.sample(2, "b", 0)[1:]
+    )
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
 def test_a_format_that_is_missing_says_what_to_install(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drit.serving.api.able", lambda: ["webp", "gif"])
     page.reload()

@@ -67,18 +67,23 @@ export async function encodeStyle(run, domain, image, size, signal) {
   return (await (await post("/v1/encode-style", { run, domain, image, size }, signal)).json()).style;
 }
 
-// How an image was made, if it says so: {state, run, why}.
+// How an image was made, if it says so, and its size: {state, run, why, height, width}.
 export async function stateOf(image) {
   return (await post("/v1/state", { image })).json();
 }
 
-// One output. source: {image} or {content}. Gives the file and the name of the encoded image. With the seed of a random
+// One output. source: {image} or {content}; {progress}: a token of `progress`. Gives the file and the name of the encoded image. With the seed of a random
 // style, the file says it too.
 export async function translate(run, to, source, style, size, signal) {
   const fields = style.numbers.length ? { numbers: JSON.stringify([style.numbers]) } : {};
   if (style.kind === "random") Object.assign(fields, { seed: style.seed, count: style.index + 1 });
   const response = await post("/v1/translate", { run, to, size, answer: "image", ...source, ...fields }, signal);
   return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
+}
+
+// How much of a large image is done, in [0, 1]; null where that is not known.
+export async function progress(token) {
+  return (await (await ask(`/v1/progress?${query({ token })}`)).json()).share;
 }
 
 // All styles, there and back, as one file of the format `animation`.

@@ -2,6 +2,7 @@
 // files of their own.
 
 import { fillOthers, refreshCompare, startCompare } from "./compare.js";
+import { isLarge, noteSize, offerFull, setWhole } from "./full.js";
 import { keptStyles, showForms, showTags, startLibrary } from "./library.js";
 import { mark, refreshMap, startMap } from "./map.js";
 import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
@@ -95,7 +96,9 @@ async function useImages(files) {
 }
 
 async function useImage(file) {
-  const { state: made, run, why } = await service.stateOf(file).catch(() => ({})); // translating it will complain
+  const known = await service.stateOf(file).catch(() => ({})); // translating it will complain
+  const { state: made, run, why } = known;
+  noteSize(file, known);
   if (why) complain(new Error(`${file.name} says how it was made. ${why}`));
   if (made && run) await restore(file, made, run);
   else await translateImage(file);
@@ -115,6 +118,7 @@ async function translateImage(file, style = null) {
 }
 
 async function show(style = null) {
+  offerFull();
   work.abort();
   work = new AbortController();
   state.chosen = null;
@@ -216,8 +220,9 @@ function choose(style) {
   if (style.blob) showResult(style);
   const name = state.image.name || "image.png";
   const to = nameOf(state.to);
-  $("command").textContent = command(state.run, to, name, style);
-  $("python").textContent = python(state.run, to, name, style);
+  const large = isLarge(state.image);
+  $("command").textContent = command(state.run, to, name, style, large);
+  $("python").textContent = python(state.run, to, name, style, large);
   $("reproduce-hint").textContent = state.size
     ? `They translate the whole image; here its short side has at most ${state.size} pixels.`
     : "";
@@ -386,8 +391,9 @@ $("use-itself").addEventListener("click", () => translateImage(state.restored.fi
 // Start
 
 try {
-  const { runs, animations } = await service.served();
+  const { runs, animations, whole_pixels: whole } = await service.served();
   offerFormats(animations);
+  setWhole(whole);
   state.runs = runs.filter((run) => !run.of);
   for (const run of state.runs) $("run").add(new Option(run.name));
   $("run-choice").hidden = state.runs.length === 1;
