@@ -39,6 +39,9 @@ class ServeSettings:
 
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 lets other machines in")
     port: Annotated[int, Interval(ge=0, le=65535)] = setting(8000, "port to listen on; 0: any free one")
+    workers: Annotated[int, Interval(ge=1, le=64)] = setting(
+        1, "processes that answer, each with models, cache and limits of its own"
+    )
     key_file: str = setting("", "file whose first line is the key that every request must carry")
     cors: tuple[str, ...] = setting((), "origins whose web pages may call the service, such as https://example.org")
     limit: Limits = setting(Limits(), "limits")

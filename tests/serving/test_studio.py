@@ -382,6 +382,16 @@ def test_the_full_size_of_a_large_image(
     assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
+def test_a_run_that_changes_is_read_anew(page: Page, images: tuple[Path, Path], studio: tuple[str, Path]) -> None:
+    drop(page, images[0])
+    weights = studio[1] / "checkpoints" / "step_00000006" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes())
+    page.click("#more")
+    expect(page.locator("#status")).to_contain_text("iteration 6 was read anew")
+    expect(page.locator("#random .tile:not(.waiting):not(.failed) img")).to_have_count(12)
+    expect(page.locator("#error")).to_be_hidden()
+
+
 def test_a_format_that_is_missing_says_what_to_install(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drit.serving.api.able", lambda: ["webp", "gif"])
     page.reload()

@@ -30,6 +30,7 @@ async function ask(path, options = {}) {
     if (!options.signal?.aborted) return ask(path, options);
   }
   if (!response.ok) {
+    if (response.status === 409) document.dispatchEvent(new Event("run-changed"));
     const body = await response.json().catch(() => ({ error: `The service answered ${response.status}.` }));
     throw new ServiceError(response.status, body);
   }

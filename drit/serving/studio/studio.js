@@ -84,6 +84,26 @@ async function useCheckpoint(name, step) {
   await useRun(run);
 }
 
+let reopening = false;
+
+// A training replaced the checkpoint that is shown: its newest one comes in its place.
+document.addEventListener("run-changed", async () => {
+  if (reopening) return;
+  reopening = true;
+  try {
+    const { runs } = await service.served();
+    const given = runs.find((run) => run.name === (state.run.of || state.run.name));
+    if (!given.checkpoints.length) return;
+    await useCheckpoint(given.name, given.checkpoints.at(-1));
+    $("error").hidden = true;
+    report(`The files of the run changed: iteration ${state.run.step} was read anew.`);
+  } catch (error) {
+    complain(error);
+  } finally {
+    reopening = false;
+  }
+});
+
 // An image, in a grid of styles
 
 // The first is translated; all are rows of the matrix, which shows where there are several.
