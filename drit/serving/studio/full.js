@@ -35,7 +35,7 @@ export function offerFull() {
     $("size").value = state.size;
   }
   $("full").hidden = !state.size || Math.min(size.height, size.width) <= state.size;
-  $("full").title = `${size.width} × ${size.height} pixels`;
+  $("full").title = `Download at ${size.width} × ${size.height} pixels`;
 }
 
 $("full").addEventListener("click", async () => {
@@ -61,7 +61,7 @@ $("full").addEventListener("click", async () => {
   } finally {
     clearInterval(watch);
     going = null;
-    $("full").textContent = "Download full size";
+    $("full").textContent = "Full size";
     $("full-progress").hidden = true;
   }
 });
