@@ -11,6 +11,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,9 @@ from drit.serving.api import create_app
 from drit.serving.served import ServedRuns
 from drit.serving.server import open_socket
 from drit.serving.settings import ServeSettings
-from tests.conftest import write_images
+from drit.settings.schema import changed
+from drit.training import launch
+from tests.conftest import tiny, write_images
 
 expect.set_options(timeout=60_000)  # ms: machines are busy
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -40,22 +43,31 @@ FLAGS = (
 ).split()
 
 
+@contextmanager
+def running(*runs: Path) -> Iterator[str]:
+    """The address of a studio of these runs."""
+    settings = ServeSettings(port=0)
+    listening = open_socket(settings)
+    app = create_app(ServedRuns.load([*map(str, runs)], precision="float32", threads=1), settings, studio=True)
+    server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    listening.listen()
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
 @pytest.fixture(scope="module")
 def studio(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of a studio, and its run."""
     copy = tmp_path_factory.mktemp("studio") / "tiny run"
     shutil.copytree(run, copy)
-    settings = ServeSettings(port=0)
-    listening = open_socket(settings)
-    app = create_app(ServedRuns.load([str(copy)], precision="float32", threads=1), settings, studio=True)
-    server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    listening.listen()
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}", copy
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    with running(copy) as address:
+        yield address, copy
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +82,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
-    """A page of the studio; what it asks of other places, and its errors, fail the test."""
+    with visited(studio[0], browser) as page:
+        yield page
+
+
+@contextmanager
+def visited(address: str, browser: Browser) -> Iterator[Page]:
+    """A page of a studio; what it asks of other places, and its errors, fail the test."""
     wrong: list[str] = []
 
     def told(message: ConsoleMessage) -> None:
@@ -78,7 +96,7 @@ def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
             wrong.append(message.text)
 
     def allow(route: Route) -> None:
-        if route.request.url.startswith((studio[0], "blob:", "data:")):
+        if route.request.url.startswith((address, "blob:", "data:")):
             route.continue_()
         else:
             wrong.append(route.request.url)
@@ -88,7 +106,7 @@ def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", told)
     page.route("**/*", allow)
-    page.goto(studio[0])
+    page.goto(address)
     yield page
     page.close()
     assert wrong == []
@@ -399,6 +417,30 @@ def test_a_format_that_is_missing_says_what_to_install(page: Page, monkeypatch: 
     assert page.locator("#walk-format option").last.is_disabled()
 
 
+def test_two_runs_side_by_side(
+    browser: Browser, run: Path, folders: tuple[Path, Path], images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A run of styles of another length draws its own; one that has none gives its output."""
+    for name, values in (("longer", {"network.style_dim": 5}), ("plain", {})):
+        method = "cyclegan" if name == "plain" else "drit"
+        launch.train(changed(tiny(*folders, method=method, steps=1), values), tmp_path / name)
+    with running(run, tmp_path / "longer", tmp_path / "plain") as address, visited(address, browser) as page:
+        drop(page, images[0])
+        page.click("#tab-compare")
+        expect(page.locator("#left-title")).to_have_text("longer")
+        expect(page.locator("#compare-note")).to_contain_text("different lengths")
+        expect(page.locator("#pairs .half:not(.waiting) img")).to_have_count(8)
+        page.select_option("#other-run", "plain")
+        expect(page.locator("#pairs .half:not(.waiting) img")).to_have_count(2)
+        page.select_option("#run", "plain")
+        expect(page.locator("#random .tile")).to_have_count(1)
+        expect(page.locator("#tab-map")).to_be_hidden()
+        expect(page.locator("#random .tile:not(.waiting) img")).to_have_count(1)
+        page.click("#tab-compare")
+        expect(page.locator("#right-title")).to_have_text("plain")
+        expect(page.locator("#pairs .half:not(.waiting) img")).to_have_count(2)
+
+
 def test_a_dropped_output_restores_run_direction_and_style(
     page: Page, studio: tuple[str, Path], images: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -471,10 +513,14 @@ def test_what_goes_wrong_is_said(page: Page, tmp_path: Path, images: tuple[Path,
 def test_a_phone(page: Page, images: tuple[Path, Path]) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     drop(page, images[0])
-    wide = page.locator("body *").evaluate_all(
-        "all => all.filter(e => e.getBoundingClientRect().right > 391).map(e => e.id || e.className)"
-    )
-    assert wide == []  # nothing is cut off at the right
+    for tab in ("map", "matrix", "compare", "styles"):
+        page.click(f"#tab-{tab}")
+        shown = {"map": "#plane .point", "matrix": ".cell img", "compare": ".half img", "styles": "#random img"}[tab]
+        expect(page.locator(shown).first).to_be_visible()
+        wide = page.locator("body *:not(.scroll *)").evaluate_all(
+            "all => all.filter(e => e.getBoundingClientRect().right > 391).map(e => e.id || e.className)"
+        )
+        assert wide == [], tab  # nothing is cut off at the right
     first, second = (page.locator(f"#{name}").bounding_box() for name in ("styles", "mix"))
     assert first and second and first["y"] < second["y"]  # the styles come right after the image
 

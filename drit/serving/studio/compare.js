@@ -28,7 +28,8 @@ export function fillOthers() {
   const before = $("other-run").value;
   $("other-run").replaceChildren(...state.runs.map((run) => new Option(run.name, run.name)));
   const shown = state.run.of || state.run.name;
-  const other = state.runs.find((run) => run.name === before) || state.runs.find((run) => run.name !== shown);
+  const others = state.runs.filter((run) => run.name !== shown || run.checkpoints.length > 1);
+  const other = others.find((run) => run.name === before) || others.find((run) => run.name !== shown);
   $("other-run").value = (other || state.runs[0]).name;
   $("other-run").parentElement.hidden = state.runs.length === 1;
   fillCheckpoints();

@@ -14,6 +14,7 @@ import { saveGrid } from "./sheet.js";
 import { $, checkpointOptions, complain, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
 import { open } from "./tabs.js";
 import { Tiles } from "./tiles.js";
+import { showOriginal, showResult } from "./viewer.js";
 
 const COUNT = 12; // random styles at a time
 const SIZES = [128, 256, 384, 512, 768];
@@ -22,8 +23,6 @@ let work = new AbortController(); // of the image, run, direction and size that 
 
 const random = new Tiles($("random"), choose, lock);
 const own = new Tiles($("own"), choose, lock, forget);
-
-let originalUrl = ""; // of the image that is shown
 
 // One of the runs that were given, or another checkpoint of it.
 async function useRun(run, to = state.to) {
@@ -130,8 +129,7 @@ async function translateImage(file, style = null) {
   if (!state.images.includes(file)) state.images.push(file);
   state.image = file;
   state.seed = 0;
-  if (originalUrl) URL.revokeObjectURL(originalUrl);
-  $("original").src = originalUrl = URL.createObjectURL(file);
+  showOriginal(file);
   $("start").hidden = true;
   $("work").hidden = $("reproduce").hidden = false;
   await show(style);
@@ -237,7 +235,7 @@ function choose(style) {
   mark();
   $("chosen-name").textContent = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
   showForms(style);
-  if (style.blob) showResult(style);
+  if (style.blob) showResult(style.blob);
   const name = state.image.name || "image.png";
   const to = nameOf(state.to);
   const large = isLarge(state.image);
@@ -247,30 +245,6 @@ function choose(style) {
     ? `They translate the whole image; here its short side has at most ${state.size} pixels.`
     : "";
 }
-
-// left: what the slider uncovers on the left; without it the original.
-function showResult(style, left = null, names = ["original", "result"]) {
-  $("download").disabled = false;
-  const before = [$("result").src, $("original").src];
-  $("result").onload = () => {
-    const { naturalWidth: width, naturalHeight: height } = $("result");
-    document.documentElement.style.setProperty("--shape", `${width} / ${height}`);
-    document.documentElement.style.setProperty("--ratio", width / height);
-    for (const url of before) if (url && url !== originalUrl) URL.revokeObjectURL(url);
-  };
-  $("result").src = URL.createObjectURL(style.blob);
-  $("original").src = left ? URL.createObjectURL(left) : originalUrl;
-  [$("left-tag").textContent, $("right-tag").textContent] = names;
-  $("original").alt = left ? `Output of ${names[0]}` : "Original image";
-}
-
-$("share").addEventListener("input", () => {
-  $("compare").style.setProperty("--share", `${$("share").value}%`);
-});
-
-$("original").addEventListener("error", () => {
-  if ($("original").src === originalUrl) report("This browser does not show the original; the result is right all the same.");
-});
 
 $("download").addEventListener("click", () => {
   const { blob, name } = state.chosen;
@@ -345,7 +319,7 @@ startMatrix({ styles: columns, show: (file, style) => (file === state.image ? ch
 // Two outputs in one style: the slider lies between them.
 function showPair(style, left, names) {
   choose(style);
-  showResult(style, left, names);
+  showResult(style.blob, left, names);
 }
 
 startCompare({ styles: columns, showPair });
