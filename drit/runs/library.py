@@ -1,7 +1,8 @@
 """The styles that people named and kept, beside the run: RUN/styles.json.
 
-    {"styles": {NAME: [numbers]}, "domains": {NAME: LETTER}}
+    {"styles": {NAME: [numbers]}, "domains": {NAME: LETTER}, "tags": {NAME: [TAG, ...]}}
 
+`tags` is there where a style has some; versions before them read the file, and drop them when they write it.
 `drit translate --style` reads the file too.
 """
 
@@ -19,6 +20,8 @@ from drit.runs.reading import DamagedError, is_finite, read_object
 
 MAX_NAME = 80  # letters
 MAX_STYLES = 10_000
+MAX_TAGS = 20  # of a style
+MAX_TAG = 40  # letters
 
 
 class KeptStyle(NamedTuple):
@@ -27,6 +30,7 @@ class KeptStyle(NamedTuple):
     name: str
     domain: str  # a letter
     numbers: list[float]
+    tags: tuple[str, ...] = ()
 
 
 class StyleLibrary:
@@ -49,7 +53,12 @@ class StyleLibrary:
         for name, numbers in styles.items():
             if not isinstance(numbers, list) or not all(map(is_finite, numbers)) or name not in domains:
                 raise DamagedError(f"{self.path}: the style {name!r} is not a list of numbers with a domain. {remedy}")
-        return [KeptStyle(name, str(domains[name]), numbers) for name, numbers in styles.items()]
+        tags = content.get("tags", {})
+        if not isinstance(tags, dict) or not all(map(_are_tags, tags.values())):
+            raise DamagedError(f"{self.path}: 'tags' does not hold a list of texts for each style. {remedy}")
+        return [
+            KeptStyle(name, str(domains[name]), numbers, tuple(tags.get(name, ()))) for name, numbers in styles.items()
+        ]
 
     def keep(self, name: str, domain: str, numbers: Sequence[float]) -> None:
         """Keep a style under a name that is not taken.
@@ -65,6 +74,22 @@ class StyleLibrary:
                 raise UsageError(f"{self.path} holds {len(styles)} styles, the most it takes. Remove some first.")
             self._write([*styles, KeptStyle(name, domain, [float(v) for v in numbers])])
 
+    def tag(self, name: str, tags: Sequence[str]) -> None:
+        """Give a style these tags in place of its own.
+
+        Raises UsageError where there is no such style or a tag cannot be one, DritError where the disk refuses.
+        """
+        for tag in tags:
+            if not 0 < len(tag) <= MAX_TAG or tag != tag.strip() or not tag.isprintable() or "," in tag:
+                raise UsageError(f"A tag cannot be {tag[:MAX_TAG]!r}: give 1 to {MAX_TAG} letters without a comma.")
+        if len(tags) > MAX_TAGS:
+            raise UsageError(f"{len(tags)} tags are given: a style takes at most {MAX_TAGS}.")
+        with self._lock:
+            styles = self.styles()
+            if all(style.name != name for style in styles):
+                raise UsageError(f"There is no style '{name}' in {self.path}.")
+            self._write([s._replace(tags=tuple(dict.fromkeys(tags))) if s.name == name else s for s in styles])
+
     def remove(self, name: str) -> None:
         """Forget a style. Raises UsageError where there is none of that name, DritError where the disk refuses."""
         with self._lock:
@@ -79,10 +104,17 @@ class StyleLibrary:
             "styles": {style.name: style.numbers for style in styles},
             "domains": {style.name: style.domain for style in styles},
         }
+        tags = {style.name: list(style.tags) for style in styles if style.tags}
+        if tags:
+            content["tags"] = tags
         try:
             write_json(self.path, content)
         except OSError as error:
             raise DritError(f"Could not write {self.path}: {error.strerror}. Make room, or allow writing.") from error
+
+
+def _are_tags(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
 
 
 def check_name(name: str) -> None:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from drit.methods.registry import list_methods
+from drit.serving.animation import Animation, able
 from drit.serving.limits import Gate
 from drit.serving.metrics import CONTENT_TYPE
 from drit.serving.refusal import NEXT, Refusal
@@ -35,8 +36,10 @@ RunName = Annotated[str, Query(description="name of the run; needed where severa
 RunField = Annotated[str, Form(description="name of the run; needed where several are served")]
 Size = Annotated[int, Form(ge=0, le=1 << 16, description="scale a larger short side down to so many pixels; 0: never")]
 
+TOKEN = "^[A-Za-z0-9-]{0,64}$"  # of progress
+
 routes = APIRouter()
-keeping = APIRouter()  # of the studio alone: they write
+keeping = APIRouter()  # of the studio alone: they write, or show training images
 
 
 def create_app(runs: ServedRuns, settings: ServeSettings, key: str = "", studio: bool = False) -> FastAPI:
@@ -109,10 +112,15 @@ async def translate(
     answer: Annotated[
         Literal["json", "image", "animation"],
         Form(
-            description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': an animated "
-            "WebP of all, there and back"
+            description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': one moving "
+            "image of all, there and back"
         ),
     ] = "json",
+    progress: Annotated[
+        str,
+        Form(pattern=TOKEN, description="a name of your own by which /v1/progress tells how far a large image is"),
+    ] = "",
+    animation: Annotated[Animation, Form(description="format of an animation; mp4 needs the extra 'video'")] = "webp",
 ) -> Response:
     """Translate an image: in random styles, or in those of exemplars, kept names and numbers together, in this order.
 
@@ -131,7 +139,8 @@ async def translate(
         exemplars=[await file.read() for file in exemplar],
         format=format,
         depth=int(depth),
-        animation=answer == "animation",
+        progress=progress,
+        animation=animation if answer == "animation" else "",
     )
     if image and not order.image:
         raise Refusal(422, "The field 'image' holds an empty file.", "Send the bytes of an image file.")
@@ -187,10 +196,13 @@ async def state(
 ) -> dict[str, Any]:
     """How an image was made, where it says so: `state` (format, version, run, from, to, name, style, seed) or null.
 
-    `run` names the served run that made it; it is empty where none did, and `why` says what is missing.
+    `run` names the served run that made it; it is empty where none did, and `why` says what is missing. `height` and
+    `width` are 0 for what is no image.
     """
     found = await _service(request).state(await image.read())
-    return {"state": json.loads(found.state.text()) if found.state else None, "run": found.run, "why": found.why}
+    height, width = found.size
+    made = json.loads(found.state.text()) if found.state else None
+    return {"state": made, "run": found.run, "why": found.why, "height": height, "width": width}
 
 
 @routes.get("/v1/styles", tags=["lists"])
@@ -235,6 +247,48 @@ async def keep(
     return {"kept": name}
 
 
+@keeping.post("/v1/library/tags", tags=["keep"])
+async def tag(
+    request: Request,
+    name: Annotated[str, Form()],
+    tags: Annotated[str, Form(description="with commas between them; empty: none")] = "",
+    run: RunField = "",
+) -> dict[str, Any]:
+    """Give a kept style these tags in place of its own."""
+    _, served = _run(request, run)
+    wanted = list(dict.fromkeys(filter(None, (part.strip() for part in tags.split(",")))))
+    with refused():
+        await asyncio.to_thread(served.library.tag, name, wanted)
+    return {"tags": wanted}
+
+
+@keeping.post("/v1/checkpoints", tags=["keep"])
+async def open_checkpoint(
+    request: Request,
+    step: Annotated[int, Form(ge=0, description="its iteration")],
+    run: RunField = "",
+) -> dict[str, Any]:
+    """Open another checkpoint of a run: it is served as a run of its own, under the name that the answer gives."""
+    service = _service(request)
+    with refused():
+        opened = await asyncio.to_thread(service.runs.open, run, step)
+    return opened.description(True)
+
+
+@keeping.get("/v1/map", tags=["keep"])
+async def style_map(
+    request: Request,
+    to: Annotated[str, Query(description="domain: its letter, or its name")],
+    run: RunName = "",
+) -> dict[str, Any]:
+    """The styles of training images in two dimensions. Ask again until it is `ready`."""
+    service, served = _run(request, run)
+    with refused():
+        served.translator.sample(1, to)  # refuses a domain without styles
+        letter = served.translator.domain(to)
+    return service.maps.get(served, letter).body()
+
+
 @keeping.delete("/v1/library", tags=["keep"])
 async def remove(request: Request, name: Annotated[str, Query()], run: RunName = "") -> dict[str, str]:
     """Forget a kept style."""
@@ -246,8 +300,16 @@ async def remove(request: Request, name: Annotated[str, Query()], run: RunName =
 
 @routes.get("/v1/runs", tags=["lists"])
 async def list_runs(request: Request) -> dict[str, Any]:
-    """The runs that are served: methods, domains, directions, styles."""
-    return {"runs": [run.description(request.app.state.studio) for run in _service(request).runs.all]}
+    """The runs that are served: methods, domains, directions, styles. The formats that an animation can have, and the
+    pixels of the largest image that is translated as a whole."""
+    runs = [run.description(request.app.state.studio) for run in _service(request).runs.all]
+    return {"runs": runs, "animations": able(), "whole_pixels": _service(request).limits.pixels}
+
+
+@routes.get("/v1/progress", tags=["lists"])
+async def progress(request: Request, token: Annotated[str, Query(pattern=TOKEN)]) -> dict[str, float | None]:
+    """How much of the translation of a large image is done, from 0 to 1; null where none of that token is going on."""
+    return {"share": _service(request).large.share(token)}
 
 
 @routes.get("/v1/methods", tags=["lists"])

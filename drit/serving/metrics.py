@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -28,6 +30,8 @@ class Metrics:
         self._batches = Histogram(
             "drit_batch_outputs", "outputs rendered at once", buckets=_OUTPUTS, registry=self._registry
         )
+        worker = Gauge("drit_worker", "1, for the process that answers", ["pid"], registry=self._registry)
+        worker.labels(str(os.getpid())).set(1)
         self._registry.register(_Levels(self, contents))
 
     def answered(self, route: str, status: int, seconds: float) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
@@ -17,25 +17,26 @@ import torch
 from anyio.to_thread import run_sync
 from torch import Tensor
 
-from drit.data.images import Metadata, encoded, from_tensor, to_tensor
+from drit.data.images import Metadata, encoded, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
 from drit.inference.state import State, state_of
 from drit.runtime import cores
+from drit.serving import animation
 from drit.serving.batching import Worker
 from drit.serving.contents import Content, Contents, Key
+from drit.serving.large import LargeImages
 from drit.serving.metrics import Metrics
 from drit.serving.refusal import Refusal
 from drit.serving.served import ServedRun, ServedRuns
 from drit.serving.settings import Limits
-from drit.serving.uploads import read_upload, read_upload_state
-from drit.sheets import as_image
+from drit.serving.stylemap import StyleMaps
+from drit.serving.uploads import Upload, look_at_upload, read_upload
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]  # whether the client has left
 
-FRAME = 60  # milliseconds of a frame of an animation
 _LOOK = 0.25  # seconds between looks whether it has
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff"}
 
@@ -74,6 +75,7 @@ class Found(NamedTuple):
     state: State | None
     run: str  # name of the run that made it; empty where it is not served
     why: str  # why it cannot be restored; empty where it can, or there is nothing
+    size: tuple[int, int]  # height and width; 0 for what is no image
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class Order:
     exemplars: Sequence[bytes] = ()  # files of images of the target domain
     format: str = "png"
     depth: int = 0  # bits of the outputs; 0: as the input
-    animation: bool = False  # all outputs as one file, an animated WebP
+    progress: str = ""  # a token to ask how far a large image is
+    animation: str = ""  # all outputs as one moving image of this format; empty: each as a file
 
 
 class Service:
@@ -103,6 +106,8 @@ class Service:
         self.contents = Contents(limits.cache << 20)
         self.metrics = Metrics(self.contents)
         self.worker = Worker(self.contents, self.metrics.rendered)
+        self.maps = StyleMaps(self.worker)
+        self.large = LargeImages()
         self.closing = False
         self._files = anyio.CapacityLimiter(max(2, cores()))  # threads that decode and encode files
 
@@ -110,6 +115,7 @@ class Service:
         """Finish what was taken."""
         self.closing = True
         self.worker.close()
+        self.large.close()
 
     async def translate(self, run: ServedRun, order: Order, gone: Gone) -> Answer:
         """Translate an image. Raises Refusal for everything that is wrong with the order."""
@@ -119,20 +125,61 @@ class Service:
             choice = FormatChoice(order.format, order.depth)
             samples = samples_of(translator.method, source, to)
             choice.check(samples)
+            if order.animation:
+                animation.check_able(order.animation)
         async with in_time(self.limits.seconds):
             styles = await self._styles(run, to, order, gone)
             content = await self._content(run, source, to, order)
-            codes = torch.stack([style.code for style in styles])
-            with refused():
-                images = await self._done(self.worker.translate(translator, content, codes), gone)
-            if order.animation:
-                data = await run_sync(_animation, images, limiter=self._files)
-                return Answer(run.name, to, content.key.image, *content.size, "image/webp", [Output("walk", [], data)])
+            if isinstance(content, Content):
+                codes = torch.stack([style.code for style in styles])
+                with refused():
+                    images = await self._done(self.worker.translate(translator, content, codes), gone)
+                if order.animation:
+                    data = await run_sync(animation.animated, images, order.animation, limiter=self._files)
+                    media, walk = animation.MEDIA[order.animation], Output("walk", [], data)
+                    return Answer(run.name, to, content.key.image, *content.size, media, [walk])
+                form = choice.of(f".{order.format}", content.header, samples)
+                states = _states(run, source, order, styles)
+                files = await run_sync(_files, images, form, states, limiter=self._files)
+        if isinstance(content, Upload):
             form = choice.of(f".{order.format}", content.header, samples)
-            states = _states(run, source, order, styles)
-            files = await run_sync(_files, images, form, states, limiter=self._files)
+            files = await self._in_strips(run, source, order, content, styles, form, gone)
         outputs = [Output(s.name, s.code.tolist(), data) for s, data in zip(styles, files, strict=True)]
-        return Answer(run.name, to, content.key.image, *content.size, MEDIA[form.suffix], outputs)
+        name = content.key.image if isinstance(content, Content) else ""
+        size = content.header.height, content.header.width
+        return Answer(run.name, to, name, *size, MEDIA[form.suffix], outputs)
+
+    async def _in_strips(
+        self,
+        run: ServedRun,
+        source: str,
+        order: Order,
+        upload: Upload,
+        styles: Sequence[NamedStyle],
+        form: OutputFormat,
+        gone: Gone,
+    ) -> list[bytes]:
+        """The output files of an image that is too large to be translated as a whole."""
+        limits, pixels = self.limits, upload.header.height * upload.header.width
+        if order.animation:
+            what = f"An animation takes images of at most {limits.pixels} pixels (--limit.pixels)."
+            raise Refusal(413, what, "Give a smaller 'size'.")
+        most = max(1, limits.styles * limits.pixels // pixels)
+        if len(styles) > most:
+            what = f"{len(styles)} styles of an image of {pixels} pixels are asked for; at most {most} are taken."
+            raise Refusal(413, what, "Ask for fewer styles, or give a smaller 'size'.")
+        stop, codes = threading.Event(), torch.stack([style.code for style in styles])
+        states = _states(run, source, order, styles)
+        to = run.translator.domain(order.to)
+        try:
+            async with in_time(limits.strip_seconds, "--limit.strip-seconds"):
+                future = self.large.translate(
+                    run.translator, upload.array, source, to, codes, form, states, order.progress, stop
+                )
+                with refused():
+                    return await self._done(future, gone)
+        finally:
+            stop.set()
 
     async def style(self, run: ServedRun, domain: str, image: bytes, size: int, gone: Gone) -> list[float]:
         """The style of an image of `domain`. Raises Refusal as `translate` does."""
@@ -143,17 +190,20 @@ class Service:
 
     async def state(self, image: bytes) -> Found:
         """What an image says of how it was made, and the run that made it, if it is served."""
-        state, why = await run_sync(read_upload_state, image, limiter=self._files)
+        known = await run_sync(look_at_upload, image, limiter=self._files)
+        state, size = known.state, known.size
         if state is None:
-            return Found(None, "", why)
+            return Found(None, "", known.why, size)
         made = [run for run in self.runs.all if run.weights == state.run]
         if not made:
-            return Found(state, "", f"It was made by a run with the weights {state.run[:12]}…, which is not open here.")
+            why = f"It was made by a run with the weights {state.run[:12]}…, which is not open here."
+            return Found(state, "", why, size)
         able = made[0].translator.method.capabilities
         misfit = state.why_not(state.run, state.to, able.style_dim)
         if state.to not in able.directions:
             misfit = f"the run has no direction to '{state.to}'"
-        return Found(state, "" if misfit else made[0].name, f"It cannot be restored: {misfit}." if misfit else "")
+        why = f"It cannot be restored: {misfit}." if misfit else ""
+        return Found(state, "" if misfit else made[0].name, why, size)
 
     def sample(self, run: ServedRun, to: str, count: int, seed: int) -> list[list[float]]:
         """The numbers of random styles. Raises Refusal as `translate` does."""
@@ -206,8 +256,8 @@ class Service:
         with refused():
             return await self._done(self.worker.call(style), gone)
 
-    async def _content(self, run: ServedRun, source: str, to: str, order: Order) -> Content:
-        """The image of an order, encoded already or to be encoded."""
+    async def _content(self, run: ServedRun, source: str, to: str, order: Order) -> Content | Upload:
+        """The image of an order, encoded already or to be encoded. One that is too large for that as it came."""
         if not order.image:
             if not order.content:
                 raise Refusal(422, "There is no image.", "Send the field 'image', or 'content' of an earlier answer.")
@@ -232,8 +282,11 @@ class Service:
             source,
             order.size,
             self.limits,
+            True,
             limiter=self._files,
         )
+        if upload.header.height * upload.header.width > self.limits.pixels:
+            return upload
         return self.contents.share(Content(key, upload.header, to_tensor(upload.array)[None]))
 
     async def _done(self, future: Future[T], gone: Gone) -> T:
@@ -249,7 +302,7 @@ class Service:
 
 
 @asynccontextmanager
-async def in_time(seconds: float) -> AsyncIterator[None]:
+async def in_time(seconds: float, flag: str = "--limit.seconds") -> AsyncIterator[None]:
     """A block that must end within so many seconds. Raises Refusal, which names the limit, where it does not."""
     try:
         async with asyncio.timeout(seconds):
@@ -257,7 +310,7 @@ async def in_time(seconds: float) -> AsyncIterator[None]:
     except TimeoutError:
         raise Refusal(
             504,
-            f"The answer was not ready within {seconds:g} s (--limit.seconds).",
+            f"The answer was not ready within {seconds:g} s ({flag}).",
             "Ask for fewer styles or a smaller 'size', or try again when less is to do.",
         ) from None
 
@@ -301,14 +354,6 @@ def _numbers(text: str) -> list[list[float]]:
     except (ValueError, RecursionError):
         pass
     raise Refusal(422, "The field 'numbers' is not JSON of the form [[0.1, ...], ...].", "Give a list for each style.")
-
-
-def _animation(images: Sequence[Tensor]) -> bytes:
-    """Images (C, H, W) in [-1, 1] as an animated WebP, there and back."""
-    frames = [as_image(from_tensor(image)) for image in [*images, *images[-2:0:-1]]]
-    buffer = io.BytesIO()
-    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME, loop=0, quality=90)
-    return buffer.getvalue()
 
 
 def _files(images: Sequence[Tensor], form: OutputFormat, states: Sequence[str]) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,17 @@ class Upload:
     header: Header  # of it
 
 
-def read_upload(data: bytes, field: str, method: Method, domain: str, size: int, limits: Limits) -> Upload:
+def read_upload(
+    data: bytes, field: str, method: Method, domain: str, size: int, limits: Limits, in_strips: bool = False
+) -> Upload:
     """An uploaded image as training on `domain` read its files.
 
-    field: what an error calls it. size: a larger short side is scaled down to so many pixels; 0: none is. Raises
-    Refusal for what is no image, is damaged, or has too many pixels.
+    field: what an error calls it. size: a larger short side is scaled down to so many pixels; 0: none is. in_strips:
+    whether it may be so large that it is translated in strips. Raises Refusal for what is no image, is damaged, or has
+    too many pixels.
     """
+    strips = in_strips and limits.strip_pixels > limits.pixels
+    most, flag = (limits.strip_pixels, "--limit.strip-pixels") if strips else (limits.pixels, "--limit.pixels")
     if not data:
         raise Refusal(422, f"The field '{field}' holds an empty file.", "Send the bytes of an image file.")
     with tempfile.TemporaryDirectory(prefix="drit_") as folder:
@@ -53,7 +59,7 @@ def read_upload(data: bytes, field: str, method: Method, domain: str, size: int,
             height, width = header.height, header.width
             if size and min(height, width) > size:
                 height, width = resized_shape(height, width, size, "short_side")
-            _check_pixels(height, width, field, limits.pixels, "--limit.pixels", "Give a smaller 'size'.")
+            _check_pixels(height, width, field, most, flag, "Give a smaller 'size'.")
             array, _ = read_image(path, method, domain)
         except DataError as error:
             text = str(error).replace(str(path), f"The image of field '{field}'")
@@ -61,19 +67,28 @@ def read_upload(data: bytes, field: str, method: Method, domain: str, size: int,
     return Upload(resize(array, height, width), replace(header, height=height, width=width))
 
 
-def read_upload_state(data: bytes) -> tuple[State | None, str]:
-    """What an uploaded image says of how it was made, or why that is ignored. Nothing for what is no image."""
+class Known(NamedTuple):
+    """What an uploaded image says of itself."""
+
+    state: State | None  # how it was made
+    why: str  # why what it says of that is ignored; empty where it is not
+    size: tuple[int, int]  # height and width; 0 for what is no image
+
+
+def look_at_upload(data: bytes) -> Known:
+    """What an uploaded image says of itself. Nothing for what is no image."""
     with tempfile.TemporaryDirectory(prefix="drit_") as folder:
         path = Path(folder, "upload")
         try:
             path.write_bytes(data)
-            return find_state(path)
+            header = read_header(path)
+            return Known(*find_state(path), (header.height, header.width))
         except OSError as error:
             raise Refusal(
                 507, f"The image of field 'image' could not be stored: {error.strerror}.", "Try again later."
             ) from error
         except DataError:  # translating it will tell
-            return None, ""
+            return Known(None, "", (0, 0))
 
 
 def _check_pixels(

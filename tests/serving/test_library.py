@@ -30,6 +30,27 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         library.remove("snow")
 
 
+def test_tags(tmp_path: Path) -> None:
+    """They come back; a file without them is read, and one with them by versions that do not know them."""
+    library = StyleLibrary(tmp_path / "checkpoints" / "step_00000001")
+    library.path.write_text('{"styles": {"snow": [0.5], "rain": [1.0]}, "domains": {"snow": "b", "rain": "b"}}')
+    library.tag("snow", ["cold", "white", "cold"])
+    assert [(s.name, list(s.tags)) for s in library.styles()] == [("snow", ["cold", "white"]), ("rain", [])]
+    content = json.loads(library.path.read_text())
+    assert content["tags"] == {"snow": ["cold", "white"]} and content["styles"] == {"snow": [0.5], "rain": [1.0]}
+    library.remove("rain")
+    library.tag("snow", [])
+    assert "tags" not in json.loads(library.path.read_text())
+    for wrong in (["a,b"], [""], [" x"], ["x" * 41], [str(i) for i in range(21)]):
+        with pytest.raises(UsageError, match="tag"):
+            library.tag("snow", wrong)
+    with pytest.raises(UsageError, match="no style 'rain'"):
+        library.tag("rain", ["wet"])
+    library.path.write_text('{"styles": {"x": [1]}, "domains": {"x": "b"}, "tags": {"x": "cold"}}')
+    with pytest.raises(DamagedError, match="'tags'"):
+        library.styles()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     library = StyleLibrary(tmp_path / "gone" / "checkpoints" / "step_00000001")
     with pytest.raises(DritError, match="Could not write"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -158,7 +160,7 @@ def test_a_cut_connection_leaves_nothing_behind(running: Running, image: Path) -
 
 
 def _until(holds: Any) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -175,12 +177,15 @@ def test_what_cannot_start_says_why(run: Path, tmp_path: Path, capsys: Say) -> N
         ([str(run), "--port", "70000"], "at most 65535"),
         ([str(run), "--limit.styles", "0"], "at least 1"),
         ([str(run), "--limit.second", "5"], "--limit.seconds"),
+        ([str(run), "--workers", "0"], "at least 1"),
         ([str(run), "--key-file", str(tmp_path / "none")], "cannot be read"),
         ([], "RUN"),
     ):
         code = cli.main(["serve", *words, *(["--port", "0"] if "--port" not in words else [])])
         error = capsys.readouterr().err
         assert code in (1, 2) and told in error and "Traceback" not in error, words
+    assert cli.main(["studio", str(run), "--port", "0", "--workers", "2"]) == 2
+    assert "leave --workers out" in capsys.readouterr().err
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(UsageError, match="is empty"):
         read_key(ServeSettings(key_file=str(tmp_path / "empty")))
@@ -237,3 +242,57 @@ def test_the_command_its_clients_and_its_end(run: Path, image: Path, tmp_path: P
             assert process.stderr.read() == ""
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_workers_share_the_port(run: Path, image: Path, tmp_path: Path) -> None:
+    """Two processes answer; SIGHUP replaces them, with the weights that are there then; SIGTERM ends all."""
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    words = [sys.executable, "-m", "drit", "serve", str(copy), "--port", "0", "--workers", "2", "--threads", "1"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*words, "--json"], cwd=ROOT, start_new_session=True, **pipes) as p:
+        assert p.stdout is not None and p.stderr is not None
+        try:
+            address = json.loads(p.stdout.readline())["address"]
+
+            def answered() -> tuple[str, str]:
+                """The process that answers a new connection, and the weights it has."""
+                connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+                answers = []
+                for path in ("/metrics", "/v1/runs"):
+                    connection.request("GET", path)
+                    answers.append(connection.getresponse().read().decode())
+                connection.close()
+                found = re.search(r'drit_worker{pid="(\d+)"}', answers[0])
+                assert found
+                return found[1], json.loads(answers[1])["runs"][0]["weights"]
+
+            first: dict[str, str] = {}
+
+            def both() -> bool:
+                process, weights = answered()
+                first[process] = weights
+                return len(first) == 2
+
+            _until(both)
+            assert str(p.pid) not in first and len(set(first.values())) == 1
+            connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=120)
+            connection.request("POST", "/v1/translate", *form(image.read_bytes(), to="b"))
+            assert connection.getresponse().status == 200
+            connection.close()
+            for name in ("weights.safetensors", "meta.json"):
+                shutil.copy(copy / "checkpoints/step_00000003" / name, copy / "checkpoints/step_00000006")
+            p.send_signal(signal.SIGHUP)
+
+            def replaced() -> bool:
+                process, weights = answered()
+                return process not in first and weights not in first.values()
+
+            _until(replaced)
+            p.send_signal(signal.SIGTERM)
+            assert p.wait(60) == 0
+            assert p.stderr.read() == ""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(p.pid, signal.SIGKILL)  # the workers too

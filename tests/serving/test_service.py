@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from tests.conftest import tiny
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 from fastapi.testclient import TestClient
 
+from drit.serving import large
+from drit.serving.animation import animated
 from drit.serving.api import create_app
 from drit.serving.served import ServedRuns
 from drit.serving.settings import Limits, ServeSettings
@@ -130,8 +133,9 @@ def test_outputs_say_how_they_were_made(client: TestClient, served: ServedRuns, 
     assert (found["run"], found["why"], found["state"]["to"]) == (run.name, "", "b")
     assert found["state"]["style"] == styles[1].tolist()
     plain = client.post("/v1/state", files={"image": ("x", png())}).json()
-    assert plain == client.post("/v1/state", files={"image": ("x", b"none")}).json()
-    assert plain == {"state": None, "run": "", "why": ""}
+    assert plain == {"state": None, "run": "", "why": "", "height": 20, "width": 24}
+    nothing = client.post("/v1/state", files={"image": ("x", b"none")}).json()
+    assert nothing == plain | {"height": 0, "width": 0}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_exemplars_names_and_numbers_together(
     assert near(images(answer), expected(served, png(), styles))
     assert [o["name"] for o in answer.json()["outputs"]] == ["exemplar1", "snow", "given1", "given2"]
     assert client.get("/v1/library").json() == {
-        "styles": [{"name": "snow", "domain": "b", "numbers": [0.5, 0.25, -1.0]}]
+        "styles": [{"name": "snow", "domain": "b", "numbers": [0.5, 0.25, -1.0], "tags": []}]
     }
     encoded = client.post("/v1/encode-style", data={"domain": "b"}, files={"image": ("e", exemplar)})
     assert np.allclose(encoded.json()["style"], taken)
@@ -212,11 +216,78 @@ def test_formats_depths_and_sizes(client: TestClient) -> None:
     refused(post(client, format="jpg", depth=16), 422, "jpg cannot hold 16 bits")
 
 
+NUMBERS = json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)])
+
+
+def test_large_images_in_strips(served: ServedRuns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Above the limit of whole images: the same outputs with their states; progress; what is refused."""
+    monkeypatch.setattr(large, "TILE", 64)
+    image = png((150, 121))
+    with client_of(served, limited(pixels=5000, styles=8)) as client:
+        service = client.app.state.service  # type: ignore[attr-defined]
+        shares: list[float | None] = []
+        translate = large.TiledImage
+
+        def watched(*args: Any, advance: Any, **rest: Any) -> Any:
+            def noted(share: float) -> None:
+                advance(share)
+                shares.append(service.large.share("my-token"))
+
+            return translate(*args, advance=noted, **rest)
+
+        monkeypatch.setattr(large, "TiledImage", watched)
+        answer = post(client, image, count=2, seed=7, progress="my-token")
+        styles = served.all[0].translator.sample(2, "b", 7)
+        assert near(images(answer), expected(served, image, styles))
+        assert answer.json()["content"] == "" and (answer.json()["height"], answer.json()["width"]) == (150, 121)
+        (tmp_path / "x.png").write_bytes(base64.b64decode(answer.json()["outputs"][1]["image"]))
+        state = read_state(tmp_path / "x.png")
+        assert state and (state.name, state.seed) == ("style002", 7)
+        known = [share for share in shares if share is not None]
+        assert known == sorted(known) and len(known) > 20 and known[0] < 0.2 and known[-1] > 0.9
+        assert client.get("/v1/progress", params={"token": "my-token"}).json() == {"share": None}  # it is done
+        refused(client.get("/v1/progress", params={"token": "../x"}), 422, "'token'")
+        assert client.get("/v1/runs").json()["whole_pixels"] == 5000
+        assert pixels(post(client, image, answer="image", size=60).content).shape == (74, 60, 3)
+        refused(post(client, image, count=3), 413, "at most 2 are taken")
+        refused(post(client, image, answer="animation"), 413, "animation", "--limit.pixels")
+    with client_of(served, limited(pixels=5000, strip_pixels=18_000)) as client:
+        refused(post(client, image), 413, "121 x 150", "--limit.strip-pixels")
+    with client_of(served, limited(pixels=5000, strip_pixels=0)) as client:
+        refused(post(client, image), 413, "121 x 150", "--limit.pixels")
+    with client_of(served, limited(pixels=5000, strip_seconds=0.02)) as client:
+        refused(post(client, image), 504, "0.02 s", "--limit.strip-seconds")
+        assert post(client, png()).status_code == 200
+
+
+def test_an_animation_as_video(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames there and back in their colours, of which a video keeps a fourth; odd sides grow by one."""
+    av = pytest.importorskip("av", reason="the extra 'video' is not installed")
+    answer = post(client, png((21, 25)), numbers=NUMBERS, answer="animation", animation="mp4")
+    assert answer.headers["content-type"] == "video/mp4"
+    colours = [(1, -1, -1), (-1, 1, -1), (0.5, 0.5, 0), (-1, -1, 1)]
+    images = [torch.tensor(colour)[:, None, None].expand(3, 21, 25) for colour in colours]
+    for file in (answer.content, animated(images, "mp4")):
+        with av.open(io.BytesIO(file)) as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+            assert video.streams.video[0].average_rate == Fraction(1000, 60)
+        assert len(frames) == 6 and frames[0].shape == (22, 26, 3)
+    for frame, place in zip(frames, (0, 1, 2, 3, 2, 1), strict=True):
+        assert np.abs(frame.mean((0, 1)) - 127.5 * (1 + np.array(colours[place]))).max() < 8
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    missing = post(client, numbers=NUMBERS, answer="animation", animation="mp4")
+    refused(missing, 422, "pip install 'drit[video]'")
+
+
 def test_an_animation_goes_there_and_back(client: TestClient) -> None:
-    answer = post(client, numbers=json.dumps([[v, 0, 0] for v in (-3, -1, 1, 3)]), answer="animation")
+    answer = post(client, numbers=NUMBERS, answer="animation")
     assert answer.headers["content-type"] == "image/webp"
     with Image.open(io.BytesIO(answer.content)) as walk:
         assert walk.n_frames == 6 and walk.size == (24, 20)  # type: ignore[attr-defined]
+    answer = post(client, numbers=NUMBERS, answer="animation", animation="gif")
+    assert answer.headers["content-type"] == "image/gif"
+    with Image.open(io.BytesIO(answer.content)) as walk:
+        assert walk.n_frames == 6 and walk.info["loop"] == 0  # type: ignore[attr-defined]
     assert post(client, count=1, answer="animation").status_code == 200
 
 
@@ -261,6 +332,40 @@ def test_several_runs(run: Path, folders: tuple[Path, Path], tmp_path: Path) -> 
         refused(post(client, run="tiny_2", count=2), 422, "no styles")
 
 
+def test_checkpoints_are_opened_and_read_anew(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    runs = ServedRuns.load([str(copy)], **PRECISE)
+    given = runs.all[0]
+    with client_of(runs, studio=True) as client:
+
+        def opened(step: int) -> Any:
+            return client.post("/v1/checkpoints", data={"step": step})
+
+        assert given.description(True)["checkpoints"] == [3, 6]
+        older = opened(3).json()
+        assert (older["name"], older["of"], older["step"]) == ("copy_step_00000003", "copy", 3)
+        assert older["weights"] != given.weights and opened(6).json()["name"] == "copy"
+        assert opened(3).json() == older and len(client.get("/v1/runs").json()["runs"]) == 2
+        old = drit.load(copy / "checkpoints" / "step_00000003", **PRECISE)
+        (wanted,) = old.translate(pixels(png()), "b", seed=2)
+        assert near(images(post(client, run=older["name"], seed=2)), [wanted])
+        assert len(images(post(client, seed=2))) == 1  # the run that was given needs no name still
+        refused(opened(4), 404, "no checkpoint of iteration 4")
+
+        shutil.copy(copy / "checkpoints/step_00000003/weights.safetensors", copy / "checkpoints/step_00000006")
+        shutil.copy(copy / "checkpoints/step_00000003/meta.json", copy / "checkpoints/step_00000006")
+        refused(post(client), 409, "changed")
+        assert opened(6).json()["weights"] == older["weights"]  # read anew
+        assert post(client, run="copy").status_code == 200
+        for step in range(10, 16):
+            shutil.copytree(copy / "checkpoints/step_00000003", copy / f"checkpoints/step_{step:08d}")
+            assert opened(step).status_code == 200
+    assert len(runs.all) == 5  # the run and the four that were opened last
+    with client_of(runs) as client:
+        refused(client.post("/v1/checkpoints", data={"step": 3}), 404)  # the studio alone
+
+
 # What is refused
 
 
@@ -301,7 +406,7 @@ def test_hostile_images(client: TestClient) -> None:
     refused(post(client, png()[:-40]), 422, "field 'image'")
     refused(post(client, bomb(60000, 60000)), 422, "field 'image'", "larger than")
     refused(post(client, bomb(7000, 7000)), 413, "7000 x 7000", "--limit.upload-pixels")
-    refused(post(client, png((2100, 2101))), 413, "2101 x 2100", "--limit.pixels")
+    refused(post(client, bomb(6400, 6251)), 413, "6400 x 6251", "--limit.")
     empty = client.post("/v1/translate", data={"to": "b"}, files={"image": ("x", b"")})
     refused(empty, 422, "empty")
     for name in ("../../../etc/passwd", "/etc/passwd", "a\0b", "x" * 500, "con.png"):

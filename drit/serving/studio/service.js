@@ -30,6 +30,7 @@ async function ask(path, options = {}) {
     if (!options.signal?.aborted) return ask(path, options);
   }
   if (!response.ok) {
+    if (response.status === 409) document.dispatchEvent(new Event("run-changed"));
     const body = await response.json().catch(() => ({ error: `The service answered ${response.status}.` }));
     throw new ServiceError(response.status, body);
   }
@@ -48,8 +49,14 @@ function form(fields) {
 const query = (fields) => new URLSearchParams(fields).toString();
 const post = (path, fields, signal) => ask(path, { method: "POST", body: form(fields), signal });
 
-export async function listRuns() {
-  return (await (await ask("/v1/runs")).json()).runs;
+// What is served: {runs, animations}.
+export async function served() {
+  return (await ask("/v1/runs")).json();
+}
+
+// Another checkpoint of a run, as a run of its own.
+export async function openCheckpoint(run, step) {
+  return (await post("/v1/checkpoints", { run, step })).json();
 }
 
 export async function sampleStyles(run, to, count, seed, signal) {
@@ -61,12 +68,12 @@ export async function encodeStyle(run, domain, image, size, signal) {
   return (await (await post("/v1/encode-style", { run, domain, image, size }, signal)).json()).style;
 }
 
-// How an image was made, if it says so: {state, run, why}.
+// How an image was made, if it says so, and its size: {state, run, why, height, width}.
 export async function stateOf(image) {
   return (await post("/v1/state", { image })).json();
 }
 
-// One output. source: {image} or {content}. Gives the file and the name of the encoded image. With the seed of a random
+// One output. source: {image} or {content}; {progress}: a token of `progress`. Gives the file and the name of the encoded image. With the seed of a random
 // style, the file says it too.
 export async function translate(run, to, source, style, size, signal) {
   const fields = style.numbers.length ? { numbers: JSON.stringify([style.numbers]) } : {};
@@ -75,11 +82,21 @@ export async function translate(run, to, source, style, size, signal) {
   return { blob: await response.blob(), content: response.headers.get("X-Drit-Content") };
 }
 
-// All styles, there and back, as one animated WebP.
-export async function animate(run, to, image, styles, size, signal) {
+// How much of a large image is done, in [0, 1]; null where that is not known.
+export async function progress(token) {
+  return (await (await ask(`/v1/progress?${query({ token })}`)).json()).share;
+}
+
+// All styles, there and back, as one file of the format `animation`.
+export async function animate(run, to, image, styles, size, animation, signal) {
   const numbers = JSON.stringify(styles);
-  const fields = { run, to, size, image, numbers, answer: "animation" };
+  const fields = { run, to, size, image, numbers, answer: "animation", animation };
   return (await post("/v1/translate", fields, signal)).blob();
+}
+
+// The styles of training images in two dimensions, or how far they are: {ready, done, count}.
+export async function styleMap(run, to) {
+  return (await ask(`/v1/map?${query({ run, to })}`)).json();
 }
 
 export async function keptStyles(run) {
@@ -88,5 +105,8 @@ export async function keptStyles(run) {
 
 export const keepStyle = (run, name, domain, numbers) =>
   post("/v1/library", { run, name, domain, numbers: JSON.stringify(numbers) });
+
+// tags: with commas between them. Gives those that the style has now.
+export const tagStyle = async (run, name, tags) => (await (await post("/v1/library/tags", { run, name, tags })).json()).tags;
 
 export const removeStyle = (run, name) => ask(`/v1/library?${query({ run, name })}`, { method: "DELETE" });

@@ -1,36 +1,40 @@
-// The studio: what is chosen, and what follows from it. Requests: service.js; tiles: tiles.js.
+// The studio: an image in random styles, one's own, and mixes of them. The map, the other parts and what is shared have
+// files of their own.
 
-import * as service from "./service.js";
+import { fillOthers, refreshCompare, startCompare } from "./compare.js";
+import { isLarge, noteSize, offerFull, setWhole } from "./full.js";
+import { keptStyles, showForms, showTags, startLibrary } from "./library.js";
+import { mark, refreshMap, startMap } from "./map.js";
+import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
+import { clearEnds, offerFormats, refreshWeights, startMix } from "./mix.js";
+import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
-import { Tiles, saveGrid } from "./tiles.js";
+import * as service from "./service.js";
+import { saveGrid } from "./sheet.js";
+import { $, checkpointOptions, complain, nameOf, place, report, sameStyle, save, state, stem } from "./state.js";
+import { open } from "./tabs.js";
+import { Tiles } from "./tiles.js";
+import { showOriginal, showResult } from "./viewer.js";
 
 const COUNT = 12; // random styles at a time
-const WALK = 24; // steps of the animated walk between two styles
 const SIZES = [128, 256, 384, 512, 768];
-const $ = (id) => document.getElementById(id);
 
-const state = {
-  runs: [],
-  run: null,
-  to: "",
-  size: 256, // a larger short side is scaled down to so many pixels; 0: the image as it is
-  image: null, // File
-  content: "", // names the encoded image
-  seed: 0,
-  chosen: null, // a style: {kind, name, numbers, blob, ...}
-  ends: [null, null], // styles that are mixed
-  restored: null, // from an output that was dropped: {run, to, style, file}
-};
 let work = new AbortController(); // of the image, run, direction and size that are shown
 
-const random = new Tiles($("random"), choose);
-const own = new Tiles($("own"), choose, forget);
+const random = new Tiles($("random"), choose, lock);
+const own = new Tiles($("own"), choose, lock, forget);
 
-async function useRun(to = "") {
-  state.run = state.runs[$("run").selectedIndex];
+// One of the runs that were given, or another checkpoint of it.
+async function useRun(run, to = state.to) {
+  const same = state.run && (state.run.of || state.run.name) === (run.of || run.name); // it keeps size and styles
+  if (!same) forgetStyles();
+  state.run = run;
+  $("run").value = run.of || run.name;
+  checkpointOptions($("checkpoint"), run);
+  fillOthers();
   const sizes = [...new Set([...SIZES, state.run.trained_size])].sort((a, b) => a - b);
   $("size").replaceChildren(...sizes.map((size) => new Option(`${size} px`, size)), new Option("as it is", 0));
-  state.size = state.run.trained_size;
+  if (!same) state.size = state.run.trained_size;
   $("size").value = state.size;
   $("directions").replaceChildren($("directions").querySelector("legend"));
   for (const { to } of state.run.directions) {
@@ -40,13 +44,20 @@ async function useRun(to = "") {
     label.append(input, `to ${nameOf(to)}`);
     $("directions").append(label);
   }
-  const wanted = to || "b";
-  const first = state.run.directions.find((direction) => direction.to === wanted) || state.run.directions[0];
+  const toward = (letter) => state.run.directions.find((direction) => direction.to === letter);
+  const first = toward(to) || toward("b") || state.run.directions[0];
   $("directions").querySelector(`[value="${first.to}"]`).checked = true;
   await useDirection(first.to);
 }
 
+// Styles of another run or domain mean nothing here.
+function forgetStyles() {
+  random.clear();
+  own.clear();
+}
+
 async function useDirection(to) {
+  if (state.to !== to) forgetStyles();
   state.to = to;
   const { from } = state.run.directions.find((direction) => direction.to === to);
   $("expected").textContent = `This model expects images of “${nameOf(from)}”.`;
@@ -55,42 +66,83 @@ async function useDirection(to) {
     ? `Borrow the style of an image of “${nameOf(to)}”, or keep a style under a name.`
     : "Keep a style under a name: it comes back here.";
   $("random-title").textContent = state.run.style_dim ? "Random styles" : "The one output of this model";
-  for (const id of ["mix", "keep", "more", "own-heading", "own-hint"]) $(id).hidden = !state.run.style_dim;
-  if (state.image) await show();
+  for (const id of ["mix", "keep", "more", "own", "own-heading", "own-hint", "tab-map"]) $(id).hidden = !state.run.style_dim;
+  if (!state.run.style_dim) open("styles");
+  if (!state.image) return;
+  await show();
+  await refreshMap();
+  refreshMatrix();
+  refreshCompare();
 }
 
-const nameOf = (letter, run = state.run) => run.domains.find((domain) => domain.letter === letter).name;
+// A checkpoint is opened when it is chosen, and read anew where its files changed.
+async function useCheckpoint(name, step) {
+  const run = await service.openCheckpoint(name, step);
+  const place = state.runs.findIndex((each) => each.name === run.name);
+  if (place >= 0) state.runs[place] = run;
+  await useRun(run);
+}
+
+let reopening = false;
+
+// A training replaced the checkpoint that is shown: its newest one comes in its place.
+document.addEventListener("run-changed", async () => {
+  if (reopening) return;
+  reopening = true;
+  try {
+    const { runs } = await service.served();
+    const given = runs.find((run) => run.name === (state.run.of || state.run.name));
+    if (!given.checkpoints.length) return;
+    await useCheckpoint(given.name, given.checkpoints.at(-1));
+    $("error").hidden = true;
+    report(`The files of the run changed: iteration ${state.run.step} was read anew.`);
+  } catch (error) {
+    complain(error);
+  } finally {
+    reopening = false;
+  }
+});
 
 // An image, in a grid of styles
 
+// The first is translated; all are rows of the matrix, which shows where there are several.
+async function useImages(files) {
+  if (!files.length) return;
+  const [first, ...others] = files;
+  if (others.length) addImages(files);
+  await useImage(first);
+  if (others.length) open("matrix");
+}
+
 async function useImage(file) {
-  if (!file) return;
-  const { state: made, run, why } = await service.stateOf(file).catch(() => ({})); // translating it will complain
+  const known = await service.stateOf(file).catch(() => ({})); // translating it will complain
+  const { state: made, run, why } = known;
+  noteSize(file, known);
   if (why) complain(new Error(`${file.name} says how it was made. ${why}`));
   if (made && run) await restore(file, made, run);
   else await translateImage(file);
 }
 
-async function translateImage(file) {
+// style: one that is rendered already, to be shown.
+async function translateImage(file, style = null) {
   $("restored").hidden = true;
+  if (!state.images.includes(file)) state.images.push(file);
   state.image = file;
   state.seed = 0;
-  if ($("original").src) URL.revokeObjectURL($("original").src);
-  $("original").src = URL.createObjectURL(file);
+  showOriginal(file);
   $("start").hidden = true;
   $("work").hidden = $("reproduce").hidden = false;
-  await show();
+  await show(style);
 }
 
-async function show() {
+async function show(style = null) {
+  offerFull();
   work.abort();
   work = new AbortController();
-  state.content = "";
   state.chosen = null;
   $("download").disabled = true; // until there is something
-  state.ends = [null, null];
-  showEnds();
-  own.clear();
+  clearEnds();
+  if (style) choose(style);
   await Promise.all([fillRandom(), fillKept(), fillRestored()].map((filling) => filling.catch(complain)));
 }
 
@@ -99,7 +151,9 @@ async function restore(file, made, run) {
   const numbered = made.seed === null ? null : made.name.match(/^style0*(\d+)$/);
   const name = numbered ? `Style ${numbered[1]} of seed ${made.seed}` : made.name;
   state.restored = { run, to: made.to, style: { kind: "exemplar", name, numbers: made.style, file: file.name }, file };
-  const where = `run ${run}, to ${nameOf(made.to, state.runs.find((each) => each.name === run))}`;
+  const { runs } = await service.served();
+  const maker = runs.find((each) => each.name === run);
+  const where = `run ${run}, to ${nameOf(made.to, maker)}`;
   const next = state.image ? "" : " Now drop the image to translate.";
   $("restored").querySelector("p").textContent = `Restored from ${file.name}: ${name} of ${where}.${next}`;
   $("restored").hidden = false;
@@ -107,8 +161,7 @@ async function restore(file, made, run) {
     if (state.image) await fillRestored();
     return;
   }
-  $("run").selectedIndex = state.runs.findIndex((each) => each.name === run);
-  await useRun(made.to); // with the style, where there is an image
+  await useRun(maker, made.to); // with the style, where there is an image
 }
 
 async function fillRestored() {
@@ -126,14 +179,14 @@ async function fillRandom() {
   const { signal } = work;
   const began = performance.now();
   const numbers = run.style_dim ? await service.sampleStyles(run.name, to, COUNT, seed, signal) : [[]];
-  const styles = numbers.map((each, index) => ({
-    kind: run.style_dim ? "random" : "only",
-    name: run.style_dim ? `Style ${index + 1}` : "Output",
-    numbers: each,
-    seed,
-    index,
-  }));
+  const before = [...random.styles];
+  const styles = numbers.map((each, index) => {
+    if (before[index]?.locked) return { ...before[index], blob: null };
+    const name = run.style_dim ? `Style ${index + 1}` : "Output";
+    return { kind: run.style_dim ? "random" : "only", name, numbers: each, seed, index };
+  });
   random.fill(styles);
+  refreshWeights();
   report(`Translating ${image.name || "the image"} …`);
   await render(styles[0], random, signal); // alone: it comes first, and the others find the image encoded
   if (!state.chosen && styles[0].blob) choose(styles[0]);
@@ -146,16 +199,24 @@ async function fillRandom() {
 async function fillKept() {
   if (!state.run.style_dim) return;
   const { signal } = work;
-  const kept = await service.keptStyles(state.run.name);
-  for (const { name, domain, numbers } of kept)
-    if (domain === state.to) own.add({ kind: "kept", name, numbers });
+  const { run, to } = state;
+  const mine = own.styles.filter((style) => style.locked);
+  own.clear();
+  for (const style of mine) if (style.kind !== "kept") own.add({ ...style, blob: null });
+  for (const style of await keptStyles(run, to)) {
+    if (signal.aborted) return;
+    const before = mine.find(({ kind, name }) => kind === "kept" && name === style.name);
+    own.add({ ...style, locked: Boolean(before), weight: before?.weight });
+  }
+  showTags();
+  refreshWeights();
   for (const style of own.styles) await render(style, own, signal);
 }
 
 // Have a style rendered, and show it in its tile. The image is sent once; its name suffices from then on.
 async function render(style, tiles, signal) {
   try {
-    style.blob = await output(style, signal);
+    style.blob = await output(state.image, place(), style, signal);
     tiles.show(style);
     if (state.chosen === style) choose(style); // it was chosen while it was on its way
   } catch (error) {
@@ -165,63 +226,25 @@ async function render(style, tiles, signal) {
   }
 }
 
-let encoding = null; // the request that sends the image, while others wait for it
-
-async function output(style, signal) {
-  const { run, to, size, image } = state;
-  if (encoding && encoding.signal === signal && !state.content) await encoding.sent.catch(() => {});
-  if (state.content) {
-    try {
-      return (await service.translate(run.name, to, { content: state.content }, style, size, signal)).blob;
-    } catch (error) {
-      if (error.status !== 410) throw error; // it made room for others: send it again
-    }
-  }
-  const sent = service.translate(run.name, to, { image }, style, size, signal);
-  encoding = { signal, sent };
-  const { blob, content } = await sent;
-  if (!signal.aborted) state.content = content;
-  return blob;
-}
-
 // The chosen style
 
 function choose(style) {
   state.chosen = style;
   random.press(style);
   own.press(style);
+  mark();
   $("chosen-name").textContent = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
-  $("keep").hidden = !state.run.style_dim || style.kind === "kept";
-  if (style.blob) showResult(style);
+  showForms(style);
+  if (style.blob) showResult(style.blob);
   const name = state.image.name || "image.png";
   const to = nameOf(state.to);
-  $("command").textContent = command(state.run, to, name, style);
-  $("python").textContent = python(state.run, to, name, style);
+  const large = isLarge(state.image);
+  $("command").textContent = command(state.run, to, name, style, large);
+  $("python").textContent = python(state.run, to, name, style, large);
   $("reproduce-hint").textContent = state.size
     ? `They translate the whole image; here its short side has at most ${state.size} pixels.`
     : "";
 }
-
-function showResult(style) {
-  $("download").disabled = false;
-  const before = $("result").src;
-  const url = URL.createObjectURL(style.blob);
-  $("result").onload = () => {
-    const { naturalWidth: width, naturalHeight: height } = $("result");
-    document.documentElement.style.setProperty("--shape", `${width} / ${height}`);
-    document.documentElement.style.setProperty("--ratio", width / height);
-    if (before) URL.revokeObjectURL(before);
-  };
-  $("result").src = url;
-}
-
-$("share").addEventListener("input", () => {
-  $("compare").style.setProperty("--share", `${$("share").value}%`);
-});
-
-$("original").addEventListener("error", () => {
-  if ($("original").src) report("This browser does not show the original; the result is right all the same.");
-});
 
 $("download").addEventListener("click", () => {
   const { blob, name } = state.chosen;
@@ -234,38 +257,14 @@ $("download-grid").addEventListener("click", () => {
     .catch(complain);
 });
 
-const stem = () => (state.image.name || "image").replace(/\.[^.]*$/, "");
-
-function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-// Styles of one's own: kept, borrowed, mixed
-
-$("keep").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = $("keep-name").value.trim();
-  const { chosen, run, to } = state;
-  if (!name || !chosen) return $("keep-name").focus();
-  try {
-    await service.keepStyle(run.name, name, to, chosen.numbers);
-    const kept = { kind: "kept", name, numbers: chosen.numbers, blob: chosen.blob };
-    own.add(kept);
-    if (kept.blob) own.show(kept);
-    choose(kept);
-    $("keep-name").value = "";
-    report(`Kept “${name}” in ${run.path}/styles.json.`);
-  } catch (error) {
-    complain(error);
-  }
-});
+// Styles of one's own: kept, borrowed
 
 async function forget(style) {
   try {
     if (style.kind === "kept") await service.removeStyle(state.run.name, style.name);
     own.remove(style);
+    showTags();
+    refreshWeights();
     if (state.restored?.style.numbers === style.numbers) {
       state.restored = null;
       $("restored").hidden = true;
@@ -297,91 +296,55 @@ async function borrow(file) {
   }
 }
 
-const mixed = { kind: "mix", name: "", numbers: [], blob: null };
-
-for (const [i, id] of ["slot-a", "slot-b"].entries()) {
-  $(id).addEventListener("click", () => {
-    if (!state.chosen || state.chosen === mixed) return;
-    state.ends[i] = state.chosen;
-    showEnds();
-    if (state.ends[0] && state.ends[1]) mix();
-  });
+// Locked styles stay: with more random ones, and with another image. They are mixed by weights.
+function lock(style) {
+  style.locked = !style.locked;
+  refreshWeights();
 }
 
-function showEnds() {
-  for (const [i, id] of ["slot-a", "slot-b"].entries()) {
-    const style = state.ends[i];
-    $(id).classList.toggle("filled", Boolean(style));
-    $(id).style.backgroundImage = style?.blob ? `url(${URL.createObjectURL(style.blob)})` : "";
-    $(id).title = style ? style.name : "";
-  }
-  $("blend").disabled = $("walk").disabled = !(state.ends[0] && state.ends[1]);
+const locked = () => [...random.styles, ...own.styles].filter((style) => style.locked);
+
+// The styles that are compared: locked ones and one's own; without any, the first random ones. The chosen one is there.
+function columns() {
+  const found = [...random.styles.filter((style) => style.locked), ...own.shown()];
+  if (!found.length) found.push(...random.styles.slice(0, 4));
+  if (state.chosen && !found.some((style) => sameStyle(style, state.chosen))) found.unshift(state.chosen);
+  return found;
 }
 
-const between = (a, b, share) => a.numbers.map((value, i) => value * (1 - share) + b.numbers[i] * share);
+startMix({ choose, locked, signal: () => work.signal });
+startLibrary({ own, choose });
+startMatrix({ styles: columns, show: (file, style) => (file === state.image ? choose(style) : translateImage(file, style)) });
 
-let mixing = false; // one request at a time: while the slider moves, only its last place counts
-let mixAgain = false;
-
-async function mix() {
-  if (mixing) {
-    mixAgain = true;
-    return;
-  }
-  mixing = true;
-  const { signal } = work;
-  try {
-    do {
-      mixAgain = false;
-      const [a, b] = state.ends;
-      const share = Number($("blend").value) / 100;
-      const numbers = between(a, b, share);
-      const blob = await output({ numbers }, signal);
-      if (signal.aborted) return;
-      const percent = Math.round(100 * share);
-      Object.assign(mixed, { numbers, blob, name: `${100 - percent} % ${a.name}, ${percent} % ${b.name}` });
-      choose(mixed);
-    } while (mixAgain);
-  } catch (error) {
-    complain(error);
-  } finally {
-    mixing = false;
-  }
+// Two outputs in one style: the slider lies between them.
+function showPair(style, left, names) {
+  choose(style);
+  showResult(style.blob, left, names);
 }
 
-$("blend").addEventListener("input", mix);
+startCompare({ styles: columns, showPair });
 
-$("walk").addEventListener("click", async () => {
-  const [a, b] = state.ends;
-  const { run, to, size, image } = state;
-  const steps = Array.from({ length: WALK }, (_, i) => between(a, b, i / (WALK - 1)));
-  $("walk").disabled = true;
-  report("Rendering the walk …");
-  try {
-    const blob = await service.animate(run.name, to, image, steps, size, work.signal);
-    save(blob, `${stem()}_${a.name} to ${b.name}.webp`);
-    report(`${WALK} steps, there and back.`);
-  } catch (error) {
-    complain(error);
-  } finally {
-    showEnds();
-  }
-});
+// A style of the map, which has no tile.
+startMap({ choose, render: (style) => render(style, own, work.signal) });
 
 // Where images and choices come from
 
-$("run").addEventListener("change", () => useRun().catch(complain));
+$("run").addEventListener("change", () => useRun(state.runs[$("run").selectedIndex]).catch(complain));
+$("checkpoint").addEventListener("change", () => {
+  useCheckpoint(state.run.of || state.run.name, $("checkpoint").value).catch(complain);
+});
 $("size").addEventListener("change", () => {
   state.size = Number($("size").value);
-  if (state.image) show();
+  if (state.image) show().then(refreshMatrix).then(refreshCompare);
 });
 $("more").addEventListener("click", () => {
+  if (random.styles.every((style) => style.locked)) return report("All styles are locked: open one to draw others.");
   state.seed += 1;
   fillRandom().catch(complain);
 });
 $("another").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => {
-  useImage($("file").files[0]).catch(complain);
+  useImages([...$("file").files]).catch(complain);
   $("file").value = "";
 });
 $("exemplar").addEventListener("change", () => {
@@ -399,13 +362,13 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  const file = event.dataTransfer.files[0];
-  if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(file);
-  else useImage(file).catch(complain);
+  const files = [...event.dataTransfer.files];
+  if (state.image && event.target.closest("#own, #exemplar-label, #own-hint")) borrow(files[0]);
+  else if (state.image && event.target.closest("#matrix")) addImages(files);
+  else useImages(files).catch(complain);
 });
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files][0];
-  if (file) useImage(file).catch(complain);
+  useImages([...event.clipboardData.files]).catch(complain);
 });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -416,28 +379,19 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// Words for the person
-
-function report(text) {
-  $("status").textContent = text;
-}
-
-function complain(error) {
-  if (error.name === "AbortError") return;
-  $("error").querySelector("p").textContent = error.message;
-  $("error").hidden = false;
-}
-
 $("error").querySelector("button").addEventListener("click", () => ($("error").hidden = true));
 $("use-itself").addEventListener("click", () => translateImage(state.restored.file).catch(complain));
 
 // Start
 
 try {
-  state.runs = await service.listRuns();
+  const { runs, animations, whole_pixels: whole } = await service.served();
+  offerFormats(animations);
+  setWhole(whole);
+  state.runs = runs.filter((run) => !run.of);
   for (const run of state.runs) $("run").add(new Option(run.name));
   $("run-choice").hidden = state.runs.length === 1;
-  await useRun();
+  await useRun(state.runs[0]);
 } catch (error) {
   complain(error);
 }

@@ -1,11 +1,14 @@
 // A grid of styles, each a button with its image. Arrow keys move within it.
 
+import { sameStyle } from "./state.js";
+
 export class Tiles {
-  // choose, forget: called with a style. Without `forget` none can be removed.
-  constructor(grid, choose, forget = null) {
+  // choose, lock, forget: called with a style. Without `forget` none can be removed.
+  constructor(grid, choose, lock, forget = null) {
     this.styles = [];
     this.grid = grid;
     this.choose = choose;
+    this.lock = lock;
     this.forget = forget;
     this.tiles = new Map();
     grid.addEventListener("keydown", (event) => this.move(event));
@@ -30,8 +33,22 @@ export class Tiles {
     const label = document.createElement("div");
     label.className = "label";
     const name = document.createElement("span");
-    name.textContent = name.title = style.name;
+    name.textContent = style.name;
+    name.title = style.kind === "random" ? `${style.name} of seed ${style.seed}` : style.name;
     label.append(name);
+    if (style.numbers.length) {
+      const lock = document.createElement("button");
+      lock.className = "lock";
+      lock.append(document.getElementById("lock-template").content.cloneNode(true));
+      lock.title = "Lock";
+      lock.setAttribute("aria-label", `Lock ${style.name}`);
+      lock.setAttribute("aria-pressed", String(Boolean(style.locked)));
+      lock.addEventListener("click", () => {
+        this.lock(style);
+        lock.setAttribute("aria-pressed", String(Boolean(style.locked)));
+      });
+      label.append(lock);
+    }
     if (this.forget) {
       const remove = document.createElement("button");
       remove.textContent = "×";
@@ -39,10 +56,26 @@ export class Tiles {
       remove.addEventListener("click", () => this.forget(style));
       label.append(remove);
     }
-    tile.append(button, label);
+    const tags = document.createElement("div");
+    tags.className = "tags";
+    tile.append(button, label, tags);
     this.grid.append(tile);
     this.styles.push(style);
     this.tiles.set(style, tile);
+    this.describe(style);
+  }
+
+  describe(style) {
+    this.tiles.get(style).querySelector(".tags").textContent = (style.tags || []).join(", ");
+  }
+
+  // Hides the tiles of other styles.
+  filter(wanted) {
+    for (const [style, tile] of this.tiles) tile.hidden = !wanted(style);
+  }
+
+  shown() {
+    return this.styles.filter((style) => !this.tiles.get(style).hidden);
   }
 
   remove(style) {
@@ -73,11 +106,11 @@ export class Tiles {
 
   press(chosen) {
     for (const [style, tile] of this.tiles)
-      tile.firstChild.setAttribute("aria-pressed", String(style === chosen));
+      tile.firstChild.setAttribute("aria-pressed", String(sameStyle(style, chosen)));
   }
 
   move(event) {
-    const buttons = [...this.tiles.values()].map((tile) => tile.firstChild);
+    const buttons = [...this.tiles.values()].filter((tile) => !tile.hidden).map((tile) => tile.firstChild);
     const place = buttons.indexOf(document.activeElement);
     if (place < 0) return;
     const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
@@ -87,27 +120,4 @@ export class Tiles {
     event.preventDefault();
     buttons[next].focus();
   }
-}
-
-// A table of outputs with their names, as one PNG file.
-export async function saveGrid(styles) {
-  const images = await Promise.all(styles.map((style) => createImageBitmap(style.blob)));
-  if (!images.length) throw new Error("There is nothing to download yet.");
-  const columns = Math.min(4, images.length);
-  const [width, height, gap, line] = [images[0].width, images[0].height, 8, 22];
-  const canvas = document.createElement("canvas");
-  canvas.width = gap + columns * (width + gap);
-  canvas.height = gap + Math.ceil(images.length / columns) * (height + line + gap);
-  const paper = canvas.getContext("2d");
-  paper.fillStyle = "#fff";
-  paper.fillRect(0, 0, canvas.width, canvas.height);
-  paper.fillStyle = "#222";
-  paper.font = "13px system-ui, sans-serif";
-  for (const [i, image] of images.entries()) {
-    const left = gap + (i % columns) * (width + gap);
-    const top = gap + Math.floor(i / columns) * (height + line + gap);
-    paper.drawImage(image, left, top, width, height);
-    paper.fillText(styles[i].name, left, top + height + 15, width);
-  }
-  return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
