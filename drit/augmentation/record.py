@@ -21,7 +21,7 @@ def claim(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     path = out / "augment.json"
     if path.is_file():
         try:
-            content = read_json(path)
+            content: Any = read_json(path)
         except (OSError, ValueError) as error:
             raise UsageError(f"{path} cannot be read: {error}. Remove the folder, or choose another --out.") from error
         if not isinstance(content, dict):
