@@ -99,7 +99,7 @@ class FolderWriter:
                 self._remove(i, r)
         kept_rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
         numbers = None if invention is None else invention[kept]
-        write_output(self.out / "labels.csv", self._table(kept_rows, numbers).encode())
+        write_output(self.out / "labels.csv", self._table(kept_rows, numbers).encode(errors="surrogateescape"))
         joined |= {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
         notes = [*self.notes, *lost_notes(self._lost)]
         joined |= {"notes": notes} if notes else {}

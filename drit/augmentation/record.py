@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from drit.atomic import write_atomically, write_json
+from drit.bounded import read_json
 from drit.errors import DritError, UsageError
 
 _ELSEWHERE = ("run", "data")  # where model and set lie may differ; what they are has a hash
@@ -21,9 +21,11 @@ def claim(out: Path, record: dict[str, Any]) -> dict[str, Any]:
     path = out / "augment.json"
     if path.is_file():
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            content: Any = read_json(path)
+        except (OSError, ValueError) as error:
             raise UsageError(f"{path} cannot be read: {error}. Remove the folder, or choose another --out.") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"{path} is not a JSON object. Remove the folder, or choose another --out.")
         noted = {_OLD_NAMES.get(name, name): value for name, value in content.items()}
         changed = [
             f"{name} ({noted.get(name)} before, {value} now)"

@@ -87,7 +87,7 @@ def compare(values: argparse.Namespace) -> int:
     runs = {c.name: {"result": c.result, "cost": c.cost} for c in compared}
     result = {"runs": runs, "families": page.over_families(compared)}
     write_json(out / "comparison.json", result)
-    write_atomically(out / "table.md", page.markdown(compared).encode())
+    write_atomically(out / "table.md", page.markdown(compared).encode("utf-8", "replace"))
     page.write_page(out / "index.html", compared)
     message = f"{page.markdown(compared)}\nPage: {out / 'index.html'}"
     show(values, result | {"out": str(out)}, message)

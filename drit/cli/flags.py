@@ -141,7 +141,11 @@ def settings(values: argparse.Namespace, recorded: TrainSettings | None = None) 
     if not old:
         for name in _flat(given):
             refuse_foreign(name, base.method, f"The settings file {values.config} names '{name}'")
-    return changed(merged(base, given, ignore_unknown=old), single)
+    try:
+        whole = merged(base, given, ignore_unknown=old)
+    except UsageError as error:
+        raise UsageError(f"The settings file {values.config}: {error}") from error
+    return changed(whole, single)
 
 
 def _flat(nested: Mapping[str, Any], where: str = "") -> Iterator[str]:

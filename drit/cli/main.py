@@ -7,6 +7,7 @@ stopped from outside and saved: 'resume me' (drit/training/interrupt.py).
 
 from __future__ import annotations
 
+import io
 import sys
 
 from drit.cli import (
@@ -52,6 +53,9 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8: what is none is shown as \\udcff
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         values = build_parser().parse_all(arguments)
         code: int = values.run(values)

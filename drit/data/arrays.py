@@ -50,13 +50,19 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
             _check_memory(archive, key, path)
             array = archive[key]
             label_key = key.replace("images", "labels") if "images" in key else "labels"
+            if label_key in shapes:
+                _check_memory(archive, label_key, path)
             labels = archive[label_key] if label_key in shapes else None
+            if labels is not None and labels.dtype.kind == "U":
+                "".join(labels.ravel().tolist()).encode()  # raises where they hold what is no letter
             prefix = key.removesuffix("images") if key.endswith("images") else ""
             others = [
                 name
                 for name, shape in shapes.items()
                 if beside and name not in (key, label_key) and name.startswith(prefix) and shape[:1] == array.shape[:1]
             ]
+            for name in others:
+                _check_memory(archive, name, path)
             rows = {name: archive[name] for name in others}
     except DataError:
         raise
@@ -77,6 +83,9 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
                 else ""
             )
         )
+    if not array.size:
+        what = "no images" if not len(array) else f"images without pixels, of shape {array.shape}"
+        raise DataError(f"{path}:{key} holds {what}.")
     if array.dtype.kind == "f" and not raw:
         try:
             array = from_unit(array)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from drit import bounded
 from drit.data.names import file_of
 from drit.data.shards import Window, member_of, read_member
 from drit.errors import DataError
@@ -113,7 +113,7 @@ def regular(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
     whole: all of it is going to be read; an image in a shard is then checked by its hash, and ValueError raised.
     """
     try:
-        mode = os.stat(path).st_mode
+        os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         member = member_of(path)
         if member is None:
@@ -123,12 +123,7 @@ def regular(path: Path, whole: bool = False) -> Iterator[BinaryIO]:
         with regular(member.shard) as shard:
             yield io.BytesIO(read_member(shard, member)) if whole else io.BufferedReader(Window(shard, member))
         return
-    if not stat.S_ISREG(mode):
-        raise ValueError("it is a folder, pipe, socket or device, not a regular file")
-    # The check above spares devices; opening without waiting and the check below spare one put there since.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is not a regular file")
+    with bounded.regular(path) as file:
         yield file
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from drit.bounded import resolved
 from drit.data.names import file_of
 from drit.data.shards import member_of
 from drit.errors import DataError
@@ -33,7 +34,7 @@ def file_digest(path: Path, kind: str = SAMPLED) -> bytes:
             if member := member_of(path):  # packed: the index has its hashes, which are compared when it is read
                 return _of_size(member.bytes, member.sha256) if kind == FULL else bytes.fromhex(member.sampled)
             raise
-        key = (kind, str(path.resolve()), status.st_size, status.st_mtime_ns)
+        key = (kind, str(resolved(path)), status.st_size, status.st_mtime_ns)
         if key not in _known:
             _known[key] = (_whole if kind == FULL else _sampled)(path, status.st_size)
         return _known[key]
@@ -92,9 +93,9 @@ class FolderDigest:
         for path in self.paths:
             place = path.relative_to(self.folder)
             if kind == NAMES:
-                digest.update(f"{place}\0{_size(path)}\n".encode())
+                digest.update(f"{place}\0{_size(path)}\n".encode(errors="surrogateescape"))
             else:
-                digest.update(f"{place.as_posix()}\0".encode() + file_digest(path, kind))
+                digest.update(f"{place.as_posix()}\0".encode(errors="surrogateescape") + file_digest(path, kind))
         return digest.hexdigest()
 
 

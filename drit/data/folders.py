@@ -143,7 +143,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         headers[path] = header
     if not headers:
         raise DataError(f"None of the {len(paths)} images of {folder} can be read: {next(iter(skipped.values()))}")
-    channels = _settle_channels(list(headers.values()), config, domain, str(folder))
+    channels = _settle_channels(list(headers.values()), config, domain, str(folder), list(headers))
     shapes = [(h.height, h.width // 2 if half else h.width) for h in headers.values()]
     for path, (height, width) in zip(headers, shapes, strict=True):
         _check_size(str(path), height, width, config)
@@ -238,10 +238,12 @@ def _check_shared_range(where: str, dtypes: set[str], config: DataSettings, doma
         )
 
 
-def _settle_channels(headers: Sequence[Header], config: DataSettings, domain: str, where: str) -> int:
+def _settle_channels(
+    headers: Sequence[Header], config: DataSettings, domain: str, where: str, paths: Sequence[Path] = ()
+) -> int:
     """The channels of a domain: as set, else the maximum of its images.
 
-    Raises DataError where images cannot be converted.
+    paths: of the images, where they are files. Raises DataError where images cannot be converted.
     """
     kinds = Counter((h.channels, h.extra, h.alpha) for h in headers)
     wanted = config.channels(domain)
@@ -253,9 +255,13 @@ def _settle_channels(headers: Sequence[Header], config: DataSettings, domain: st
             if extra and have != channels:  # what would it have in these bands?
                 raise DataError("mixed bands")
         except DataError as error:
+            files = list(zip(paths, headers, strict=bool(paths)))
+            odd = [p.name for p, h in files if (h.channels, h.extra, h.alpha) == (have, own, alpha)]
+            like = [p.name for p, h in files if h.channels == channels]
+            named, asked = f" ({some(odd)})" if odd else "", f" (as {some(like)})" if like and not wanted else ""
             flags = f"--data.channels-{domain if domain in 'ab' else 'a'}"
             raise DataError(
-                f"{where}: {count} images have {have} channels, domain {domain} takes {channels}. "
+                f"{where}: {count} images have {have} channels{named}, domain {domain} takes {channels}{asked}. "
                 + (
                     f"Choose bands with --data.bands, or set {flags}."
                     if own or extra

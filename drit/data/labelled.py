@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from drit.data.ranges import AS_STORED, Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
 MASKS = "masks"  # the folder of masks within a set
+_WHOLE = re.compile(r"-?[0-9]{1,300}")  # a class that is a number; Python reads no longer ones than 4300 digits
 BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
 
@@ -172,7 +174,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Rea
         raise DataError(f"{len(broken)} of {len(paths)} images cannot be read: {some(broken)} Mend or remove them.")
     digest = hashlib.sha256()
     for p, value in zip(paths, values, strict=True):
-        digest.update(f"{p.relative_to(root).as_posix()}\0{value}\0".encode() + file_digest(p))
+        digest.update(f"{p.relative_to(root).as_posix()}\0{value}\0".encode(errors="surrogateescape") + file_digest(p))
     classes, places = _classes(values)
     return LabelledSet(
         path,
@@ -226,8 +228,6 @@ def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading)
             f"{file} has no labels for '{arrays.key}'. Store them as "
             f"'{arrays.key.replace('images', 'labels') if 'images' in arrays.key else 'labels'}', one for each image."
         )
-    if not len(arrays.images):
-        raise DataError(f"{file}:{arrays.key} holds no images.")
     values = np.zeros(len(arrays.images), "U1") if arrays.labels is None else arrays.labels
     digest = hashlib.sha256(np.ascontiguousarray(arrays.images).data)
     digest.update("\n".join(map(str, values.tolist())).encode())
@@ -255,10 +255,11 @@ def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray,
     if not file.is_file():
         raise DataError(f"There is no label file {file}.")
     try:
-        with open(file, newline="", encoding="utf-8-sig") as opened:
+        with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
             reader = csv.DictReader(opened)
             rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        "".join([*columns, *(str(row.get("label")) for row in rows)]).encode()  # names of files need not be UTF-8
+    except (OSError, UnicodeEncodeError, csv.Error) as error:
         raise DataError(f"The label file {file} cannot be read: {error}.") from error
     if not {"file", "label"} <= set(columns):
         raise DataError(f"The label file {file} has columns {', '.join(columns) or '(none)'}; it needs file,label.")
@@ -292,4 +293,4 @@ def _classes(values: np.ndarray) -> tuple[list[str], np.ndarray]:
 
 def _ordered(names: Sequence[str] | set[str]) -> list[str]:
     """Class names in order; 2 before 10 where all are whole numbers."""
-    return sorted(names, key=int) if all(n.lstrip("-").isdecimal() for n in names) else sorted(names)
+    return sorted(names, key=int) if all(_WHOLE.fullmatch(n) for n in names) else sorted(names)

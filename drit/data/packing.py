@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.atomic import sync_file, write_atomically
+from drit.bounded import resolved
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
@@ -40,7 +41,7 @@ def pack(
         raise DataError(f"There is no folder {folder}. Give a folder of images.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} exists and is not empty. Choose another --out.")
-    if out.resolve().is_relative_to(folder.resolve()):
+    if resolved(out).is_relative_to(resolved(folder)):
         raise UsageError(f"{out} lies in {folder}, whose images are packed. Choose another --out.")
     samples = _samples(folder)
     try:

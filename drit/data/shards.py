@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
 from drit.atomic import file_state
+from drit.bounded import read_bytes
 from drit.errors import DataError, some
 
 INDEX = "shards.json"
@@ -142,11 +143,7 @@ def _loaded(folder: Path, state: tuple[int, ...]) -> Shards:
     """state: of the index, so that one which was written anew is read anew."""
     path = folder / INDEX
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_INDEX + 1)
-        if len(content) > _MAX_INDEX:
-            raise ValueError("it is too large")
-        index = json.loads(content)
+        index = json.loads(read_bytes(path, _MAX_INDEX))
         if index["format"] != FORMAT:
             raise DataError(f"{path} has the format {index['format']!r}, which a newer version of drit wrote.")
         sizes = {_shard(s["name"]): _count(s["bytes"]) for s in index["shards"]}

@@ -5,7 +5,6 @@ A result that is there already, of the same weights, protocol and images, is kep
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from drit.atomic import write_json
+from drit.bounded import read_json, resolved
 from drit.errors import UsageError
 from drit.evaluation.images import Images, RealFeatures, as_trained, open_images
 from drit.evaluation.measure import prepare
@@ -122,7 +122,7 @@ def names(runs: Sequence[Path]) -> list[str]:
 
     Raises UsageError for a run that is given twice.
     """
-    paths = [run.resolve() for run in runs]
+    paths = [resolved(run) for run in runs]
     if len(set(paths)) < len(paths):
         raise UsageError("A run is given twice.")
     for depth in range(1, 1 + max(len(p.parts) for p in paths)):
@@ -189,11 +189,11 @@ def _kept(path: Path, header: dict[str, Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        result = upgraded(json.loads(path.read_text(encoding="utf-8")))
+        result = upgraded(read_json(path))
         same = {"to", "both", "warnings"} <= result.keys()
         same = same and all(result["run"][part] == header["run"][part] for part in ("weights_sha256", "precision"))
         return result if same and not comparable(header, result) else None
-    except (ValueError, KeyError, TypeError, AttributeError):  # no whole result
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no whole result
         return None
 
 

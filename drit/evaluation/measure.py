@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drit.bounded import resolved
 from drit.data.folders import ImageSet
 from drit.errors import DataError, UsageError
 from drit.evaluation import summary
@@ -118,7 +119,7 @@ def prepare(
         "format": FORMAT,
         "program": VERSION,
         "run": {
-            "name": Path(run).resolve().name,
+            "name": resolved(Path(run)).name,
             "method": meta["method"],
             "step": meta["step"],
             "weights_sha256": checkpoint.weights_sha256(folder),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from drit.bounded import read_json
 from drit.errors import UsageError, nearest
 from drit.settings.schema import from_dict, setting, to_dict
 
@@ -65,7 +65,7 @@ def find_protocol(name: str) -> Protocol:
             "file of settings."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"The protocol {path} cannot be read as JSON: {error}.") from error
     if not isinstance(content, dict):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drit.bounded import resolved
 from drit.data.images import convert_channels, encode, from_tensor, read_header, to_tensor
 from drit.data.ranges import reading_of
 from drit.errors import DataError, DritError, UsageError
@@ -149,7 +150,7 @@ def translate_clips(
     named: list[tuple[str, Tensor, int | None]] = [(s.name, s.code[None], s.seed) for s in styles]
     if options.walk:
         named = [(WALK, torch.stack([s.code for s in styles]), None)]
-    stems = numbered([f"{p.stem if is_video(p) else p.resolve().name}_{name}" for p in inputs for name, _, _ in named])
+    stems = numbered([f"{p.stem if is_video(p) else resolved(p).name}_{name}" for p in inputs for name, _, _ in named])
     planned = [
         _Output(clip, name, codes, seed, _files(job, clip, stems[i * len(named) + j]))
         for i, clip in enumerate(clips)

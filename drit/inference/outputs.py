@@ -8,13 +8,13 @@ outputs.json names it, or with --overwrite; an input never is.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from drit.atomic import write_json
+from drit.bounded import read_json, resolved
 from drit.errors import DritError, UsageError, some
 from drit.runs.folder import refuse_run_folder
 
@@ -22,12 +22,13 @@ OUTPUTS = "outputs.json"
 SHEET = "sheet.png"
 STYLES = "styles.json"
 MAPS = "maps"  # the folder of maps of invention
+_MAX_OUTPUTS = 1 << 30  # bytes of outputs.json: of some millions of outputs
 
 
 def read_outputs(out: Path) -> dict[str, dict[str, Any]] | None:
     """What outputs.json of a folder says; None where there is none, or none of this program's."""
     try:
-        content = json.loads((out / OUTPUTS).read_text(encoding="utf-8"))
+        content = read_json(out / OUTPUTS, _MAX_OUTPUTS)
     except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or not all(isinstance(v, dict) and "domain" in v for v in content.values()):
@@ -53,7 +54,7 @@ def map_name(place: Path) -> str:
 def maps_in(folder: Path) -> set[Path]:
     """The maps of invention of a folder of translations, resolved."""
     written = read_outputs(folder) or {}
-    return {(folder / name).resolve() for name, value in written.items() if value.get("map")}
+    return {resolved(folder / name) for name, value in written.items() if value.get("map")}
 
 
 def is_sheet(path: Path) -> bool:
@@ -67,8 +68,8 @@ def check_free(out: Path, names: Sequence[str], overwrite: bool, inputs: Iterabl
     overwrite: such files may be overwritten. inputs: files that may not, ever.
     """
     refuse_run_folder(out)
-    read = {path.resolve() for path in inputs}
-    at_risk = [name for name in names if (out / name).resolve() in read]
+    read = {resolved(path) for path in inputs}
+    at_risk = [name for name in names if resolved(out / name) in read]
     if at_risk:
         raise UsageError(f"--out {out}: the outputs would overwrite inputs ({some(at_risk)}). Choose another folder.")
     if overwrite:
@@ -118,7 +119,7 @@ def note_pages(out: Path, names: Sequence[str]) -> None:
 def _object(path: Path) -> dict[str, Any]:
     """A JSON object, empty where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from drit.bounded import resolved
 from drit.data.arrays import array_file, read_arrays
 from drit.data.folders import header_notes, list_images
 from drit.data.images import Header, Metadata, decode, fit_channels, read_header
@@ -72,20 +73,20 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
     refuse_inside(out, inputs)
     given: list[Input] = []
     left_out = 0
-    own = {out.resolve() / name for name in outputs.own_files(out)}
+    own = {resolved(out) / name for name in outputs.own_files(out)}
     for name in inputs:
         path, arrays = Path(name), array_file(name)
         if arrays:
             given += _of_arrays(name, *arrays, reading)
         elif path.is_dir():
             maps = outputs.maps_in(path)
-            images = [p for p in list_images(path) if not outputs.is_sheet(p) and p.resolve() not in maps]
+            images = [p for p in list_images(path) if not outputs.is_sheet(p) and resolved(p) not in maps]
             if not images:
                 raise DataError(f"No images in {path}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
             given += [Input(p, without_ending(p.relative_to(path))) for p in images]
         elif not file_of(path).is_file():
             raise DataError(f"There is no image or folder {path}.")
-        elif path.resolve() in own:
+        elif resolved(path) in own:
             left_out += 1
         else:
             given += [Input(p, Path(without_ending(p).name)) for p in expand(path)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drit.bounded import read_json
 from drit.data.folders import list_images
 from drit.data.images import to_tensor
 from drit.data.names import file_of, slice_of, without_ending
@@ -21,6 +22,9 @@ from drit.inference.reading import numbered, read_image
 from drit.inference.state import find_state, ignored
 from drit.inference.translator import Translator
 from drit.methods.registry import no_styles
+from drit.runs.reading import is_finite
+
+MAX_NAME = 150  # bytes of a style's name; with that of the input, systems take 255
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def chosen_styles(
         code = _own_style(path, translator, to, say)
         if code is None:
             code = translator.style(to_tensor(array), to)[0]
-        styles.append(Style(f"as_{without_ending(path).name}", code, array))
+        styles.append(Style(_fitting(f"as_{without_ending(path).name}"), code, array))
     for name in choice.saved:
         styles += read_styles(Path(name), translator)
     if not styles or (choice.interpolate and len(styles) < 2):
@@ -105,6 +109,19 @@ def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:
     return files
 
 
+def _fitting(name: str) -> str:
+    """A style's name, cut where it would make the names of outputs too long."""
+    return os.fsencode(name)[:MAX_NAME].decode(errors="ignore") if len(os.fsencode(name)) > MAX_NAME else name
+
+
+def _names_file(name: str) -> bool:
+    """Whether a name can be part of a file's."""
+    try:
+        return 0 < len(os.fsencode(name)) <= MAX_NAME and name == Path(name).name != ".." and "\0" not in name
+    except UnicodeEncodeError:
+        return False
+
+
 def read_styles(path: Path, translator: Translator) -> list[Style]:
     """Styles of a JSON file as `translate` writes it: {"styles": {name: [numbers]}}, each of the model's length S. One
     of them alone: `FILE:NAME`.
@@ -119,8 +136,12 @@ def read_styles(path: Path, translator: Translator) -> list[Style]:
             raise UsageError(f"{file} has no style '{wanted}'.{nearest(wanted, [style.name for style in styles])}")
         return chosen
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["styles"]
+        content: dict[str, Any] = read_json(path)["styles"]
+        if not all(isinstance(numbers, list) and all(map(is_finite, numbers)) for numbers in content.values()):
+            raise ValueError("styles are lists of finite numbers")
         codes = translator.checked(list(content.values()))
+    except UsageError as error:
+        raise UsageError(f"The style file {path}: {error}") from error
     except OSError as error:
         raise UsageError(f"The style file {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -128,6 +149,8 @@ def read_styles(path: Path, translator: Translator) -> list[Style]:
             f'{path} is not a style file: it must hold {{"styles": {{"name": [numbers]}}}}, as translate writes it.'
         ) from error
     for name in content:
-        if not name or name != Path(name).name:
-            raise UsageError(f"{path}: the style's name {name!r} cannot be part of a file name. Rename it in the file.")
+        if not _names_file(name):
+            raise UsageError(
+                f"{path}: the style's name {name[:100]!r} cannot be part of a file name. Rename it in the file."
+            )
     return [Style(name, code) for name, code in zip(content, codes, strict=True)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drit.bounded import resolved
 from drit.errors import DritError, UsageError
 from drit.evaluation.protocol import upgraded
 from drit.methods.base import Capabilities
@@ -94,7 +95,7 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
 
 def run_page(run: Run) -> RunPage:
     """What the report of a run shows."""
-    name, method, preset_name = run.path.resolve().name, run.settings.get("method"), run.settings.get("preset")
+    name, method, preset_name = resolved(run.path).name, run.settings.get("method"), run.settings.get("preset")
     able = _capabilities(run)
     shown, unread = frames(run.sheets)
     sections = (

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from drit.bounded import resolved
 from drit.errors import CheckpointError, UsageError
 from drit.runs.reading import DamagedError, check_inside, read_bytes
 
@@ -183,8 +184,8 @@ def refuse_inside(out: Path, sources: Iterable[str | Path], flag: str = "--out")
     flag: that `out` was given by.
     """
     for source in map(Path, sources):
-        if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-            same = out.resolve() == source.resolve()
+        if source.is_dir() and resolved(out).is_relative_to(resolved(source)):
+            same = resolved(out) == resolved(source)
             where = "is an input folder" if same else f"is within the input folder {source}"
             raise UsageError(
                 f"{flag} {out} {where}: the next command would take its outputs for inputs. Choose a folder outside."

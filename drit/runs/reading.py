@@ -6,17 +6,15 @@ is an error that names the file and what to do. Nothing outside the run is follo
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from drit.bounded import MAX_JSON, parsed
 from drit.errors import CheckpointError
 
-MAX_JSON = 16 << 20  # bytes; what is written has thousands
 MAX_LINE = 1 << 20  # bytes of one line of JSON
-MAX_DEPTH = 32  # objects within objects
 MAX_STEP = 10**12  # iterations
 
 
@@ -67,25 +65,6 @@ def read_object(path: Path, root: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedError(f"{path} cannot be read (it is not a JSON object). {remedy}")
     return value
-
-
-def parsed(content: bytes) -> Any:
-    """The value of a JSON text in UTF-8. Raises ValueError, also for one that is nested deeper than MAX_DEPTH."""
-    try:
-        value = json.loads(content.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise ValueError("it is nested too deeply")
-        level = [inner for outer in level for inner in _inner(outer) if isinstance(inner, (dict, list))]
-    return value
-
-
-def _inner(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def is_count(value: Any, largest: int = MAX_STEP) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from drit.bounded import resolved
 from drit.errors import CheckpointError, UsageError
 from drit.methods.registry import settings_from
 from drit.runs.folder import META, RunFolder, find, run_of
@@ -116,7 +117,7 @@ def training_hashes(run: Path) -> dict[str, str]:
 
     KIND is empty in records of format 1. Nothing for an imported run. Raises CheckpointError for a damaged record.
     """
-    folder = run_of(find(run).resolve())
+    folder = run_of(resolved(find(run)))
     if folder is None or not RunFolder(folder).data.is_file():
         return {}
     return {d: f"{images.get('hash', '')}:{images.get('sha256', '')}" for d, images in data_record(folder).items()}

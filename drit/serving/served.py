@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.atomic import file_state
+from drit.bounded import resolved
 from drit.errors import UsageError, nearest
 from drit.inference.reading import numbered
 from drit.inference.translator import Translator
@@ -152,4 +153,4 @@ class ServedRuns:
 def _name(path: Path) -> str:
     """What a run is called: by its folder; a checkpoint by its run and its own."""
     run = run_of(path)
-    return f"{run.resolve().name}_{path.name}" if run else path.resolve().name
+    return f"{resolved(run).name}_{path.name}" if run else resolved(path).name

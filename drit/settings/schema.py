@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 MAX_THREADS = 1024  # thousands hang
 MAX_SEED = 10**12  # with room for seeds that are made of it
+MAX_WHOLE = 10**15  # of any whole number: counts and sizes are computed of it
 
 NonNegative = Annotated[int, Ge(0)]
 Positive = Annotated[int, Ge(1)]
@@ -108,7 +110,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "", ignore_u
         hint = hints[name]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, Mapping):
-                raise UsageError(f"Setting '{path}' is a group of settings, not {value!r}.")
+                raise UsageError(f"Setting '{path}' is a group of settings, not {_short(value)}.")
             chosen[name] = from_dict(hint, value, f"{path}.", ignore_unknown)  # type: ignore[arg-type]
         else:
             chosen[name] = _checked(_split(hint)[0], value, path)
@@ -120,18 +122,40 @@ def _checked(hint: Any, value: Any, path: str) -> Any:
     if typing.get_origin(hint) is Literal:
         options = typing.get_args(hint)
         if value not in options:
-            raise UsageError(f"Setting '{path}' is {value!r}; it must be one of {', '.join(map(repr, options))}.")
+            raise UsageError(f"Setting '{path}' is {_short(value)}; it must be one of {', '.join(map(repr, options))}.")
         return value
     if typing.get_origin(hint) is tuple:  # of strings; JSON has lists
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
-            raise UsageError(f"Setting '{path}' is {value!r}; it must be a list of names.")
+            raise UsageError(f"Setting '{path}' is {_short(value)}; it must be a list of names.")
+        for v in value:
+            _check_text(v, path)
         return tuple(value)
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if isinstance(value, int) and abs(value) > MAX_WHOLE:
+        raise UsageError(f"Setting '{path}' is a number of more than {MAX_WHOLE:.0e}: no setting is so large.")
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise UsageError(f"Setting '{path}' is {value!r}; it must be of type {hint.__name__}.")
+        raise UsageError(f"Setting '{path}' is {_short(value)}; it must be of type {hint.__name__}.")
+    if isinstance(value, str):
+        _check_text(value, path)
     return value
+
+
+def _check_text(value: str, path: str) -> None:
+    """Raises UsageError for text that no file can be called by: names of files are made of it."""
+    try:
+        plain = b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        plain = False
+    if not plain:
+        raise UsageError(f"Setting '{path}' is {_short(value)}, which holds a letter that no file's name can have.")
+
+
+def _short(value: Any) -> str:
+    """A value in an error: at most 100 letters of it."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def value_of(settings: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from drit.bounded import resolved
 from drit.errors import UsageError, nearest
 from drit.methods.base import Method
 from drit.runs import checkpoint as files
@@ -63,7 +64,7 @@ def starting_weights(source: Path, networks: Sequence[str], method: Method) -> S
         {name: t for network in chosen for name, t in _of(network, weights).items()},
         {name: t for network in chosen for name, t in _of(network, average).items()},
         {
-            "run": (run_of(checkpoint) or checkpoint).resolve().name,
+            "run": resolved(run_of(checkpoint) or checkpoint).name,
             "method": meta["method"],
             "step": meta["step"],
             "weights_sha256": files.weights_sha256(checkpoint),

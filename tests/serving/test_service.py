@@ -24,6 +24,7 @@ import drit
 from drit.data.images import Metadata, encoded, from_tensor
 from drit.inference.state import State, read_state
 from drit.training import launch
+from tests import hostile
 from tests.conftest import tiny
 
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
@@ -412,6 +413,20 @@ def test_hostile_images(client: TestClient) -> None:
     for name in ("../../../etc/passwd", "/etc/passwd", "a\0b", "x" * 500, "con.png"):
         answer = client.post("/v1/translate", data={"to": "b"}, files={"image": (name, png())})
         assert answer.status_code == 200, name
+
+
+def test_every_hostile_image(client: TestClient) -> None:
+    """Each is translated or refused by its field, and none by a failure of the service; so are exemplars."""
+    good = png()
+    for one in hostile.images():
+        if one.name.startswith("shape") or one.content[:40] == good[:40] or not one.content:
+            continue
+        for answer in (post(client, one.content, size=16), client.post("/v1/state", files={"image": one.content})):
+            assert answer.status_code in (200, 413, 422), (one.name, answer.text)
+            if answer.status_code != 200:
+                assert set(answer.json()) == {"error", "next"} and "tmp" not in answer.json()["error"], answer.text
+            elif one.outcome == hostile.REFUSED:
+                assert answer.request.url.path == "/v1/state"  # which does not decode
 
 
 def test_no_path_of_the_machine_is_told(client: TestClient) -> None:

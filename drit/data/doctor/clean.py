@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from drit.atomic import write_json
+from drit.bounded import resolved
 from drit.data.arrays import array_file, read_arrays
 from drit.data.containers import regular
 from drit.data.doctor.facts import Source
@@ -64,7 +65,7 @@ def write_clean(
 
 def _name(path: str) -> str:
     file = array_file(path)
-    return file[0].stem if file else Path(path).resolve().name
+    return file[0].stem if file else resolved(Path(path)).name
 
 
 def _link(source: Source, kept: Sequence[str], target: Path, tracked: Callable[[Any, str, int], Iterator[Any]]) -> str:
@@ -78,7 +79,7 @@ def _link(source: Source, kept: Sequence[str], target: Path, tracked: Callable[[
                 place.write_bytes(packed.read())
             continue
         try:
-            os.link(file.resolve(), place)
+            os.link(resolved(file), place)
         except OSError:  # another disk, or one without links
             shutil.copy2(file, place)
     return str(target)

@@ -185,7 +185,7 @@ def look(
         things = tracked(paths, f"looking at {path}", len(paths))
         while part := list(islice(things, AT_ONCE)):
             states = [_state(p) for p in part]
-            keys = [f"{VERSION} {hashed is not None} {reading} {p.absolute()}" for p in part]
+            keys = [_key(f"{VERSION} {hashed is not None} {reading} {p.absolute()}") for p in part]
             known = [cache.get(key, state) for key, state in zip(keys, states, strict=True)]
             missing = [p for p, facts in zip(part, known, strict=True) if facts is None]
             fresh = pool.map(lambda p: _of_file(p, reading, hashed), missing)
@@ -196,6 +196,11 @@ def look(
                 )
             found += facts
     return found
+
+
+def _key(text: str) -> str:
+    """The text as the cache takes it: names of files need not be UTF-8, and texts of a database must."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _state(path: Path) -> str:
