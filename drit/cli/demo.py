@@ -40,7 +40,7 @@ STYLES = 5  # random styles of each
 EXPECTED = {
     "accuracy_b": "75 to 97 %",
     "accuracy_a": "75 to 97 %",
-    "diversity_b": "30 to 75 of 255",
+    "diversity_b": "40 to 100 of 255",
     "diversity_a": "2 to 20 of 255",
 }
 
