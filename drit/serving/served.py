@@ -76,7 +76,7 @@ class ServedRun:
     def _on_disk(self) -> dict[str, Any]:
         folder = run_of(self.checkpoint)
         steps = [step_of(checkpoint) for checkpoint in checkpoints(folder)] if folder else []
-        return {"path": str(self.path), "of": self.of, "checkpoints": steps}
+        return {"path": str(self.path), "of": self.of, "steps": steps}
 
 
 class ServedRuns:

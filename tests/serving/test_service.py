@@ -343,7 +343,7 @@ def test_checkpoints_are_opened_and_read_anew(run: Path, tmp_path: Path) -> None
         def opened(step: int) -> Any:
             return client.post("/v1/checkpoints", data={"step": step})
 
-        assert given.description(True)["checkpoints"] == [3, 6]
+        assert given.description(True)["steps"] == [3, 6]
         older = opened(3).json()
         assert (older["name"], older["of"], older["step"]) == ("copy_step_00000003", "copy", 3)
         assert older["weights"] != given.weights and opened(6).json()["name"] == "copy"

@@ -28,7 +28,7 @@ export function fillOthers() {
   const before = $("other-run").value;
   $("other-run").replaceChildren(...state.runs.map((run) => new Option(run.name, run.name)));
   const shown = state.run.of || state.run.name;
-  const others = state.runs.filter((run) => run.name !== shown || run.checkpoints.length > 1);
+  const others = state.runs.filter((run) => run.name !== shown || run.steps.length > 1);
   const other = others.find((run) => run.name === before) || others.find((run) => run.name !== shown);
   $("other-run").value = (other || state.runs[0]).name;
   $("other-run").parentElement.hidden = state.runs.length === 1;
@@ -40,7 +40,7 @@ function fillCheckpoints() {
   const shown = state.run.of || state.run.name;
   const [select, before] = [$("other-checkpoint"), Number($("other-checkpoint").value)];
   checkpointOptions(select, run);
-  const others = run.checkpoints.filter((step) => run.name !== shown || step !== state.run.step);
+  const others = run.steps.filter((step) => run.name !== shown || step !== state.run.step);
   const wanted = others.includes(before) ? before : run.name === shown ? others.at(-1) : run.step;
   if (wanted !== undefined) select.value = wanted;
 }
@@ -59,7 +59,7 @@ async function fill() {
   const step = Number($("other-checkpoint").value) || base.step;
   pairs = [];
   draw([]);
-  if (state.runs.length === 1 && base.checkpoints.length < 2)
+  if (state.runs.length === 1 && base.steps.length < 2)
     return note("There is nothing to compare with: this run has one checkpoint. Give several runs: drit studio RUN RUN");
   const other = await service.openCheckpoint(base.name, step);
   if (signal.aborted) return;

@@ -21,7 +21,7 @@ export const nameOf = (letter, run = state.run) => run.domains.find((domain) => 
 
 // The checkpoints of a run in a <select>; hidden where it has one.
 export function checkpointOptions(select, run) {
-  const steps = run.checkpoints.length ? run.checkpoints : [run.step];
+  const steps = run.steps.length ? run.steps : [run.step];
   select.replaceChildren(...steps.map((step) => new Option(`${step} iterations`, step)));
   select.value = run.step;
   select.parentElement.hidden = steps.length === 1;

@@ -92,8 +92,8 @@ document.addEventListener("run-changed", async () => {
   try {
     const { runs } = await service.served();
     const given = runs.find((run) => run.name === (state.run.of || state.run.name));
-    if (!given.checkpoints.length) return;
-    await useCheckpoint(given.name, given.checkpoints.at(-1));
+    if (!given.steps.length) return;
+    await useCheckpoint(given.name, given.steps.at(-1));
     $("error").hidden = true;
     report(`The files of the run changed: iteration ${state.run.step} was read anew.`);
   } catch (error) {
