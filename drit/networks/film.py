@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from drit.networks.decoder_layers import UPSAMPLE_BLOCKS, OutputConv, initialise_generator
 from drit.networks.decoders import Prepared
-from drit.networks.fast import EPS
+from drit.networks.fast import group_norm
 from drit.networks.init import draw_weights
 from drit.networks.layers import ResidualBlock, layer_norm, modulate, style_mlp
 from drit.networks.rendering import each_style, one_by_one
@@ -71,7 +71,7 @@ class FilmDecoder(nn.Module):
             if i == 0:
                 h = modulate(h, 1 + gain, shift)
             elif one_by_one(h):  # one style: gain and bias of the normalisation itself
-                h = F.group_norm(up.upsample(h), 1, 1 + gain[0], shift[0], EPS)
+                h = group_norm(up.upsample(h), 1, 1 + gain[0], shift[0])
             else:
                 h = modulate(layer_norm(up.upsample(h)), 1 + gain, shift)
             h = F.relu_(h)

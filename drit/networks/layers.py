@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from drit import peers
-from drit.networks.fast import EPS, activate, is_channels_last, normalise, pad, padded_conv
+from drit.networks.fast import activate, group_norm, is_channels_last, normalise, pad, padded_conv
 from drit.runtime import full
 
 
@@ -148,7 +148,7 @@ def layer_norm(x: Tensor) -> Tensor:
 
     x: (N, C, H, W), any real values. Returns the same shape.
     """
-    return F.group_norm(x, 1, eps=EPS)
+    return group_norm(x, 1)
 
 
 class LayerNorm(nn.Module):
@@ -161,7 +161,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W), any real values. Returns the same shape."""
-        return F.group_norm(x, 1, self.weight, self.bias, EPS)
+        return group_norm(x, 1, self.weight, self.bias)
 
 
 class Dropout(nn.Dropout):
