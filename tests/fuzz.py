@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -35,6 +36,7 @@ from drit.inference.state import parse
 from drit.inference.styles import read_styles
 from drit.inference.translator import Translator
 from drit.methods.registry import entries, preset
+from drit.reports.run import run_page
 from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder
 from drit.runs.library import StyleLibrary
@@ -179,6 +181,30 @@ class Fuzz:
                 with contextlib.suppress(DritError):
                     read_run(self.run)
 
+        result = {
+            "protocol": {"name": "x"},
+            "run": {"name": "y"},
+            "to": {"b": {"fid": {"value": 1.0, "interval": [0, 2]}}},
+        }
+        line = {"step": 3, "cause": "x", "message": "y", "recovered": False}
+        evaluated = self.run / "evaluation_x"
+        evaluated.mkdir(exist_ok=True)
+        pages: dict[Path, Any] = {
+            RunFolder(self.run).config: config,
+            RunFolder(self.run).data: json.loads(self.whole[RunFolder(self.run).data]),
+            RunFolder(self.run).warnings: line,
+            evaluated / "result.json": result,
+        }
+
+        @given(st.sampled_from(sorted(pages)), places, values)
+        def reports(path: Path, place: list[int], value: Any) -> None:
+            with self.put(path, json.dumps(mutated(pages[path], place, value)).encode() + b"\n"):
+                # Curves are of numbers that metrics.jsonl was checked for, and drawing them takes a second.
+                with contextlib.suppress(DritError), patch("drit.reports.plots.curves_svg", return_value=""):
+                    run_page(read_run(self.run))
+            if path not in self.whole:
+                path.unlink()
+
         @given(values, st.text(max_size=30))
         def lines_and_styles(value: Any, text: str) -> None:
             content = json.dumps({"styles": {"x": value}, "domains": {"x": value}}).encode()
@@ -228,6 +254,7 @@ class Fuzz:
             checkpoints,
             weight_headers,
             records,
+            reports,
             lines_and_styles,
             states,
             shards,

@@ -101,7 +101,6 @@ def test_train_skips_and_names(world: World, tmp_path: Path, capsys: Say) -> Non
     code, text = command(capsys, "train", "--config", small, *words)
     assert code == 0, text
     names_all(text, world.refused_by_header)
-    assert command(capsys, "train", "--resume", tmp_path / "run", "--steps", 2)[0] == 0
     code, text = command(
         capsys, "train", "--config", small, *words[:-1], tmp_path / "other", "--data.max-unreadable", 9
     )
