@@ -83,13 +83,15 @@ def test_time_is_that_of_a_training(
     )
     monkeypatch.setattr(module, "seconds_each", partial(launch.seconds_each, clock=time.process_time))
     sets = opened(settings)
-    told = forecast(settled(settings, sets), sets, tmp_path).seconds
-    taken = []
-    with Trainer(method_class("drit"), settled(settings, sets), sets, tmp_path / "run") as trainer:
+    settings = settled(settings, sets)
+    before = forecast(settings, sets, tmp_path).seconds
+    with Trainer(method_class("drit"), settings, sets, tmp_path / "run") as trainer:
         trainer.start_stream()
-        for step in range(80):
-            began = time.process_time()
+        for step in range(70):
+            if step == 10:
+                began = time.process_time()
             trainer.iterate()
-            taken.append(time.process_time() - began)
             trainer.step = step + 1
-    assert told == pytest.approx(sum(taken[20:]) / 60, rel=0.15)
+        taken = (time.process_time() - began) / 60
+    after = forecast(settings, sets, tmp_path).seconds  # the processor's pace changes with what shares it
+    assert (before + after) / 2 == pytest.approx(taken, rel=0.15)
