@@ -275,17 +275,20 @@ class Fuzz:
         client = TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
         whole = FILES["png"]()
         fields = ("run", "to", "content", "size", "count", "seed", "numbers", "style", "format", "depth", "answer",
-                  "domain", "name")  # fmt: skip
+                  "domain", "name", "tags", "step", "token", "weights")  # fmt: skip
         routes = ("/v1/translate", "/v1/encode-style", "/v1/state", "/v1/library", "/v1/styles", "/v1/nothing")
-        texts = odd.map(str) | values.map(json.dumps)
+        routes += ("/v1/library/tags", "/v1/checkpoints", "/v1/map", "/v1/progress")
+        three = st.lists(odd, min_size=3, max_size=3)  # as many as a style of the run has
+        texts = odd.map(str) | values.map(json.dumps) | three.map(json.dumps) | three.map(lambda v: json.dumps([v]))
+        valid = {"to": "b", "domain": "b", "name": "x"}
 
         @hypothesis.given(
-            st.sampled_from(routes), st.dictionaries(st.sampled_from(fields), texts, max_size=5), edits, st.booleans()
+            st.sampled_from(routes), st.dictionaries(st.sampled_from(fields), texts, max_size=2), edits, st.booleans()
         )
         def requests(route: str, data: dict[str, str], changes: Any, known: bool) -> None:
             clean = {key: text.encode(errors="replace").decode() for key, text in data.items()}
-            clean = ({"to": "b", "domain": "b"} if known else {}) | clean
-            image = {"image": ("../../x.png", edited(whole, changes, 0))}
+            clean = (valid if known else {}) | clean  # with valid fields and image, others are reached
+            image = {"image": ("../../x.png", whole if known else edited(whole, changes, 0))}
             for answer in (client.post(route, data=clean, files=image), client.get(route, params=clean)):
                 assert answer.status_code < 500, answer.text
                 if answer.status_code >= 400:

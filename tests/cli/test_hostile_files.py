@@ -255,6 +255,7 @@ def test_what_is_no_file(kind: str, run: Path, folders: tuple[Path, Path], tmp_p
         ["compare", odd, run, "--data.a", a, "--data.b", b, "--out", out],
         ["report", odd],
         ["import", odd, "--out", out],
+        ["export", odd, "--format", "safetensors", "--out", out],
         ["serve", odd],
         ["studio", odd],
     ):  # fmt: skip
