@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -35,6 +36,7 @@ from drit.inference.state import parse
 from drit.inference.styles import read_styles
 from drit.inference.translator import Translator
 from drit.methods.registry import entries, preset
+from drit.reports.run import run_page
 from drit.runs import checkpoint as files
 from drit.runs.folder import RunFolder
 from drit.runs.library import StyleLibrary
@@ -179,6 +181,30 @@ class Fuzz:
                 with contextlib.suppress(DritError):
                     read_run(self.run)
 
+        result = {
+            "protocol": {"name": "x"},
+            "run": {"name": "y"},
+            "to": {"b": {"fid": {"value": 1.0, "interval": [0, 2]}}},
+        }
+        line = {"step": 3, "cause": "x", "message": "y", "recovered": False}
+        evaluated = self.run / "evaluation_x"
+        evaluated.mkdir(exist_ok=True)
+        pages: dict[Path, Any] = {
+            RunFolder(self.run).config: config,
+            RunFolder(self.run).data: json.loads(self.whole[RunFolder(self.run).data]),
+            RunFolder(self.run).warnings: line,
+            evaluated / "result.json": result,
+        }
+
+        @given(st.sampled_from(sorted(pages)), places, values)
+        def reports(path: Path, place: list[int], value: Any) -> None:
+            with self.put(path, json.dumps(mutated(pages[path], place, value)).encode() + b"\n"):
+                # Curves are of numbers that metrics.jsonl was checked for, and drawing them takes a second.
+                with contextlib.suppress(DritError), patch("drit.reports.plots.curves_svg", return_value=""):
+                    run_page(read_run(self.run))
+            if path not in self.whole:
+                path.unlink()
+
         @given(values, st.text(max_size=30))
         def lines_and_styles(value: Any, text: str) -> None:
             content = json.dumps({"styles": {"x": value}, "domains": {"x": value}}).encode()
@@ -228,6 +254,7 @@ class Fuzz:
             checkpoints,
             weight_headers,
             records,
+            reports,
             lines_and_styles,
             states,
             shards,
@@ -248,17 +275,20 @@ class Fuzz:
         client = TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
         whole = FILES["png"]()
         fields = ("run", "to", "content", "size", "count", "seed", "numbers", "style", "format", "depth", "answer",
-                  "domain", "name")  # fmt: skip
+                  "domain", "name", "tags", "step", "token", "weights")  # fmt: skip
         routes = ("/v1/translate", "/v1/encode-style", "/v1/state", "/v1/library", "/v1/styles", "/v1/nothing")
-        texts = odd.map(str) | values.map(json.dumps)
+        routes += ("/v1/library/tags", "/v1/checkpoints", "/v1/map", "/v1/progress")
+        three = st.lists(odd, min_size=3, max_size=3)  # as many as a style of the run has
+        texts = odd.map(str) | values.map(json.dumps) | three.map(json.dumps) | three.map(lambda v: json.dumps([v]))
+        valid = {"to": "b", "domain": "b", "name": "x"}
 
         @hypothesis.given(
-            st.sampled_from(routes), st.dictionaries(st.sampled_from(fields), texts, max_size=5), edits, st.booleans()
+            st.sampled_from(routes), st.dictionaries(st.sampled_from(fields), texts, max_size=2), edits, st.booleans()
         )
         def requests(route: str, data: dict[str, str], changes: Any, known: bool) -> None:
             clean = {key: text.encode(errors="replace").decode() for key, text in data.items()}
-            clean = ({"to": "b", "domain": "b"} if known else {}) | clean
-            image = {"image": ("../../x.png", edited(whole, changes, 0))}
+            clean = (valid if known else {}) | clean  # with valid fields and image, others are reached
+            image = {"image": ("../../x.png", whole if known else edited(whole, changes, 0))}
             for answer in (client.post(route, data=clean, files=image), client.get(route, params=clean)):
                 assert answer.status_code < 500, answer.text
                 if answer.status_code >= 400:

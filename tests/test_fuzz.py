@@ -10,8 +10,8 @@ from tests.fuzz import Fuzz
 
 FEW, MANY = 12, 400  # inputs of each target
 NAMES = (
-    *("images", "arrays", "settings", "flags", "checkpoints", "weight_headers", "records", "lines_and_styles"),
-    *("states", "shards", "labels", "requests"),
+    *("images", "arrays", "settings", "flags", "checkpoints", "weight_headers", "records", "reports"),
+    *("lines_and_styles", "states", "shards", "labels", "requests"),
 )
 
 

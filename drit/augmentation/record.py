@@ -26,7 +26,7 @@ def claim(out: Path, record: dict[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{path} cannot be read: {error}. Remove the folder, or choose another --out.") from error
         if not isinstance(content, dict):
             raise UsageError(f"{path} is not a JSON object. Remove the folder, or choose another --out.")
-        noted: dict[str, Any] = {_OLD_NAMES.get(str(name), str(name)): value for name, value in content.items()}
+        noted: dict[str, Any] = {str(_OLD_NAMES.get(name, name)): value for name, value in content.items()}
         changed = [
             f"{name} ({noted.get(name)} before, {value} now)"
             for name, value in record.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.atomic import write_atomically
+from drit.bounded import resolved
 from drit.errors import CheckpointError, DritError, UsageError
 from drit.exporting.installed import UNKNOWN, check_empty, check_installed, whole_folder
 from drit.inference.translator import Translator
@@ -128,7 +129,7 @@ def _use(translator: Translator) -> str:
 
 def _data(checkpoint: Path) -> str:
     """What the model learnt from, as the run recorded it; of an imported run nothing is known."""
-    run = run_of(checkpoint.resolve())
+    run = run_of(resolved(checkpoint))
     record = data_record(run) if run and RunFolder(run).data.is_file() else {}
     if not record:
         return "## Training data\n\nNot recorded.\n"
@@ -142,7 +143,7 @@ def _data(checkpoint: Path) -> str:
 
 def _figures(checkpoint: Path) -> str:
     """The numbers of the run's evaluations that are of this checkpoint's weights."""
-    run = run_of(checkpoint.resolve())
+    run = run_of(resolved(checkpoint))
     weights, parts = weights_sha256(checkpoint), []
     for file in RunFolder(run).evaluations() if run else []:
         result = read_json(file, run)

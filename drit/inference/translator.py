@@ -527,7 +527,7 @@ class Translator:
         size = self.method.capabilities.style_dim
         try:
             codes = torch.as_tensor(styles, dtype=torch.float32)
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise UsageError(f"Styles must be a number of random ones, or numbers (K, {size}): {error}.") from error
         if codes.dim() != 2 or codes.shape[1] != size or not len(codes):
             raise UsageError(f"Styles of shape {tuple(codes.shape)} do not fit: this model takes (K, {size}), K >= 1.")

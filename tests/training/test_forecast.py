@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from drit.methods.registry import method_class, settings_class
+from drit.settings.schema import changed
 from drit.training import forecast as module
 from drit.training import launch
 from drit.training.checks import settled
 from drit.training.forecast import SHEET, forecast
 from drit.training.memory import Memory
+from drit.training.trainer import Trainer
 from tests.conftest import opened, tiny
 
 
@@ -63,3 +68,30 @@ def test_what_does_not_fit_says_what_to_change(
     monkeypatch.setattr(module, "free_memory", lambda: 1 << 20)
     told = forecast(settled(settings, sets), sets, tmp_path)
     assert told.seconds == 0 and not told.fits and "add --recompute or --accumulate 2" in told.advice[0]
+
+
+@pytest.mark.slow
+def test_time_is_that_of_a_training(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 15 % of what 60 iterations take, in seconds of the processor: other work on the machine counts in
+    neither."""
+    a, b = folders
+    preset = settings_class("drit").presets()["digits"]
+    settings = changed(
+        preset, {"data.a": str(a), "data.b": str(b), "data.resize": 0, "data.crop": 16, "threads": 1, "steps": 80}
+    )
+    monkeypatch.setattr(module, "seconds_each", partial(launch.seconds_each, clock=time.process_time))
+    sets = opened(settings)
+    settings = settled(settings, sets)
+    before = forecast(settings, sets, tmp_path).seconds
+    with Trainer(method_class("drit"), settings, sets, tmp_path / "run") as trainer:
+        trainer.start_stream()
+        for step in range(70):
+            if step == 10:
+                began = time.process_time()
+            trainer.iterate()
+            trainer.step = step + 1
+        taken = (time.process_time() - began) / 60
+    after = forecast(settings, sets, tmp_path).seconds  # the processor's pace changes with what shares it
+    assert (before + after) / 2 == pytest.approx(taken, rel=0.15)
