@@ -276,14 +276,3 @@ def test_an_output_folder_that_leads_nowhere(
     ):
         code, text = command(capsys, *words, "--out", tmp_path / "ring")
         assert code in (1, 2) and "ring" in text, f"{words}: {code} {text}"
-
-
-def test_without_permission(folders: tuple[Path, Path], tmp_path: Path, capsys: Say) -> None:
-    """Files that may not be read are named as damaged ones are."""
-    if os.geteuid() == 0:
-        pytest.skip("the administrator may read everything")
-    a = Path(shutil.copytree(folders[0], tmp_path / "a"))
-    (a / "000.png").chmod(0)
-    code, text = command(capsys, "train", "--config", config(tmp_path, steps=1), "--data.a", a, "--data.b", folders[1],
-                         "--out", tmp_path / "run")  # fmt: skip
-    assert code == 0 and "000.png" in text

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,23 @@ def test_misfits_among_many_are_named(tmp_path: Path) -> None:
     (tmp_path / "bands.tif").write_bytes(next(one.content for one in hostile.images() if "9_bands" in one.name))
     with pytest.raises(DataError, match=r"1 images have 9 channels \(bands.tif\), domain a takes 3"):
         open_domain(str(tmp_path), DataSettings(resize=0, crop=16, channels_a=3), "a")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+def test_files_that_may_not_be_read() -> None:
+    """They are named as damaged ones are. The administrator may read everything: the test becomes another user."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = write_images(Path(name) / "x", 3, 3)
+        Path(name).chmod(0o755)
+        open_domain(str(folder), CONFIG, "a")  # loads what the other user may not load
+        (folder / "000.png").chmod(0)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            images = open_domain(str(folder), CONFIG, "a")
+            with pytest.raises(DataError, match=r"000.png cannot be read as an image: Permission denied"):
+                decode(folder / "000.png")
+        finally:
+            os.seteuid(before)
+        assert len(images) == 2 and [Path(path).name for path in images.skipped] == ["000.png"]
