@@ -189,6 +189,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
             "loss.gan": "relativistic",
             "loss.gradient_penalty": 0.3,
             "loss.lecam": 0.1,
+            "loss.mode_seeking": 1.0,
+            "loss.mode_seeking_end": 1.0,
         },
     ),
     "drit++": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),

@@ -57,7 +57,7 @@ def test_weights_of_the_paper_and_of_every_preset() -> None:
         w = preset(name, "unit").loss
         assert (w.domain_adversarial, w.kl, w.self_reconstruction, w.cross_cycle) == (10, 0.1, 100, 100)
         assert w.gan == ("logistic" if name == "paper" else "least_squares")
-        assert preset(name, "unit").network.width == preset(name).network.width
+        assert preset(name, "unit").network.width == preset(name, "munit").network.width
 
 
 def test_terms_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
