@@ -113,7 +113,7 @@ def test_channels_within_a_domain(tmp_path: Path) -> None:
     assert mixed.channels == 3 and {mixed.get(i).shape[2] for i in range(3)} == {3}
     grey = open_domain(str(tmp_path), replace(CONFIG, channels_a=1), "a")
     assert grey.get(2).shape[2] == 1 and int(grey.get(2)[0, 0, 0]) == 76
-    with pytest.raises(DataError, match=r"channels, domain b takes 5.*--data.channels-b"):
+    with pytest.raises(DataError, match=r"channels \(000.png, 001.png\), domain b takes 5.*--data.channels-b"):
         open_domain(str(tmp_path), replace(CONFIG, channels_b=5), "b")
 
 
