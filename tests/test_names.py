@@ -83,3 +83,19 @@ def test_contracts_name_every_module_of_methods() -> None:
     text = (DRIT.parent / "pyproject.toml").read_text(encoding="utf-8")
     for path in (DRIT / "methods").glob("*.py"):
         assert path.name == "__init__.py" or f'"drit.methods.{path.stem}"' in text, path.name
+
+
+LEFT_WORDS = re.compile(
+    "|".join((r"read\s+rightly", r"there\s+and\s+back")), re.IGNORECASE
+)  # docs/glossary.md has better
+TEXTS = (".py", ".md", ".js", ".html", ".css", ".jinja", ".toml", ".yml", ".ipynb")
+
+
+def test_words_that_were_left_stay_away() -> None:
+    root = DRIT.parent
+    files = [root / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    for folder in ("drit", "docs", "tests", "benchmarks", "experiments", "examples", "reference"):
+        files += [path for path in sorted((root / folder).rglob("*")) if path.suffix in TEXTS]
+    assert len(files) > 300
+    found = [str(path.relative_to(root)) for path in files if LEFT_WORDS.search(path.read_text(encoding="utf-8"))]
+    assert found == []

@@ -1,4 +1,4 @@
-"""Outputs as one moving image, there and back: GIF and WebP by Pillow, MP4 by PyAV where it is installed."""
+"""Outputs as one moving image, forwards and backwards: GIF and WebP by Pillow, MP4 by PyAV where it is installed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_able(form: str) -> None:
 
 
 def animated(images: Sequence[Tensor], form: str) -> bytes:
-    """Images (C, H, W) in [-1, 1], of one size, as a file that shows them there and back. form: one of `able`.
+    """Images (C, H, W) in [-1, 1], of one size, as a file that shows them forwards and backwards. form: one of `able`.
 
     MP4 takes even sides: an odd one gets its last row or column once more.
     """

@@ -113,7 +113,7 @@ async def translate(
         Literal["json", "image", "animation"],
         Form(
             description="'json': all outputs, in base64; 'image': the file of a single one; 'animation': one moving "
-            "image of all, there and back"
+            "image of all, forwards and backwards"
         ),
     ] = "json",
     progress: Annotated[

@@ -262,7 +262,7 @@ def test_large_images_in_strips(served: ServedRuns, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_animation_as_video(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames there and back in their colours, of which a video keeps a fourth; odd sides grow by one."""
+    """Frames forwards and backwards in their colours, of which a video keeps a fourth; odd sides grow by one."""
     av = pytest.importorskip("av", reason="the extra 'video' is not installed")
     answer = post(client, png((21, 25)), numbers=NUMBERS, answer="animation", animation="mp4")
     assert answer.headers["content-type"] == "video/mp4"

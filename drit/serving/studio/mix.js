@@ -83,7 +83,7 @@ $("walk").addEventListener("click", async () => {
   try {
     const blob = await service.animate(run.name, to, state.image, steps, size, format, calls.signal());
     save(blob, `${stem()}_${a.name} to ${b.name}.${format}`);
-    report(`${WALK} steps, there and back.`);
+    report(`${WALK} steps, forwards and backwards.`);
   } catch (error) {
     complain(error);
   } finally {

@@ -87,7 +87,7 @@ export async function progress(token) {
   return (await (await ask(`/v1/progress?${query({ token })}`)).json()).share;
 }
 
-// All styles, there and back, as one file of the format `animation`.
+// All styles, forwards and backwards, as one file of the format `animation`.
 export async function animate(run, to, image, styles, size, animation, signal) {
   const numbers = JSON.stringify(styles);
   const fields = { run, to, size, image, numbers, answer: "animation", animation };
