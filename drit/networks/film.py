@@ -70,7 +70,7 @@ class FilmDecoder(nn.Module):
             gain, shift = code.chunk(2, dim=1)
             if i == 0:
                 h = modulate(h, 1 + gain, shift)
-            elif one_by_one(h):  # one style: gain and bias of the normalisation itself
+            elif len(h) == 1 and one_by_one(h):  # one style: gain and bias of the normalisation itself
                 h = group_norm(up.upsample(h), 1, 1 + gain[0], shift[0])
             else:
                 h = modulate(layer_norm(up.upsample(h)), 1 + gain, shift)
