@@ -1,12 +1,17 @@
-"""Files written whole or not at all, and known by their hash."""
+"""Files and folders written whole or not at all; files known by their hash."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from drit.errors import UsageError
 
 _PART = 16 << 20  # bytes hashed at once: so many that another thread is seldom waited for
 
@@ -31,6 +36,35 @@ def write_atomically(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all. Raises OSError when the disk refuses."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def is_taken(out: Path) -> bool:
+    """Whether a folder to write to holds something, or is none."""
+    return out.exists() and (not out.is_dir() or any(out.iterdir()))
+
+
+def check_empty(out: Path) -> None:
+    """Raises UsageError for a folder to write to that holds something."""
+    if is_taken(out):
+        raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes `out` at the end; nothing is left of it after an error.
+
+    Raises UsageError where `out` holds something, OSError where the disk refuses.
+    """
+    check_empty(out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            out.rmdir()
+        os.rename(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync_file(path: Path) -> None:

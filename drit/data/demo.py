@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.atomic import write_atomically
+from drit.atomic import is_taken, write_atomically
 from drit.data.folders import list_images
 from drit.errors import UsageError
 
@@ -62,7 +62,7 @@ def make_demo(out: Path, count: int = 2000, seed: int = 0, force: bool = False) 
 
 def check_free(out: Path, force: bool) -> None:
     """Raises UsageError where a folder to write to holds something, unless `force`."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+    if is_taken(out) and not force:
         raise UsageError(f"{out} exists and is not empty. Choose another --out, or add --force.")
 
 

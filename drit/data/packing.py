@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import sync_file, write_atomically
+from drit.atomic import check_empty, sync_file, write_atomically
 from drit.bounded import resolved
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
@@ -39,8 +39,7 @@ def pack(
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}. Give a folder of images.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+    check_empty(out)
     if resolved(out).is_relative_to(resolved(folder)):
         raise UsageError(f"{out} lies in {folder}, whose images are packed. Choose another --out.")
     samples = _samples(folder)

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import write_atomically
+from drit.atomic import check_empty, write_atomically
 from drit.bounded import resolved
 from drit.errors import CheckpointError, DritError, UsageError
-from drit.exporting.installed import UNKNOWN, check_empty, check_installed, whole_folder
+from drit.exporting.installed import UNKNOWN, check_installed, exported_folder
 from drit.inference.translator import Translator
 from drit.methods.registry import entry_of
 from drit.reports.evaluation import rows
@@ -45,7 +45,7 @@ def export_weights(run: Path, out: Path, card: bool, licence: str = UNKNOWN, pus
     translator = Translator.load(run, "cpu", "float32")
     meta = load_meta(checkpoint)
     about = {"licence": licence, "run": {"weights_sha256": weights_sha256(checkpoint)}}
-    with whole_folder(out) as folder:
+    with exported_folder(out) as folder:
         pretrained.save(folder, translator.method, translator.names, int(meta["step"]), about)
         text = model_card(translator, checkpoint, licence) if card else readme(translator, checkpoint, licence)
         write_atomically(folder / "README.md", text.encode())

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from drit.atomic import write_atomically, write_json
+from drit.atomic import check_empty, write_atomically, write_json
 from drit.data.ranges import reading_of
 from drit.errors import UsageError
 from drit.exporting.check import TOLERANCE, compare, refuse_worse, runtime, sizes, sizes_compared
 from drit.exporting.graph import OPSET
 from drit.exporting.graphs import CONTENT, PARTS, RENDER, STYLE, TRANSLATE, Part, of_direction, parts_of
-from drit.exporting.installed import UNKNOWN, check_empty, whole_folder
+from drit.exporting.installed import UNKNOWN, exported_folder
 from drit.inference.translator import Translator
 from drit.runs.checkpoint import find, load_meta, weights_sha256
 from drit.version import VERSION
@@ -58,7 +58,7 @@ def export_onnx(
     translator = Translator.load(run, "cpu", "float32", threads=threads)
     exported = graphs_of(translator, to, parts, int8)
     record = record_of(translator, find(run), exported, licence)
-    with whole_folder(out) as folder:
+    with exported_folder(out) as folder:
         write_files(folder, exported, record)
     return record
 

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from drit.atomic import check_empty
 from drit.errors import UsageError
-from drit.exporting.installed import UNKNOWN, check_empty, whole_folder
+from drit.exporting.installed import UNKNOWN, exported_folder
 from drit.exporting.onnx import graphs_of, record_of, write_files
 from drit.inference.translator import Translator
 from drit.runs.checkpoint import find
@@ -57,7 +58,7 @@ def export_web(run: Path, out: Path, to: str = "", licence: str = UNKNOWN, threa
         "to": translator.domain(to) if to else method.capabilities.directions[-1],
         "size": min(_SIZES, key=lambda size: abs(size - method.settings.data.crop)),
     }
-    with whole_folder(out) as folder:
+    with exported_folder(out) as folder:
         for file in sorted(WEB.iterdir()):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)

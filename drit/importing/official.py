@@ -6,16 +6,14 @@ importer tells.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from drit.atomic import write_json
+from drit.atomic import check_empty, whole_folder, write_json
 from drit.errors import CheckpointError, DritError, UsageError
 from drit.methods.imported import Imported
 from drit.methods.registry import entries, method_class
@@ -35,8 +33,7 @@ def import_checkpoint(path: Path, out: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UsageError(f"There is no file {path}. Give a checkpoint of an official implementation (.pth).")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists and is not empty. Choose another --out.")
+    check_empty(out)
     imported = recognised(read_pickle(path), path)
     with torch.device("meta"):
         method = method_class(imported.settings.method)(imported.settings, imported.channels)
@@ -94,17 +91,10 @@ def read_pickle(path: Path) -> dict[str, Any]:
 def _write(out: Path, source: Path, imported: Imported, state: dict[str, Any]) -> None:
     settings = imported.settings
     meta = describe(settings, imported.channels, dict.fromkeys(imported.channels, 8), {})
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        write_json(RunFolder(temporary).config, record(settings))
-        write_json(RunFolder(temporary).data, {})
-        files.save(temporary, imported.step, imported.weights, {}, state, meta | {"imported_from": source.name})
-        if out.exists():
-            out.rmdir()
-        os.rename(temporary, out)
+        with whole_folder(out) as folder:
+            write_json(RunFolder(folder).config, record(settings))
+            write_json(RunFolder(folder).data, {})
+            files.save(folder, imported.step, imported.weights, {}, state, meta | {"imported_from": source.name})
     except OSError as error:
         raise DritError(f"Could not write {out}: {error.strerror}. Nothing of it was left half-written.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from drit.atomic import write_json
+from drit.atomic import is_taken, write_json
 from drit.bounded import resolved
 from drit.data.arrays import array_file, read_arrays
 from drit.data.containers import regular
@@ -34,7 +34,7 @@ def write_clean(
     out and why. Raises UsageError where `out` holds something, DataError where too little is left of a domain,
     DritError when the disk refuses.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out):
         raise UsageError(f"--fix {out} exists and is not empty. Choose another folder.")
     reasons: dict[str, str] = {}
     for finding in found:
