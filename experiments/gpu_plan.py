@@ -4,9 +4,9 @@
     python -m experiments.gpu_plan --join OUT... --run RUN
 
 The same command goes on where the last one stopped, as long as --runs is kept: first `tests` (those that compute on the
-device, and the exactness, parity and conformance suites on it), then `benchmark` (`benchmarks.gpu`), then `train`: the
-preset `default` at 216 pixels on cat2dog and roadscene in turns, for as long as --minutes allows. Every two minutes of
-training it writes a sheet of samples.
+device, with the exactness, parity and conformance suites, which compute on the processor beside it), then `benchmark`
+(`benchmarks.gpu`), then `train`: the preset `default` at 216 pixels on cat2dog and roadscene in turns, for as long as
+--minutes allows. Every two minutes of training it writes a sheet of samples.
 
 OUT holds eight files of at most 15 MiB: the log of each step, the newest sheets, and a part of the newest weights. Each
 call brings the next parts. `--join` puts the parts of several calls together to a run folder that translates.
@@ -89,7 +89,7 @@ class Plan:
         run, (a, b, _) = self.runs / name, SETS[name]
         seconds = int(min(SLICE, self.left() - 20))
         if files.checkpoints(run):
-            words = ["--resume", str(run)]
+            words = ["--resume", str(run), "--steps", str(self.steps)]
         else:
             sets = [str(self.data / path.format(part="train")) for path in (a, b)]
             words = ["--data.a", sets[0], "--data.b", sets[1], "--out", str(run), "--steps", str(self.steps)]
@@ -104,37 +104,40 @@ class Plan:
         print(f"{name}: iteration {step}", flush=True)
 
     def bring_weights(self) -> None:
-        """The next parts of the newest weights into OUT, after those of earlier calls."""
+        """The next parts of the weights into OUT, after those of earlier calls. Training may have gone on since: what
+        was packed is brought to its last part before newer weights are packed."""
         for name in TRAINED:
-            run = self.runs / name
+            run, folder = self.runs / name, self.runs / f"bring-{name}"
             if not files.checkpoints(run):
                 continue
-            checkpoint = files.find(run)
-            folder, step = self.runs / f"bring-{name}", files.load_meta(checkpoint)["step"]
-            if self.state.get(f"brought-{name}", 0) == 0:  # a new round: these weights to the last part
-                shutil.rmtree(folder, ignore_errors=True)
-                self.pack(checkpoint, run, folder)
-            parts = sorted(folder.glob("part_*"))
             first = self.state.get(f"brought-{name}", 0)
-            for part in parts[first : first + PARTS // len(TRAINED)]:
-                shutil.copy(part, self.out / f"{name}-{step}-{part.name}-of-{len(parts)}")
+            if first == 0:
+                shutil.rmtree(folder, ignore_errors=True)
+                self.pack(name, run, folder)
+            parts = sorted(folder.glob("*-part_*"))
             end = first + PARTS // len(TRAINED)
+            for part in parts[first:end]:
+                shutil.copy(part, self.out)
             self.note(f"brought-{name}", 0 if end >= len(parts) else end)
 
     @staticmethod
-    def pack(checkpoint: Path, run: Path, folder: Path) -> None:
-        """An archive of what translation needs, in parts of at most PART bytes."""
+    def pack(name: str, run: Path, folder: Path) -> None:
+        """An archive of what translation needs of the newest weights, in parts of at most PART bytes. A part's name
+        tells the iteration and how many parts there are."""
+        checkpoint = files.find(run)
+        step = files.load_meta(checkpoint)["step"]
         whole = folder / "run"
         (whole / "checkpoints" / checkpoint.name).mkdir(parents=True)
-        for name in ("weights.safetensors", "meta.json"):
-            shutil.copy(checkpoint / name, whole / "checkpoints" / checkpoint.name)
+        for file in ("weights.safetensors", "meta.json"):
+            shutil.copy(checkpoint / file, whole / "checkpoints" / checkpoint.name)
         shutil.copy(RunFolder(run).config, whole)
         archive = Path(shutil.make_archive(str(folder / "run"), "tar", whole))
         data = archive.read_bytes()
         archive.unlink()
         shutil.rmtree(whole)
-        for i, begin in enumerate(range(0, len(data), PART)):
-            write_atomically(folder / f"part_{i:03d}", data[begin : begin + PART])
+        begins = range(0, len(data), PART)
+        for i, begin in enumerate(begins):
+            write_atomically(folder / f"{name}-{step}-part_{i:03d}-of-{len(begins)}", data[begin : begin + PART])
 
     def follow(self) -> None:
         """All that is left, until the time is over."""

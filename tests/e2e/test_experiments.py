@@ -182,14 +182,17 @@ def test_the_plan_for_a_gpu_trains_brings_weights_in_parts_and_joins_them(
     plan.bring_weights()
     with pytest.raises(UsageError, match="Parts are missing"):
         gpu_plan.join([first], tmp_path / "incomplete")
+    x = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    packed = Translator.load(tmp_path / "runs" / "cat2dog", "cpu").translate(x, "b", styles=1)
+    plan.steps = 4  # the next call trains before it brings more
+    plan.train("cat2dog")
     plan.out = second
     second.mkdir()
-    while len(list(second.glob("*-part_*"))) + 2 < len(list((tmp_path / "runs" / "bring-cat2dog").glob("part_*"))):
+    while len(list(second.glob("*-part_*"))) + 2 < len(list((tmp_path / "runs" / "bring-cat2dog").glob("*-part_*"))):
         plan.bring_weights()
+    assert {path.name.split("-")[1] for path in second.glob("*-part_*")} == {"2"}  # not of iteration 4
     gpu_plan.join([first, second], tmp_path / "joined")
-    x = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    here, there = (
-        Translator.load(run, "cpu").translate(x, "b", styles=1)
-        for run in (tmp_path / "runs" / "cat2dog", tmp_path / "joined")
-    )
-    np.testing.assert_array_equal(here[0], there[0])
+    joined = Translator.load(tmp_path / "joined", "cpu").translate(x, "b", styles=1)
+    np.testing.assert_array_equal(joined[0], packed[0])
+    plan.bring_weights()
+    assert any(path.name.startswith("cat2dog-4-") for path in second.glob("*-part_*"))

@@ -14,7 +14,7 @@ from drit.data.images import encode
 from drit.errors import UsageError
 from drit.methods.base import Terms
 from drit.methods.drit.adversary import Adversary, Judge, LogitAverages
-from drit.methods.drit.objective import DRIT, mode_seeking_end, mode_seeking_weights
+from drit.methods.drit.objective import DRIT, mode_seeking_end
 from drit.methods.drit.settings import DRITLoss
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
@@ -156,7 +156,7 @@ def test_mode_seeking_of_each_domain(tmp_path: Path) -> None:
     *_, last = model.updates(iter([batch]), 0, Noise(0, 0))
     assert {k: v for k, v in last.weights.items() if "mode" in k} == {"mode_seeking_b": 0.5}
     both = changed(config, {"loss.mode_seeking": 2.0, "loss.mode_seeking_b": -1.0}).loss
-    assert mode_seeking_weights(both) == {"a": 2.0, "b": 2.0}
+    assert both.mode_seeking_weights == {"a": 2.0, "b": 2.0}
 
 
 def test_mode_seeking_ends_at_the_variation_of_real_images(tmp_path: Path) -> None:
@@ -178,6 +178,20 @@ def test_mode_seeking_ends_at_the_variation_of_real_images(tmp_path: Path) -> No
     given = changed(config, {"loss.variation_a": 0.3}).loss
     assert mode_seeking_end(given, "a") == pytest.approx(0.6)
     assert mode_seeking_end(changed(config, {"loss.mode_seeking_end": 0.0}).loss, "a") == math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 2.0}, ("a", "b")),
+        ({"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 0.0}, ()),
+        ({"loss.mode_seeking": 0.0, "loss.mode_seeking_end": 2.0}, ()),
+        ({"loss.mode_seeking": 0.0, "loss.mode_seeking_b": 1.0, "loss.mode_seeking_end": 2.0}, ("b",)),
+        ({"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 2.0, "loss.variation_a": 0.3}, ("b",)),
+    ],
+)
+def test_variation_is_measured_where_mode_seeking_ends_by_it(values: dict[str, float], wanted: tuple[str, ...]) -> None:
+    assert changed(preset("demo"), values).needs_variation == wanted
 
 
 def test_chance_of_relativistic_pairs() -> None:

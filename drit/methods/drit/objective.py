@@ -64,11 +64,6 @@ class Outputs(NamedTuple):
     random: dict[str, list[Tensor]]  # G_a(c_b, z), G_b(c_a, z) for each random attribute z
 
 
-def mode_seeking_weights(loss: DRITLoss) -> dict[str, float]:
-    """The weight of mode seeking of outputs of each domain."""
-    return {"a": loss.mode_seeking, "b": loss.mode_seeking if loss.mode_seeking_b < 0 else loss.mode_seeking_b}
-
-
 def mode_seeking_end(loss: DRITLoss, domain: str) -> float:
     """The difference of two outputs of a domain, in [-1, 1], from which on mode seeking asks for no more."""
     variation = {"a": loss.variation_a, "b": loss.variation_b}[domain]
@@ -158,7 +153,7 @@ class DRIT(Method):
         """Codes of images x, random attributes, and all that the generators make of them."""
         content = self._content(x, noise)
         style, posterior = self._sampled_styles(x, noise)
-        count = 2 if any(mode_seeking_weights(self.settings.loss).values()) else 1
+        count = 2 if any(self.settings.loss.mode_seeking_weights.values()) else 1
         random = [noise.normal(*style["a"].shape, like=style["a"]) for _ in range(count)]
         return Codes(content, style, posterior, random), self._decode(content, style, random)
 
@@ -263,7 +258,7 @@ class DRIT(Method):
         self, terms: Terms, reals: ByDomain, out: Outputs, random: list[Tensor], noise: Noise
     ) -> None:
         """The terms of outputs with random attributes z of N(0, I)."""
-        w, seeking = self.settings.loss, mode_seeking_weights(self.settings.loss)
+        w, seeking = self.settings.loss, self.settings.loss.mode_seeking_weights
         for d in DOMAINS:
             images = out.random[d]
             if w.domain_adversarial:
@@ -406,7 +401,7 @@ class DRIT(Method):
         pairs; one pair for content codes."""
         w, pair = self.settings.loss, losses.at_chance()
         domain = self.settings.network.discriminator_scales * (pair / 2 if w.gan == "relativistic" else pair)
-        random = 2 if any(mode_seeking_weights(w).values()) else 1
+        random = 2 if any(w.mode_seeking_weights.values()) else 1
         chance = {f"discriminators/domain_adversarial_{d}": domain for d in DOMAINS}
         chance |= {f"discriminators/domain_adversarial_random_{d}": random * domain for d in DOMAINS}
         return chance | {"content_discriminator/content_adversarial": pair}

@@ -83,6 +83,11 @@ class DRITLoss(LossSettings):
     )
     task_classes: NonNegative = setting(0, "classes of the task; 0: as many as domain a has")
 
+    @property
+    def mode_seeking_weights(self) -> dict[str, float]:
+        """The weight of mode seeking of outputs of each domain."""
+        return {"a": self.mode_seeking, "b": self.mode_seeking if self.mode_seeking_b < 0 else self.mode_seeking_b}
+
 
 @dataclass(frozen=True)
 class ContentDiscriminatorOptim(OptimSettings):
@@ -132,9 +137,9 @@ class DRITSettings(TrainSettings):
 
     @property
     def needs_variation(self) -> tuple[str, ...]:
-        seeks = self.loss.mode_seeking_end > 0
+        seeking = self.loss.mode_seeking_weights if self.loss.mode_seeking_end else {}
         known = {"a": self.loss.variation_a, "b": self.loss.variation_b}
-        return tuple(d for d, variation in known.items() if seeks and not variation)
+        return tuple(d for d, weight in seeking.items() if weight and not known[d])
 
     def with_variation(self, variation: Mapping[str, float]) -> Self:
         named = {f"variation_{d}": round(value, 4) for d, value in variation.items()}
