@@ -217,10 +217,13 @@ def classification(logits: Tensor, target: Tensor) -> Tensor:
 
     L = -E[log P(d | x)]
 
-    logits: (N, K) or (N, K, h, w); target: (N,), whole numbers 0 .. K - 1. Returns a scalar, at least 0: a mean over N
-    and pixels. Raises IndexError for a target outside its range.
+    logits: (N, K) or (N, K, h, w); target: (N,), or (N, h, w) with a class for each pixel: whole numbers 0 .. K - 1,
+    and for pixels -100 where there is none, which count as 0. Returns a scalar, at least 0: a mean over N and pixels.
+    Raises IndexError for a target outside its range.
     """
     logits = full(logits)
+    if target.dim() > 1:  # over all pixels, so that parts of a batch with few known ones weigh as they do in the whole
+        return F.cross_entropy(logits, target, reduction="sum") / target.numel()
     return F.cross_entropy(logits, target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:]))
 
 

@@ -100,3 +100,13 @@ def test_lecam_by_hand() -> None:
     averages = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.0])
     assert float(losses.lecam([real], [fake], averages[0][:1], averages[1][:1])) == pytest.approx(1.5**2 + 2**2)
     assert float(losses.lecam([real] * 2, [fake] * 2, *averages)) == pytest.approx(2.25 + 4 + 4 + 1)
+
+
+def test_classification_of_pixels() -> None:
+    """One pixel is right with probability 3/4, one wrong with 1/4, two have no class: (ln 4/3 + ln 4) / 4."""
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[0, 1] = math.log(3)
+    target = torch.tensor([[[1, 0], [-100, -100]]])
+    expected = (math.log(4 / 3) + math.log(4)) / 4
+    assert losses.classification(logits, target).item() == pytest.approx(expected, rel=1e-6)
+    assert losses.classification(logits, torch.full((1, 2, 2), -100)).item() == 0

@@ -16,6 +16,7 @@ from drit.data.containers import holds_dicom
 from drit.data.fingerprints import ArrayDigest, FolderDigest
 from drit.data.images import Header, fit_channels, read_header, read_values
 from drit.data.imageset import Half, ImageSet, check_skipped
+from drit.data.masks import MASKS, without_masks
 from drit.data.names import READ_SUFFIXES, file_of, may_be_dicom, slice_of, suffix_of
 from drit.data.ranges import (
     SURVEYED,
@@ -114,8 +115,9 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
     shards = shards_of(folder)
     files = [] if shards else sorted(_files(folder))
-    paths = shards.paths() if shards else _images(files)
-    others = _others(files, paths)
+    found = shards.paths() if shards else _images(files)
+    paths, others = without_masks(folder, found), _others(files, found)
+    masks = len(found) - len(paths)
     lost = check_lost(shards, config.max_lost_shards) if shards else {}
     if shards and lost:
         paths = [p for p in paths if shards.member(p).shard.name not in lost]
@@ -153,6 +155,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
     seen = survey(_values(looked_at, bands))
     value_range = auto_range(seen, str(folder), _flag(config, domain)) if isinstance(wanted, str) else wanted
     notes = [f"shard {name} {why}: its images are left out" for name, why in lost.items()]
+    notes += [f"the {masks} masks in {MASKS}/ are left out"] if masks else []
     notes += _left_out(others) + header_notes(headers, channels, config, value_range is not None)
     depths = Counter(h.depth for h in headers.values())
     if len(depths) > 1:

@@ -81,13 +81,14 @@ class ImageSet:
         One that turns out unreadable is noted in `skipped` and the next readable one given instead; beyond
         `max_unreadable` a DataError lists them.
         """
-        return self._readable(index)[1]
+        return self.read(index)[1]
 
     def readable(self, index: int) -> int:
         """The first place from `index` on (round the end) whose image can be read. Raises as `get` does."""
-        return self._readable(index)[0]
+        return self.read(index)[0]
 
-    def _readable(self, index: int) -> tuple[int, np.ndarray]:
+    def read(self, index: int) -> tuple[int, np.ndarray]:
+        """What `get` gives, and the place that it really is of. Raises as `get` does."""
         for offset in range(len(self)):
             i = (index + offset) % len(self)
             if i in self._cache:
@@ -128,6 +129,10 @@ class ImageSet:
         """What pairs an image with one of another domain: its path below the folder without suffix; its place."""
         image = self._images[index]
         return str(without_ending(image.relative_to(self.source))) if isinstance(image, Path) else str(index)
+
+    def shape(self, index: int) -> tuple[int, int]:
+        """Height and width of image `index` as it is stored."""
+        return self._shapes[index]
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of image `index` as `get` gives it."""

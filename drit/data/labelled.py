@@ -27,15 +27,14 @@ import torch
 from torch import Tensor
 
 from drit.data.arrays import array_file, read_arrays
-from drit.data.containers import is_there
 from drit.data.fingerprints import file_digest
-from drit.data.folders import READ_SUFFIXES, list_images
+from drit.data.folders import list_images
 from drit.data.images import Header, convert_channels, decode, fit_channels, read_header, read_values
-from drit.data.names import VOLUMES, file_of, slice_name, slice_of, without_ending
+from drit.data.masks import MASKS, mask_of
+from drit.data.names import slice_of, without_ending
 from drit.data.ranges import AS_STORED, Reading, read_array_images
 from drit.errors import LISTED, DataError, some
 
-MASKS = "masks"  # the folder of masks within a set
 _WHOLE = re.compile(r"-?[0-9]{1,300}")  # a class that is a number; Python reads no longer ones than 4300 digits
 BESIDE = (".txt", ".json", ".xml")  # files beside an image that belong to it
 
@@ -81,13 +80,7 @@ class LabelledSet:
 
     def mask(self, i: int) -> Path | None:
         """The mask of image i, with its own suffix or another one; of a slice, that slice of a volume of its name."""
-        place = self.root / MASKS / self.paths[i].relative_to(self.root)
-        bare = without_ending(place)
-        names = [place, *(bare.with_name(bare.name + suffix) for suffix in READ_SUFFIXES)]
-        if found := slice_of(place):
-            volume = without_ending(found[0])
-            names += [slice_name(volume.with_name(volume.name + suffix), found[1]) for suffix in VOLUMES]
-        return next((p for p in names if is_there(file_of(p))), None)
+        return mask_of(self.root, self.paths[i])
 
     def notes(self, i: int) -> list[Path]:
         """Files of the same name beside image i."""

@@ -21,7 +21,7 @@ from drit.bounded import resolved
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
-from drit.data.labelled import MASKS
+from drit.data.masks import MASKS
 from drit.data.names import slice_of
 from drit.data.shards import FORMAT, INDEX
 from drit.errors import DataError, DritError, UsageError

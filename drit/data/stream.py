@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +19,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from drit import peers
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
+from drit.data.masks import NO_CLASS, Masks
 from drit.data.transforms import random_crop_flip
 from drit.errors import DataError, DritError
 from drit.runtime import cores
 from drit.settings.common import DataSettings
 
 AHEAD = 3  # batches loaded before they are asked for (of each process)
+UNKNOWN = -100  # the class of a pixel that has none: what PyTorch's losses leave out
 _CROP = 7  # keeps the numbers of crops apart from those of the shuffle
 
 
@@ -34,10 +36,11 @@ class LoaderEndedError(DritError):
 
 class Crops(NamedTuple):
     """One batch of every domain: (N, C, crop, crop) in channels_last, float32 in [-1, 1]; which images they are of:
-    (N,)."""
+    (N,); with masks, the class of each pixel of a: (N, crop, crop) of int64, UNKNOWN where it has none."""
 
     images: dict[str, Tensor]
     places: dict[str, Tensor]
+    masks: Tensor | None = None
 
 
 class _Loaded(NamedTuple):
@@ -75,7 +78,9 @@ class _Batches(Dataset[_Loaded]):
         seed: int,
         paired: bool = False,
         process: tuple[int, int] = (0, 1),
+        masks: Masks | None = None,
     ) -> None:
+        self._masks = masks
         self._sets, self._config, self._batch, self._seed, self._paired = sets, config, batch, seed, paired
         self._rank, self._ranks = process
         self._orders = [Order(len(s), seed, 0 if paired else d) for d, s in enumerate(sets.values())]
@@ -92,14 +97,22 @@ class _Batches(Dataset[_Loaded]):
         numbers = range(k * self._batch + self._rank, (k + 1) * self._batch, self._ranks)
         rows = [self._pair(n) if self._paired else self._apart(n) for n in numbers]
         images = {d: to_tensor(np.stack([row[d][0] for row in rows])) for d in self._sets}
-        return Crops(images, {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets})
+        places = {d: torch.tensor([row[d][1] for row in rows]) for d in self._sets}
+        return Crops(images, places, self._mask_crops(places["a"].tolist(), numbers) if self._masks else None)
+
+    def _mask_crops(self, places: Sequence[int], numbers: Sequence[int]) -> Tensor:
+        """The masks of images of a, cut and mirrored as these are."""
+        assert self._masks is not None
+        crops = [self._crop(self._masks.get(i), 0, n)[:, :, 0] for i, n in zip(places, numbers, strict=True)]
+        masks = torch.from_numpy(np.stack(crops)).long()
+        return masks.masked_fill_(masks == NO_CLASS, UNKNOWN)
 
     def _apart(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
         """Image n of every domain's own stream, as a crop of its own, and its place in the set."""
         crops = {}
         for d, (name, images) in enumerate(self._sets.items()):
-            index = self._orders[d](n)
-            crops[name] = self._crop(images.get(index), d, n), index
+            place, image = images.read(self._orders[d](n))
+            crops[name] = self._crop(image, d, n), place
         return crops
 
     def _pair(self, n: int) -> dict[str, tuple[np.ndarray, int]]:
@@ -140,14 +153,15 @@ class BatchStream:
         workers: int = 0,
         paired: bool = False,
         process: tuple[int, int] = (0, 1),
+        masks: Masks | None = None,
     ) -> None:
         """workers: loader processes; 0 uses one thread, which suffices for images in memory. paired: image n of
         every domain is of the same place in its set, with the same crop. process: (r, R) gives of every batch the
-        images r, r + R, ... alone, which process r of R works on."""
+        images r, r + R, ... alone, which process r of R works on. masks: those of domain a, to be given along."""
         self.position = start
         self._sets = sets
         self._error: Exception | None = None
-        batches = _Batches(sets, config, batch, seed, paired, process)
+        batches = _Batches(sets, config, batch, seed, paired, process, masks)
         self._loader: Any = None
         self._thread: _Ahead | None = None
         if workers:

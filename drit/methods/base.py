@@ -26,7 +26,8 @@ class Batch(dict[str, Tensor]):
     """One batch of each domain: its letter to (N, C, H, W), float in [-1, 1]; image n of one corresponds to image n of
     another only where the method asks for pairs.
 
-    labels: (N,) int64, the class of each image of domain a, where the settings have a task loss.
+    labels: (N,) int64, the class of each image of domain a, or of each of its pixels, (N, H, W) with -100 where there
+    is none; where the settings have a task loss.
     """
 
     def __init__(self, images: Mapping[str, Tensor], labels: Tensor | None = None) -> None:

@@ -213,6 +213,16 @@ class TrainSettings:
         """Whether training looks at the labels of domain a."""
         return False
 
+    @property
+    def learns_masks(self) -> bool:
+        """Whether these labels are masks: a class for each pixel."""
+        return False
+
+    @property
+    def classes(self) -> int:
+        """How many classes the labels have; 0: not known yet."""
+        return 0
+
     def with_classes(self, count: int) -> Self:
         """The settings for so many classes of labels, where they are learnt."""
         return self

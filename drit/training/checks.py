@@ -12,6 +12,7 @@ import torch
 from drit.data.classes import classes_of
 from drit.data.folders import ImageSet, open_domain, source_name
 from drit.data.images import to_tensor
+from drit.data.masks import Masks
 from drit.data.pairs import align
 from drit.data.ranges import with_ranges
 from drit.errors import UsageError
@@ -101,13 +102,20 @@ def variation(images: ImageSet) -> float:
     return max(0.001, float(pairs.mean())) if len(pairs) else 0.001
 
 
+def _classes(settings: TrainSettings, images: ImageSet) -> int:
+    """How many classes the labels of a domain have. For masks all are read, unless the number was given."""
+    if settings.learns_masks:
+        return settings.classes or Masks(images).count()
+    return len(classes_of(images)[0])
+
+
 def settled(settings: S, sets: Mapping[str, ImageSet]) -> S:
     """The settings with what was left to be found out: channels, ranges and classes as the files have them. Raises
     DataError where labels are wanted and missing."""
     channels_a, channels_b = (sets[d].channels if d in sets else 0 for d in "ab")
     data = replace(settings.data, channels_a=channels_a, channels_b=channels_b)
     if settings.learns_labels:
-        settings = settings.with_classes(len(classes_of(sets["a"])[0]))
+        settings = settings.with_classes(_classes(settings, sets["a"]))
     if settings.needs_variation:
         settings = settings.with_variation({d: variation(sets[d]) for d in settings.needs_variation})
     return replace(settings, data=with_ranges(data, {d: s.reading.value_range for d, s in sets.items()}))

@@ -74,5 +74,6 @@ def _batches(settings: TrainSettings, channels: dict[str, int]) -> Iterator[Batc
     side = settings.data.crop
     while True:
         images = {d: torch.zeros(settings.batch, c, side, side) for d, c in channels.items()}
-        labels = torch.zeros(settings.batch, dtype=torch.int64)
+        shape = (settings.batch, side, side) if settings.learns_masks else (settings.batch,)
+        labels = torch.zeros(shape, dtype=torch.int64)
         yield Batch({d: x.contiguous(memory_format=torch.channels_last) for d, x in images.items()}, labels)

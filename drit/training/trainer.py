@@ -22,6 +22,7 @@ from drit import peers
 from drit.data.classes import class_indices
 from drit.data.folders import ImageSet
 from drit.data.images import to_tensor
+from drit.data.masks import Masks
 from drit.data.stream import BatchStream, LoaderEndedError, choose_workers
 from drit.data.transforms import centre_crop
 from drit.errors import CheckpointError, DivergedError, DritError, UsageError
@@ -108,7 +109,9 @@ class Trainer:
         self.dtype = choose(settings.precision, self.device)
         self.channels = {d: s.channels for d, s in sets.items()}
         torch.manual_seed(settings.seed)
-        self.labels = torch.from_numpy(class_indices(sets["a"])) if settings.learns_labels else None
+        masks = settings.learns_masks
+        self.masks = Masks(sets["a"], settings.classes) if masks else None
+        self.labels = torch.from_numpy(class_indices(sets["a"])) if settings.learns_labels and not masks else None
         self.method = method(settings, self.channels)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = make_optimizers(self.method)
@@ -352,6 +355,7 @@ class Trainer:
             workers,
             self.method.capabilities.paired,
             (peers.rank(), peers.count()),
+            self.masks,
         )
         return workers
 
@@ -397,8 +401,8 @@ class Trainer:
                 d: x.to(self.device, memory_format=torch.channels_last, non_blocking=True)
                 for d, x in batch.images.items()
             }
-            labels = None if self.labels is None else self.labels[batch.places["a"]].to(self.device)
-            yield Batch(images, labels)
+            labels = batch.masks if self.labels is None else self.labels[batch.places["a"]]
+            yield Batch(images, None if labels is None else labels.to(self.device))
 
     def _tell_unsafe(self, bar: Bar) -> bool:
         """Say what was skipped, and whether anything was. Raises DivergedError where that was too much."""

@@ -19,7 +19,7 @@ from drit.data.images import decode, encode
 from drit.errors import DataError
 from drit.methods.base import Batch
 from drit.methods.drit.objective import DRIT
-from drit.methods.drit.task import TaskClassifier
+from drit.methods.drit.task import TaskClassifier, TaskSegmenter
 from drit.methods.noise import Noise
 from drit.runs.record import recorded_settings
 from drit.settings.schema import changed
@@ -166,3 +166,66 @@ def test_colours_become_grey_for_a_grey_domain_b() -> None:
     x = torch.rand(2, 3, 20, 20)
     assert torch.allclose(classifier(x), classifier(x.mean(1, keepdim=True)), atol=1e-6)
     assert classifier(x).shape == (2, 3)
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> tuple[Path, Path]:
+    """Domain a: a bright square on dark, where its mask says so; b without masks."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "a" / "masks").mkdir(parents=True)
+    for i in range(4):
+        mask = np.zeros((20, 20, 1), np.uint8)
+        top, left = rng.integers(0, 12, 2)
+        mask[top : top + 8, left : left + 8] = 1
+        encode((60 + 120 * mask + rng.integers(0, 20, mask.shape)).astype(np.uint8), tmp_path / "a" / f"{i}.png")
+        encode(mask, tmp_path / "a" / "masks" / f"{i}.png")
+    return tmp_path / "a", write_images(tmp_path / "b", 4, 3, seed=5)
+
+
+def test_the_segmenter_learns_and_resumes_bit_exactly(masked: tuple[Path, Path], tmp_path: Path) -> None:
+    config = with_task(
+        masked,
+        steps=24,
+        **{"loss.task_masks": True, "optim.lr": 4e-3, "log.checkpoint_every": 12, "log.sample_every": 0},
+        **{"log.watch_every": 0},
+    )
+    launch.train(config, tmp_path / "whole")
+    launch.train(config, tmp_path / "halves", stop_after=12)
+    launch.resume(tmp_path / "halves")
+    same(tmp_path / "whole", tmp_path / "halves")
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    first, last = (np.mean([line["task/task_source"] for line in part]) for part in (lines[:3], lines[-5:]))
+    assert last < 0.5 * first
+    assert recorded_settings(tmp_path / "whole").loss.task_classes == 2  # type: ignore[attr-defined]
+
+
+def test_parts_of_a_batch_with_masks_give_the_same_gradients(masked: tuple[Path, Path]) -> None:
+    """Also where one part knows fewer of its pixels."""
+    values = {"batch": 4, "network.content_noise": 0.0, "optim.content_discriminator_steps": 1, "loss.task_masks": True}
+    config = settled(with_task(masked, **values), opened(with_task(masked, **values)))
+    assert predict(DRIT, config, {"a": 1, "b": 3}).peak > 0
+    method = method_of(config).double()
+    g = torch.Generator().manual_seed(1)
+    x = {d: torch.rand(4, c, 16, 16, generator=g, dtype=torch.float64) * 2 - 1 for d, c in method.channels.items()}
+    masks = torch.randint(0, 2, (4, 16, 16), generator=g)
+    masks[0, :10] = -100
+    whole = all_gradients(method, Batch(x, masks), 1)
+    assert any("task_classifier" in name for name in whole)
+    assert_close(all_gradients(method, Batch(x, masks), 2), whole)
+
+
+def test_a_segmenter_answers_for_each_pixel() -> None:
+    segmenter = TaskSegmenter(3, 5)
+    grey = torch.rand(2, 1, 18, 21)
+    assert segmenter(grey).shape == (2, 5, 18, 21)
+    assert torch.equal(segmenter(grey), segmenter(grey.expand(-1, 3, -1, -1)))
+
+
+def test_masks_without_a_task(masked: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "--data.a", masked[0], "--data.b", masked[1], "--out", tmp_path / "run", "--preset", "quick"]
+    assert cli.main([str(w) for w in [*words, "--loss.task-masks"]]) == 2
+    assert "--loss.task-masks is for the task loss: give it a weight with --loss.task." in capsys.readouterr().err
+    shutil.rmtree(masked[0] / "masks")
+    words += ["--data.resize", 20, "--data.crop", 16, "--loss.task-masks", "--loss.task", 1]
+    assert cli.main([str(w) for w in words]) == 2
+    assert "4 of the 4 images" in capsys.readouterr().err and not (tmp_path / "run").exists()

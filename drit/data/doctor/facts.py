@@ -24,6 +24,7 @@ import numpy as np
 from drit.data.arrays import array_file, read_arrays
 from drit.data.folders import list_images
 from drit.data.images import decode, read_values
+from drit.data.masks import without_masks
 from drit.data.names import file_of
 from drit.data.ranges import (
     SURVEYED,
@@ -176,7 +177,7 @@ def look(
     folder = Path(path)
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} (domain {domain}). Give a folder of images, or an .npz file.")
-    paths = list_images(folder)
+    paths = without_masks(folder, list_images(folder))
     if not paths:
         raise DataError(f"No images in {folder} (domain {domain}). Give a folder with .jpg, .png, .webp or .tif files.")
     reading = _reading(paths, path, config, domain)
@@ -227,7 +228,7 @@ def reading_for(path: str, config: DataSettings, domain: str) -> Reading:
     """
     file = array_file(path)
     if not file:
-        return _reading(list_images(Path(path)), path, config, domain)
+        return _reading(without_masks(Path(path), list_images(Path(path))), path, config, domain)
     bands, value_range = chosen_bands(config, domain), chosen_range(config, domain)
     if isinstance(value_range, str):
         images = select_bands(read_arrays(*file, raw=True).images, path, bands)

@@ -36,7 +36,7 @@ from drit.methods.base import (
 from drit.methods.drit.adversary import Adversary, Maps
 from drit.methods.drit.advice import advice
 from drit.methods.drit.settings import DRITLoss, DRITSettings
-from drit.methods.drit.task import TaskClassifier
+from drit.methods.drit.task import TaskClassifier, TaskSegmenter
 from drit.methods.noise import Noise
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator, by_batch
 from drit.networks.encoders import ContentEncoder, DeterministicAttributeEncoder, VariationalAttributeEncoder
@@ -104,7 +104,8 @@ class DRIT(Method):
         self.random_discriminator = discriminators()
         self.content_discriminator = ContentDiscriminator(features, -(-settings.data.crop // self.stride))
         if settings.loss.task_classes:
-            self.task_classifier = TaskClassifier(channels["b"], settings.loss.task_classes)
+            task = TaskSegmenter if settings.loss.task_masks else TaskClassifier
+            self.task_classifier = task(channels["b"], settings.loss.task_classes)
         self.adversary = Adversary(settings)
 
     @classmethod

@@ -81,6 +81,11 @@ class DRITLoss(LossSettings):
         "task loss (PixelDA): a classifier, trained on images of a and their translations, shall find the label of the "
         "input in translations to b; needs labels of domain a",
     )
+    task_masks: bool = setting(
+        False,
+        "the labels of the task are masks, DIR/masks/NAME.png for DIR/NAME.jpg of a: the class of each pixel, 255 for "
+        "none; a small segmenter in place of the classifier",
+    )
     task_classes: NonNegative = setting(0, "classes of the task; 0: as many as domain a has")
 
     @property
@@ -129,6 +134,14 @@ class DRITSettings(TrainSettings):
         return self.loss.task > 0
 
     @property
+    def learns_masks(self) -> bool:
+        return self.learns_labels and self.loss.task_masks
+
+    @property
+    def classes(self) -> int:
+        return self.loss.task_classes
+
+    @property
     def divisions(self) -> int:
         return self.accumulate * (2 if self.optim.split_batch else 1)
 
@@ -169,6 +182,8 @@ class DRITSettings(TrainSettings):
         super().check()
         check_downsamplings(self.data.crop, self.network.downsamplings)
         check_spectral(self.recompute, self.network.spectral_norm)
+        if self.loss.task_masks and not self.loss.task:
+            raise UsageError("--loss.task-masks is for the task loss: give it a weight with --loss.task.")
         if self.network.discriminator_shift > self.data.crop - MIN_CROP:
             raise UsageError(
                 f"--network.discriminator-shift {self.network.discriminator_shift} leaves less than {MIN_CROP} of the "
