@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from drit import serving
 from drit.atomic import check_empty
 from drit.errors import UsageError
 from drit.exporting.installed import UNKNOWN, exported_folder
@@ -14,6 +15,7 @@ from drit.inference.translator import Translator
 from drit.runs.checkpoint import find
 
 WEB = Path(__file__).parent / "web"  # the page's files
+LOOK = Path(serving.__file__).parent / "studio" / "look.css"  # and what it shares with the studio
 RUNTIME = WEB / "runtime"  # onnxruntime-web: `make web-runtime` fetches it, and a wheel may carry it
 RUNTIME_FILES = (
     "ort.wasm.bundle.min.mjs",
@@ -59,7 +61,7 @@ def export_web(run: Path, out: Path, to: str = "", licence: str = UNKNOWN, threa
         "size": min(_SIZES, key=lambda size: abs(size - method.settings.data.crop)),
     }
     with exported_folder(out) as folder:
-        for file in sorted(WEB.iterdir()):
+        for file in [*sorted(WEB.iterdir()), LOOK]:
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
         (folder / RUNTIME.name).mkdir()
