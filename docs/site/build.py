@@ -1,5 +1,9 @@
 """The documents as a site: `make docs`, or `python docs/site/build.py`. It ends up in build/site.
 
+    make docs TRANSLATOR=runs/emoji EXAMPLES="drawing.png other.png"
+
+puts that run on the front page: it translates in the visitor's browser (`drit export --format web`).
+
 Everything is gathered in build/site-source: the documents of this repository with their links set right, the notebooks,
 a page for each method that the registry knows, and the reference, which mkdocstrings takes from the docstrings. A
 warning of mkdocs (a dead link, an anchor that is not there, a page without a place in the navigation) ends the build.
@@ -8,6 +12,7 @@ Nothing is loaded from elsewhere, here or in the browser.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import os
@@ -45,10 +50,16 @@ PROJECT = {  # pages about the project, in the order of the navigation
 }  # fmt: skip
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Build the documents as a site.")
+    parser.add_argument("--translator", type=Path, metavar="RUN", help="a run for the front page")
+    parser.add_argument("--examples", type=Path, nargs="*", default=[], metavar="IMAGE", help="what visitors may try")
+    values = parser.parse_args(arguments)
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     copy_documents()
+    if values.translator:
+        add_translator(values.translator, values.examples)
     for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         write(f"notebooks/{notebook.stem}.md", notebook_page(notebook))
     methods = {name: f"methods/{slug(name)}.md" for name in entries()}
@@ -97,6 +108,22 @@ def copy_documents() -> None:
         write(name, (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "]("))
     write("examples/README.md", (ROOT / "examples" / "README.md").read_text(encoding="utf-8"))
     shutil.copytree(ROOT / "docs" / "images", SOURCE / "images")
+
+
+def add_translator(run: Path, examples: list[Path]) -> None:
+    """The page of a run in a frame of the front page, below its first image."""
+    from drit.exporting.page import export_web  # it loads torch
+
+    export_web(run, SOURCE / "translator", examples=examples)
+    front = (SOURCE / "README.md").read_text(encoding="utf-8")
+    text, image, rest = re.split(r"(^!\[.*?\)$)", front, maxsplit=1, flags=re.M)
+    caption, rest = rest.lstrip("\n").split("\n\n", 1)
+    frame = (
+        '<iframe src="translator/index.html" title="A translator in your browser" loading="lazy" '
+        'style="width: 100%; height: 720px; border: 1px solid #8885; border-radius: 12px"></iframe>'
+    )
+    told = "*Try it: your browser computes this itself, and your image stays on your machine.*"
+    write("README.md", "\n\n".join([text + image, caption, frame, told, rest]))
 
 
 def method_page(row: dict[str, object]) -> str:

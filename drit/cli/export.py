@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
         "  drit export runs/seasons --format onnx --out seasons_onnx\n"
         "  drit export runs/seasons --format onnx --out seasons_onnx --to winter --parts content render\n"
         "  drit export runs/seasons --format hub --out seasons_hub --licence cc-by-4.0 --push me/seasons\n"
-        "  drit export runs/seasons --format web --out seasons_web\n\n"
+        "  drit export runs/seasons --format web --out seasons_web --examples lake.jpg hills.jpg\n\n"
         "onnx: graphs for ONNX Runtime and others, compared with the run before they are written.\n"
         "safetensors: weights, settings and a README. hub: the same with a model card, for the Hugging Face Hub.\n"
         "web: a page that translates in the visitor's browser, for any server of static files.\n"
@@ -43,12 +43,21 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--licence", default=UNKNOWN, metavar="ID", help=f"licence of the weights, such as cc-by-4.0 [{UNKNOWN}]"
     )
+    parser.add_argument(
+        "--examples", nargs="+", default=[], metavar="IMAGE", help="web: images that the page offers to its visitors"
+    )
     parser.add_argument("--push", default="", metavar="REPO", help="hub: upload it to this repository, OWNER/NAME")
     add_threads(parser)
 
 
 def export(values: argparse.Namespace) -> int:
-    for flag, formats in (("to", ("onnx", "web")), ("parts", ("onnx",)), ("int8", ("onnx",)), ("push", ("hub",))):
+    for flag, formats in (
+        ("to", ("onnx", "web")),
+        ("parts", ("onnx",)),
+        ("int8", ("onnx",)),
+        ("push", ("hub",)),
+        ("examples", ("web",)),
+    ):
         if getattr(values, flag) and values.format not in formats:
             raise UsageError(f"--{flag} is for --format {' or '.join(formats)}. Leave it out.")
     return {"onnx": _onnx, "safetensors": _weights, "hub": _weights, "web": _web}[values.format](values)
@@ -72,7 +81,9 @@ def _web(values: argparse.Namespace) -> int:
     from drit.exporting.page import export_web
 
     out = Path(values.out)
-    record = export_web(Path(values.model), out, values.to, values.licence, values.threads)
+    record = export_web(
+        Path(values.model), out, values.to, values.licence, values.threads, [Path(e) for e in values.examples]
+    )
     message = (
         f"A page with {_graphs(record)}: {out}\n"
         f"Look at it: python -m http.server -d {out} 8080, then http://127.0.0.1:8080. Any server of files can have it."

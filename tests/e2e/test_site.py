@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from drit.cli.main import build_parser
+from drit.exporting import page as web
 from drit.methods.registry import entries
+from drit.training import launch
+from tests.conftest import tiny, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("quickstart", "choose", "losses", "adaptation", "faq")
@@ -38,6 +42,23 @@ def test_every_question_has_an_answer() -> None:
     questions = re.findall(r"^\*\*(.+?)\*\*(.*?)(?=^\*\*|^## |\Z)", text, re.S | re.M)
     assert len(questions) >= 20
     assert all(len(answer.split()) >= 5 for _, answer in questions)
+
+
+@pytest.mark.slow
+def test_the_front_page_has_a_translator(tmp_path: Path) -> None:
+    pytest.importorskip("material", reason="the extra 'docs' is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+    if any(not (web.RUNTIME / name).is_file() for name in web.RUNTIME_FILES):
+        pytest.skip("the page's runtime is not there: make web-runtime")
+    data = tiny(write_images(tmp_path / "a", 3, 1), write_images(tmp_path / "b", 3, 3), steps=1)
+    launch.train(data, tmp_path / "run")
+    words = ["--translator", str(tmp_path / "run"), "--examples", str(tmp_path / "a" / "000.png")]
+    done = subprocess.run([sys.executable, "docs/site/build.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = ROOT / "build" / "site"
+    (source,) = re.findall(r'<iframe src="([^"]+)"', (site / "index.html").read_text(encoding="utf-8"))
+    assert (site / source).is_file() and (site / "translator" / "examples" / "0.png").is_file()
+    assert json.loads((site / "translator" / "model" / "drit.json").read_text())["page"]["examples"]
 
 
 @pytest.mark.slow

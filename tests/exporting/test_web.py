@@ -54,6 +54,18 @@ def test_images_that_browsers_do_not_show_are_refused(
     assert "Images of domain b have 5 channels" in capsys.readouterr().err
 
 
+def test_an_example_that_is_no_image_leaves_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(web, "check_runtime", lambda: None)
+    (tmp_path / "x.png").write_bytes(b"no image")
+    words = ["export", str(run), "--out", str(tmp_path / "out"), "--examples", str(tmp_path / "x.png"), "--format"]
+    assert main([*words, "web"]) == 2
+    assert "x.png" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main([*words, "onnx"]) == 2
+    assert "--examples is for --format web" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the tiny run's page."""
@@ -62,7 +74,9 @@ def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     if BROWSER is None:
         pytest.skip("there is no Chromium on this system: install the package 'chromium'")
     out = tmp_path_factory.mktemp("export") / "web"
-    assert main(["export", str(run), "--format", "web", "--out", str(out)]) == 0
+    example = write_images(out.parent / "examples", 1, 1, (37, 1100), 5) / "000.png"
+    assert main(["export", str(run), "--format", "web", "--out", str(out), "--examples", str(example)]) == 0
+    assert Image.open(out / "examples" / "0.png").size == (512, 17)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -126,6 +140,7 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
                 timeout=60_000,
             )
 
+        wait_for_styles(page.get_by_role("button", name="Example 1").click)
         wait_for_styles(lambda: page.set_input_files("#file", str(grey)))
         tile = page.locator(".tile").nth(4)
         tile.click()

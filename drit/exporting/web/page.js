@@ -247,6 +247,19 @@ function describe() {
   for (const size of SIZES) $("size").add(new Option(`${size} px`, size, false, size === record.page.size));
   $("about").textContent = `${record.program}, licence of the weights: ${record.licence}`;
   if (!record.directions[direction].translate) makeSliders();
+  showExamples(record.page.examples);
+}
+
+function showExamples(examples) {
+  $("examples").hidden = !examples.length;
+  examples.forEach((address, i) => {
+    const button = Object.assign(document.createElement("button"), { className: "example" });
+    button.append(Object.assign(document.createElement("img"), { src: address, alt: `Example ${i + 1}` }));
+    button.onclick = async () => {
+      try { take(await (await fetch(address)).blob()); } catch (error) { fail(error); }
+    };
+    $("examples").querySelector(".buttons").append(button);
+  });
 }
 
 try {
