@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from drit.cli import main as cli
+from drit.data.images import decode, encode
 from drit.evaluation import protocol
 from drit.methods.registry import settings_class
 from drit.settings.schema import settings_of
@@ -65,6 +66,12 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for seed, (folder, width) in enumerate((("maps", 50), ("aerial", 50), ("side_by_side", 80))):
         write_images(tmp_path / folder, 3, 3, (40, width), seed)
     write_images(tmp_path / "shot", 3, 3, (40, 50))
+    for seed, time in enumerate(("day", "night")):
+        write_images(tmp_path / "streets" / time, 3, 3, (40, 50), seed)
+    images = sorted((tmp_path / "streets" / "day").iterdir())
+    (tmp_path / "streets" / "day" / "masks").mkdir()
+    for image in images:
+        encode(decode(image)[0][:, :, :1] // 128, tmp_path / "streets" / "day" / "masks" / image.name)
     make_video(tmp_path / "clip.mp4")
     torch.save(recipe.published("concat", **recipe.SMALL), tmp_path / "01199.pth")
     short = replace(protocol.PROTOCOLS["quick"], learn_steps=2, resamples=5)
