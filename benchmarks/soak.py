@@ -117,9 +117,9 @@ class Soak:
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait(ENDING)
-        left = [pid for pid in seen if Path(f"/proc/{pid}").exists()]
-        end = {"code": code, "expected": ends_with, "left": len(left), "shared_left": len(shared_files([*seen]))}
-        self._write({"phase": phase, "session": session, "end": end})
+            left = [pid for pid in seen if Path(f"/proc/{pid}").exists()]
+            end = {"code": code, "expected": ends_with, "left": len(left), "shared_left": len(shared_files([*seen]))}
+            self._write({"phase": phase, "session": session, "end": end})
 
     def _write(self, sample: dict[str, Any]) -> None:
         with open(self.out / "samples.jsonl", "a") as file:
@@ -141,7 +141,7 @@ def report(out: Path) -> dict[str, Any]:
     """Read the samples, write result.json and result.md. Raises FileNotFoundError where there are none."""
     with open(out / "samples.jsonl") as file:
         samples = [json.loads(text) for text in file]
-    keys = dict.fromkeys((s["phase"], s["session"]) for s in samples)
+    keys = dict.fromkeys((s["phase"], s["session"]) for s in samples if "end" not in s)  # one may end unsampled
     sessions = [session([s for s in samples if (s["phase"], s["session"]) == key]) for key in keys]
     result = {"warm": WARM, "sessions": sessions}
     (out / "result.json").write_text(json.dumps(result, indent=2) + "\n")

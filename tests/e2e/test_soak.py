@@ -75,6 +75,30 @@ def test_a_leak_of_20_mb_a_second_is_found(program: str, leaks: bool, tmp_path: 
     assert held(process.pid) is None
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc, which Linux has")
+def test_an_interrupted_session_is_ended_and_reported(tmp_path: Path) -> None:
+    """Ctrl-C at the third sample of one session, and another that ended before its first sample."""
+    (tmp_path / "data").mkdir()
+    soak, taken = Soak(tmp_path, every=0.01), iter([1, 2])
+
+    def step() -> dict[str, int]:
+        if (number := next(taken, None)) is None:
+            raise KeyboardInterrupt
+        return {"step": number}
+
+    process = subprocess.Popen([sys.executable, "-c", FLAT], start_new_session=True)
+    with pytest.raises(KeyboardInterrupt):
+        soak._watch(process, "train", 0, 60.0, step, ends_with=75)
+    assert held(process.pid) is None
+    gone = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    gone.wait()
+    with pytest.raises(RuntimeError, match="train 1 ended by itself"):
+        soak._watch(gone, "train", 1, 60.0, dict, ends_with=75)
+    (found,) = report(tmp_path)["sessions"]
+    assert found["counts"] == {"step": 2}
+    assert found["end"] == {"code": -15, "expected": 75, "left": 0, "shared_left": 0}
+
+
 @pytest.mark.slow
 def test_seconds_of_a_real_one(tmp_path: Path) -> None:
     words = ["--out", str(tmp_path), "--train-minutes", "0.8", "--serve-minutes", "0.2", "--every", "0.5"]
