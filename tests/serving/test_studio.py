@@ -33,6 +33,7 @@ from drit.serving.server import open_socket
 from drit.serving.settings import ServeSettings
 from drit.settings.schema import changed
 from drit.training import launch
+from tests.accessible import check_accessible
 from tests.conftest import tiny, write_images
 
 expect.set_options(timeout=60_000)  # ms: machines are busy
@@ -181,6 +182,7 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     kept = json.loads((run / "styles.json").read_text())
     assert np.allclose(kept["styles"]["warm"], shown_style(page), atol=1e-5)
     assert kept["domains"] == {"warm": "b"}
+    check_accessible(page)
     assert cli.main(["translate", str(run), str(scaled), "--to", "b", "--out", str(tmp_path / "named"), "--style",
                      f"{run}/styles.json:warm", "--threads", "1"]) == 0  # fmt: skip
     assert (tmp_path / "named" / "small_warm.png").is_file()
@@ -259,6 +261,7 @@ def test_the_map_of_styles(page: Page, images: tuple[Path, Path]) -> None:
         before = after
     page.keyboard.press("Enter")
     expect(page.locator("#chosen-name")).to_contain_text("As 00")
+    check_accessible(page)
     page.focus("#tab-map")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#random")).to_be_visible()
@@ -296,6 +299,7 @@ def test_images_times_styles(page: Page, images: tuple[Path, Path], studio: tupl
     assert np.abs(pixels(page, "#download").astype(int) - wanted[1]).max() <= 1
     page.click("#matrix-table tbody tr:first-child th button")
     expect(page.locator("#matrix-table tbody tr")).to_have_count(1)
+    check_accessible(page)
 
 
 def test_two_checkpoints_side_by_side(page: Page, images: tuple[Path, Path], studio: tuple[str, Path]) -> None:
@@ -549,3 +553,4 @@ def test_the_page_of_the_api(page: Page, studio: tuple[str, Path]) -> None:
     section = page.locator("section", has_text="POST /v1/translate")
     expect(section).to_contain_text("format")
     expect(section).to_contain_text("png, jpg, webp, tif")
+    check_accessible(page)
