@@ -507,6 +507,50 @@ def test_a_dropped_output_restores_run_direction_and_style(
     expect(page.locator("#error")).to_contain_text("a run with the weights ffffffffffff")
 
 
+def test_a_dropped_grid_and_a_dropped_walk_restore_their_styles(
+    page: Page, images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drop(page, images[0])
+    page.click("#slot-a")
+    page.click("#random .tile:nth-child(2) button")
+    page.click("#slot-b")
+    made = {}
+    for name, button in (("grid.png", "#download-grid"), ("walk.webp", "#walk"), ("walk.gif", "#walk")):
+        if name.endswith(".gif"):
+            page.select_option("#walk-format", "gif")
+        with page.expect_download() as waiting:
+            page.click(button)
+        waiting.value.save_as(tmp_path / name)
+        made[name] = read_state(tmp_path / name)
+        assert made[name], name
+    page.click("#tab-matrix")
+    expect(page.locator("#matrix-table .cell:not(.waiting) img")).to_have_count(5)  # the mix that is shown, too
+    with page.expect_download() as waiting:
+        page.click("#download-matrix")
+    matrix = read_state(waiting.value.path())
+    grid, walk = made["grid.png"], made["walk.webp"]
+    assert made["walk.gif"] == walk and matrix.styles[1:] == grid.styles[:4] and grid.name == "grid"
+    assert (matrix.styles[0].name, matrix.styles[0].seed) == ("50 % Style 1, 50 % Style 2", None)
+    assert [(s.name, s.seed) for s in grid.styles] == [(f"style{i:03d}", 0) for i in range(1, 13)]
+    assert walk.name == "walk" and len(walk.styles) == 24
+    assert [walk.styles[i].style for i in (0, -1)] == [s.style for s in grid.styles[:2]]
+
+    page.reload()
+    drop(page, images[0])
+    page.set_input_files("#file", str(tmp_path / "grid.png"))
+    expect(page.locator("#restored")).to_contain_text("Restored from grid.png: 12 styles of run")
+    expect(page.locator("#own .tile:not(.waiting) img")).to_have_count(12)
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")
+
+    page.reload()
+    drop(page, images[0])
+    page.set_input_files("#file", str(tmp_path / "walk.gif"))
+    expect(page.locator("#restored")).to_contain_text("Restored from walk.gif: A walk of run")
+    expect(page.locator(".slot.filled")).to_have_count(2)
+    page.locator("#blend").fill("25")
+    expect(page.locator("#chosen-name")).to_contain_text("75 % ")
+
+
 def test_the_keyboard_alone(page: Page, images: tuple[Path, Path]) -> None:
     drop(page, images[0])
     page.focus("#random .tile:nth-child(1) button")
