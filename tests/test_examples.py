@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.specifiers import SpecifierSet
 
 import drit
 from drit.cli.main import build_parser
@@ -188,3 +190,6 @@ def test_the_container_gets_what_it_copies() -> None:
     extra = re.search(r"\.\[(\w+)\]", text)
     assert extra and f"\n{extra[1]} = [" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r"^USER (?!root)", text, re.M) and drit.__version__
+    base = re.search(r"^FROM python:(\d+\.\d+)-slim$", text, re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert base and SpecifierSet(project["requires-python"]).contains(base[1])

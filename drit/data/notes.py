@@ -1,4 +1,5 @@
-"""A text of this program in an image file: an iTXt chunk of a PNG, the XMP packet of a WebP, TIFF or JPEG.
+"""A text of this program in an image file: an iTXt chunk of a PNG, the XMP packet of a WebP, TIFF or JPEG, the comment
+of a GIF.
 
 The pixels are not touched, and other programs pass over it. Reading one is safe: the text is cut out by its marks, and
 no XML is interpreted.
@@ -17,7 +18,7 @@ import tifffile
 
 from drit.data.containers import by_pillow, opened
 
-KEYWORD = "drit.state"  # of the chunk
+KEYWORD = "drit.state"  # of the chunk, and what a comment begins with
 XMP = 700  # a TIFF tag
 KEPT_IN = (".png", ".webp", ".tif", ".tiff", ".jpg", ".jpeg")  # endings of files that hold one
 _MAX_PACKET = 1 << 20
@@ -33,6 +34,11 @@ _STATE = re.compile(rb"<drit:state>([^<]*)</drit:state>")
 def packet(note: str) -> bytes:
     """An XMP packet that holds the note."""
     return _PACKET.format(html.escape(note, quote=False)).encode()
+
+
+def comment(note: str) -> bytes:
+    """A comment of a GIF that holds the note."""
+    return f"{KEYWORD} {note}".encode()
 
 
 def png_chunk(note: str) -> bytes:
@@ -52,6 +58,10 @@ def read_note(path: Path) -> str:
         elif content in ("PNG", "WEBP", "JPEG"):
             with by_pillow(file, content) as image:
                 found = image.info.get(KEYWORD if content == "PNG" else "xmp", b"")
+        elif content == "GIF":
+            with by_pillow(file, content) as image:
+                said = image.info.get("comment", b"")[:_MAX_PACKET]
+                found = said[len(start) :].decode("utf-8", "replace") if said.startswith(start := comment("")) else b""
     if isinstance(found, bytes):
         match = _STATE.search(found[:_MAX_PACKET])
         found = html.unescape(match[1].decode("utf-8", "replace")) if match else ""

@@ -4,8 +4,10 @@
      "name": "style003", "style": [0.1, -0.3, ...], "seed": 0}
 
 `style` has the exact numbers. `seed` is that of a random style, else null: style003 is its third. Images that a model
-draws from codes have neither direction nor style. A PNG keeps this JSON in an iTXt chunk with the keyword "drit.state";
-a WebP, TIFF or JPEG keeps it as the property drit:state of its XMP packet (`drit/data/notes.py`).
+draws from codes have neither direction nor style. A file that shows several styles, a grid or a walk, has them in order
+in `styles`: [{"name": "style003", "style": [0.1, -0.3, ...], "seed": 0}, ...]; its `style` is empty. A PNG keeps this
+JSON in an iTXt chunk with the keyword "drit.state"; a WebP, TIFF or JPEG keeps it as the property drit:state of its XMP
+packet, a GIF as its comment (`drit/data/notes.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,16 @@ FORMAT = 1
 MAX_JSON = 1 << 17  # letters; what is written has hundreds
 MAX_TEXT = 200  # letters of a name
 MAX_STYLE = 4096  # numbers
+MAX_STYLES = 256  # of a file that shows several
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One of the styles of a file that shows several."""
+
+    name: str
+    style: tuple[float, ...]
+    seed: int | None = None  # of a random style
 
 
 @dataclass(frozen=True)
@@ -42,21 +54,22 @@ class State:
     style: tuple[float, ...] = ()
     seed: int | None = None  # of a random style
     version: str = VERSION  # of the program
+    styles: tuple[Shown, ...] = ()  # of a grid or walk, which has no `style` of its own
 
     def text(self) -> str:
         """The JSON that lies in the file."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "version": self.version,
-                "run": self.run,
-                "from": self.source,
-                "to": self.to,
-                "name": self.name,
-                "style": list(self.style),
-                "seed": self.seed,
-            }
-        )
+        value = {
+            "format": FORMAT,
+            "version": self.version,
+            "run": self.run,
+            "from": self.source,
+            "to": self.to,
+            "name": self.name,
+            "style": list(self.style),
+            "seed": self.seed,
+        }
+        several = [{"name": s.name, "style": list(s.style), "seed": s.seed} for s in self.styles]
+        return json.dumps(value | ({"styles": several} if several else {}))
 
     def why_not(self, run: str, to: str, style_dim: int) -> str:
         """Why its style cannot be taken by a run, of which these are the weights, for domain `to`; empty if it can."""
@@ -64,7 +77,8 @@ class State:
             return f"it was made by other weights ({self.run[:12]}; these are {run[:12]})"
         if self.to != to:
             return f"its style is of domain {self.to or 'none'}, not {to}"
-        return "" if len(self.style) == style_dim else f"its style has {len(self.style)} numbers, not {style_dim}"
+        lengths = {len(shown.style) for shown in self.styles} or {len(self.style)}
+        return "" if lengths == {style_dim} else f"its style has {max(lengths)} numbers, not {style_dim}"
 
 
 def state_of(run: str, source: str, to: str, name: str, style: Tensor, seed: int | None) -> State:
@@ -94,11 +108,14 @@ def parse(text: str) -> State:
         "style": _is_style(value.get("style")),
         "seed": seed is None or is_count(seed, MAX_SEED),
     }
+    several = value.get("styles", [])
+    fits["styles"] = isinstance(several, list) and len(several) <= MAX_STYLES and all(map(_is_shown, several))
     for name, well in fits.items():
         if not well:
             raise DataError(f"'{name}' cannot be {str(value.get(name))[:40]!r}")
-    style = tuple(float(v) for v in value["style"])
-    return State(value["run"], value["from"], value["to"], value["name"], style, seed, value["version"])
+    styles = tuple(Shown(each["name"], _numbers(each["style"]), each["seed"]) for each in several)
+    style = _numbers(value["style"])
+    return State(value["run"], value["from"], value["to"], value["name"], style, seed, value["version"], styles)
 
 
 def find_state(path: str | Path) -> tuple[State | None, str]:
@@ -132,6 +149,16 @@ def ignored(path: str | Path, why: str) -> str:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _is_shown(value: Any) -> bool:
+    if not isinstance(value, dict) or not _is_text(value.get("name")) or not _is_style(value.get("style")):
+        return False
+    return "seed" in value and (value["seed"] is None or is_count(value["seed"], MAX_SEED))
+
+
+def _numbers(style: list[float]) -> tuple[float, ...]:
+    return tuple(float(v) for v in style)
 
 
 def _is_style(value: Any) -> bool:

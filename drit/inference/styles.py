@@ -93,6 +93,8 @@ def _own_style(path: Path, translator: Translator, to: str, say: Callable[[str],
     if why := state.why_not(translator.weights, to, translator.method.capabilities.style_dim):
         say(f"{path}: the style is taken from what the image shows: {why}.")
         return None
+    if state.styles:
+        raise UsageError(f"{path} shows {len(state.styles)} styles. Give an image in one of them.")
     say(f"{path}: the exact style that it was made with is taken.")
     return translator.checked([state.style])[0]
 

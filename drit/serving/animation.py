@@ -6,13 +6,14 @@ import importlib.util
 import io
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from drit.data.images import from_tensor
+from drit.data.notes import comment, packet
 from drit.errors import UsageError
 from drit.sheets import as_image
 
@@ -33,18 +34,19 @@ def check_able(form: str) -> None:
         raise UsageError(f"The service needs PyAV for {form}. Install it: pip install 'drit[video]'. Or ask for webp.")
 
 
-def animated(images: Sequence[Tensor], form: str) -> bytes:
+def animated(images: Sequence[Tensor], form: str, note: str = "") -> bytes:
     """Images (C, H, W) in [-1, 1], of one size, as a file that shows them forwards and backwards. form: one of `able`.
 
-    MP4 takes even sides: an odd one gets its last row or column once more.
+    note: how they were made, which WebP and GIF keep. MP4 takes even sides: an odd one gets its last row or column once
+    more.
     """
     frames = [as_image(from_tensor(image, 8)) for image in [*images, *images[-2:0:-1]]]
     buffer = io.BytesIO()
     if form == "mp4":
         _write_mp4(frames, buffer)
     else:
-        quality = {"quality": 90} if form == "webp" else {}
-        frames[0].save(buffer, form.upper(), save_all=True, append_images=frames[1:], duration=FRAME, loop=0, **quality)
+        options: dict[str, Any] = {"quality": 90, "xmp": packet(note)} if form == "webp" else {"comment": comment(note)}
+        frames[0].save(buffer, form.upper(), save_all=True, append_images=frames[1:], duration=FRAME, loop=0, **options)
     return buffer.getvalue()
 
 

@@ -195,6 +195,7 @@ async def state(
     request: Request, image: Annotated[UploadFile, File(description="an image, perhaps an output of this program")]
 ) -> dict[str, Any]:
     """How an image was made, where it says so: `state` (format, version, run, from, to, name, style, seed) or null.
+    A grid or walk shows several: `styles` has name, style and seed of each.
 
     `run` names the served run that made it; it is empty where none did, and `why` says what is missing. `height` and
     `width` are 0 for what is no image.

@@ -21,7 +21,7 @@ from drit.data.images import Metadata, encoded, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
-from drit.inference.state import State, state_of
+from drit.inference.state import Shown, State, state_of
 from drit.runtime import cores
 from drit.serving import animation
 from drit.serving.batching import Worker
@@ -134,12 +134,13 @@ class Service:
                 codes = torch.stack([style.code for style in styles])
                 with refused():
                     images = await self._done(self.worker.translate(translator, content, codes), gone)
+                states = _states(run, source, order, styles)
                 if order.animation:
-                    data = await run_sync(animation.animated, images, order.animation, limiter=self._files)
+                    walk_of = _together("walk", states).text()
+                    data = await run_sync(animation.animated, images, order.animation, walk_of, limiter=self._files)
                     media, walk = animation.MEDIA[order.animation], Output("walk", [], data)
                     return Answer(run.name, to, content.key.image, *content.size, media, [walk])
                 form = choice.of(f".{order.format}", content.header, samples)
-                states = _states(run, source, order, styles)
                 files = await run_sync(_files, images, form, states, limiter=self._files)
         if isinstance(content, Upload):
             form = choice.of(f".{order.format}", content.header, samples)
@@ -174,7 +175,7 @@ class Service:
         try:
             async with in_time(limits.strip_seconds, "--limit.strip-seconds"):
                 future = self.large.translate(
-                    run.translator, upload.array, source, to, codes, form, states, order.progress, stop
+                    run.translator, upload.array, source, to, codes, form, _texts(states), order.progress, stop
                 )
                 with refused():
                     return await self._done(future, gone)
@@ -328,7 +329,7 @@ def refused() -> Iterator[None]:
         raise Refusal(500, str(error), "Tell the operator of the service.") from error
 
 
-def _states(run: ServedRun, source: str, order: Order, styles: Sequence[NamedStyle]) -> list[str]:
+def _states(run: ServedRun, source: str, order: Order, styles: Sequence[NamedStyle]) -> list[State]:
     """What the outputs of an order say of how they were made. Given numbers that are a random style of the order's seed
     are told as that style."""
     translator = run.translator
@@ -341,8 +342,18 @@ def _states(run: ServedRun, source: str, order: Order, styles: Sequence[NamedSty
     for style in styles:
         drawn = names.get(tuple(style.code.tolist()))
         seed = None if drawn is None else order.seed
-        states.append(state_of(run.weights, source, to, drawn or style.name, style.code, seed).text())
+        states.append(state_of(run.weights, source, to, drawn or style.name, style.code, seed))
     return states
+
+
+def _together(name: str, states: Sequence[State]) -> State:
+    """The state of a file that shows outputs of one image."""
+    shown = tuple(Shown(state.name, state.style, state.seed) for state in states)
+    return State(states[0].run, states[0].source, states[0].to, name, styles=shown)
+
+
+def _texts(states: Sequence[State]) -> list[str]:
+    return [state.text() for state in states]
 
 
 def _numbers(text: str) -> list[list[float]]:
@@ -356,9 +367,9 @@ def _numbers(text: str) -> list[list[float]]:
     raise Refusal(422, "The field 'numbers' is not JSON of the form [[0.1, ...], ...].", "Give a list for each style.")
 
 
-def _files(images: Sequence[Tensor], form: OutputFormat, states: Sequence[str]) -> list[bytes]:
+def _files(images: Sequence[Tensor], form: OutputFormat, states: Sequence[State]) -> list[bytes]:
     """Images (C, H, W) in [-1, 1] as files, each with its state."""
     return [
-        encoded(form.array(image), f"output{form.suffix}", form.alpha, Metadata(note=state))
+        encoded(form.array(image), f"output{form.suffix}", form.alpha, Metadata(note=state.text()))
         for image, state in zip(images, states, strict=True)
     ]

@@ -1,13 +1,18 @@
-"""Every `drit` command of the README and the guide runs, word for word, in a fresh folder; links and targets exist.
+"""Every `drit` command of the README, quickstart and guide runs, word for word, in a fresh folder; links and targets
+exist.
 
-Training commands get the flags below appended: the words are tested, not a day's training.
+Training commands get the flags below appended, and of a data set that the program writes a few images are left: the
+words are tested, not a day's training.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
+import sys
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +61,37 @@ def exit_code(words: list[str]) -> int:
         return int(leaving.code or 0)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/guide.md", "docs/official.md", "docs/export.md"])
+def thin(folder: Path, document: str) -> None:
+    """Leave four images of each folder, and those that the document names."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for domain in (path for path in folder.iterdir() if path.is_dir()):
+        for path in sorted(domain.iterdir())[4:]:
+            if path.name not in text:
+                path.unlink()
+
+
+def visit(words: list[str]) -> None:
+    """The studio as a process of its own: its page and its run are there, and SIGTERM ends it well."""
+    pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
+    command = [sys.executable, "-m", "drit", *words, "--port", "0", "--no-browser", "--threads", "1", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            address = json.loads(line)["address"]
+            assert b"<title>drit studio</title>" in urllib.request.urlopen(address, timeout=60).read()
+            (run,) = json.loads(urllib.request.urlopen(f"{address}/v1/runs", timeout=60).read())["runs"]
+            assert run["path"] == words[1]
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/quickstart.md", "docs/guide.md", "docs/official.md", "docs/export.md"]
+)
 def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -89,10 +124,16 @@ def test_commands(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         elif words[0] == "train":
             words += small(words[words.index("--method") + 1] if "--method" in words else "drit")
         elif words[0] == "doctor":
-            words += ["--data.resize", "32", "--data.crop", "32"]
+            words += small("drit")
+        elif words[0] == "studio":
+            visit(words)
+            ran += 1
+            continue
         elif words[0] == "evaluate":
             words += ["--threads", "1"]
         assert exit_code(words) == 0, command
+        if words[:2] == ["data", "demo"]:
+            thin(tmp_path / words[words.index("--out") + 1], document)
         ran += 1
     assert ran >= 1
     for program in programs(document):

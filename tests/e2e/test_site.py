@@ -33,15 +33,20 @@ def test_commands_are_taken(page: str) -> None:
     assert found
     for command in found:
         program, *words = shlex.split(command)
-        assert program == "drit", command
-        build_parser().parse_all(words)
+        if program == "torchrun":
+            words = words[words.index("drit") + 1 :]
+        else:
+            assert program == "drit", command
+        if words != ["--version"]:  # it is answered while it is parsed
+            build_parser().parse_all(words)
 
 
-def test_every_question_has_an_answer() -> None:
+def test_every_question_has_an_answer_with_a_command() -> None:
     text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
     questions = re.findall(r"^\*\*(.+?)\*\*(.*?)(?=^\*\*|^## |\Z)", text, re.S | re.M)
     assert len(questions) >= 20
-    assert all(len(answer.split()) >= 5 for _, answer in questions)
+    for question, answer in questions:
+        assert len(answer.split()) >= 5 and re.search(r"```(sh|python)\n", answer), question
 
 
 @pytest.mark.slow

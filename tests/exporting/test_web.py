@@ -23,6 +23,7 @@ from drit.exporting import page as web
 from drit.inference.translator import Translator
 from drit.runs import checkpoint
 from drit.runs.record import describe
+from tests.accessible import check_accessible
 from tests.conftest import tiny, write_images
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -115,6 +116,7 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
         page.route("**/*", allow)
         page.goto(address)
         api.expect(page.locator("#status")).to_contain_text("Ready (WebAssembly)")
+        check_accessible(page)
 
         def downloaded() -> np.ndarray:
             with page.expect_download() as download:
@@ -142,6 +144,7 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
 
         wait_for_styles(page.get_by_role("button", name="Example 1").click)
         wait_for_styles(lambda: page.set_input_files("#file", str(grey)))
+        check_accessible(page)
         tile = page.locator(".tile").nth(4)
         tile.click()
         style = json.loads(tile.get_attribute("data-style") or "")

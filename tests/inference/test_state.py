@@ -16,10 +16,10 @@ from PIL import Image
 import drit
 from drit.cli import main as cli
 from drit.data.images import Metadata, decode, encode
-from drit.data.notes import packet, png_chunk
+from drit.data.notes import comment, packet, png_chunk
 from drit.errors import DataError
 from drit.inference.formats import holds
-from drit.inference.state import State, find_state, parse, read_state
+from drit.inference.state import Shown, State, find_state, parse, read_state
 from drit.runs.checkpoint import find, weights_sha256
 
 RUN = "0123456789abcdef" * 4
@@ -66,6 +66,21 @@ def test_round_trip(name: str, style: list[float], seed: int | None) -> None:
     assert parse(state.text()) == state
 
 
+SEVERAL = State(RUN, "a", "b", "walk", styles=(Shown("style001", (0.1, 2.0), 3), Shown("é", (0.5, 1.0))))
+
+
+def test_a_file_of_several_styles(tmp_path: Path) -> None:
+    assert parse(SEVERAL.text()) == SEVERAL
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    rest: dict[str, Any] = {"save_all": True, "append_images": frames[1:]}
+    frames[0].save(tmp_path / "x.gif", comment=comment(SEVERAL.text()), **rest)
+    frames[0].save(tmp_path / "x.webp", xmp=packet(SEVERAL.text()), **rest)
+    assert read_state(tmp_path / "x.gif") == read_state(tmp_path / "x.webp") == SEVERAL
+    frames[0].save(tmp_path / "other.gif", comment=b"drit.states")
+    assert find_state(tmp_path / "other.gif") == (None, "")
+    assert SEVERAL.why_not(RUN, "b", 2) == "" and "2 numbers, not 8" in SEVERAL.why_not(RUN, "b", 8)
+
+
 def hostile(**values: Any) -> str:
     return json.dumps(json.loads(STATE.text()) | values)
 
@@ -90,6 +105,11 @@ def hostile(**values: Any) -> str:
         (hostile(style=[0.0] * 5000), "'style'"),
         (hostile(style={"0": 1}), "'style'"),
         (hostile(seed=-1), "'seed'"),
+        (hostile(styles={}), "'styles'"),
+        (hostile(styles=[7]), "'styles'"),
+        (hostile(styles=[{"name": "x", "style": [1]}]), "'styles'"),
+        (hostile(styles=[{"name": "x", "style": ["1"], "seed": None}]), "'styles'"),
+        (hostile(styles=[{"name": "x", "style": [1], "seed": None}] * 300), "'styles'"),
         (hostile(seed=0.5), "'seed'"),
         (hostile(seed=10**30), "'seed'"),
     ],
@@ -150,6 +170,12 @@ def test_an_output_gives_its_exact_style(run: Path, folders: tuple[Path, Path], 
     shown = read_state(tmp_path / "three" / "000_as_other.png")
     assert shown and np.allclose(shown.style, model.style(Image.open(other), "b")[0], atol=1e-6)
     assert find_state(folders[0] / "000.png") == (None, "")
+
+    code = state.style
+    both = State(model.weights, "a", "b", "grid", styles=(Shown("style001", code, 5), Shown("style002", code, 5)))
+    encode(decode(made)[0], other, metadata=Metadata(note=both.text()))
+    assert translate(run, image, "--out", tmp_path / "four", "--style-from", other) == 2
+    assert "other.png shows 2 styles. Give an image in one of them." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from drit.serving.server import open_socket
 from drit.serving.settings import ServeSettings
 from drit.settings.schema import changed
 from drit.training import launch
+from tests.accessible import check_accessible
 from tests.conftest import tiny, write_images
 
 expect.set_options(timeout=60_000)  # ms: machines are busy
@@ -181,6 +182,7 @@ def test_a_visit(page: Page, studio: tuple[str, Path], images: tuple[Path, Path]
     kept = json.loads((run / "styles.json").read_text())
     assert np.allclose(kept["styles"]["warm"], shown_style(page), atol=1e-5)
     assert kept["domains"] == {"warm": "b"}
+    check_accessible(page)
     assert cli.main(["translate", str(run), str(scaled), "--to", "b", "--out", str(tmp_path / "named"), "--style",
                      f"{run}/styles.json:warm", "--threads", "1"]) == 0  # fmt: skip
     assert (tmp_path / "named" / "small_warm.png").is_file()
@@ -259,6 +261,7 @@ def test_the_map_of_styles(page: Page, images: tuple[Path, Path]) -> None:
         before = after
     page.keyboard.press("Enter")
     expect(page.locator("#chosen-name")).to_contain_text("As 00")
+    check_accessible(page)
     page.focus("#tab-map")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#random")).to_be_visible()
@@ -296,6 +299,7 @@ def test_images_times_styles(page: Page, images: tuple[Path, Path], studio: tupl
     assert np.abs(pixels(page, "#download").astype(int) - wanted[1]).max() <= 1
     page.click("#matrix-table tbody tr:first-child th button")
     expect(page.locator("#matrix-table tbody tr")).to_have_count(1)
+    check_accessible(page)
 
 
 def test_two_checkpoints_side_by_side(page: Page, images: tuple[Path, Path], studio: tuple[str, Path]) -> None:
@@ -503,6 +507,50 @@ def test_a_dropped_output_restores_run_direction_and_style(
     expect(page.locator("#error")).to_contain_text("a run with the weights ffffffffffff")
 
 
+def test_a_dropped_grid_and_a_dropped_walk_restore_their_styles(
+    page: Page, images: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drop(page, images[0])
+    page.click("#slot-a")
+    page.click("#random .tile:nth-child(2) button")
+    page.click("#slot-b")
+    made = {}
+    for name, button in (("grid.png", "#download-grid"), ("walk.webp", "#walk"), ("walk.gif", "#walk")):
+        if name.endswith(".gif"):
+            page.select_option("#walk-format", "gif")
+        with page.expect_download() as waiting:
+            page.click(button)
+        waiting.value.save_as(tmp_path / name)
+        made[name] = read_state(tmp_path / name)
+        assert made[name], name
+    page.click("#tab-matrix")
+    expect(page.locator("#matrix-table .cell:not(.waiting) img")).to_have_count(5)  # the mix that is shown, too
+    with page.expect_download() as waiting:
+        page.click("#download-matrix")
+    matrix = read_state(waiting.value.path())
+    grid, walk = made["grid.png"], made["walk.webp"]
+    assert made["walk.gif"] == walk and matrix.styles[1:] == grid.styles[:4] and grid.name == "grid"
+    assert (matrix.styles[0].name, matrix.styles[0].seed) == ("50 % Style 1, 50 % Style 2", None)
+    assert [(s.name, s.seed) for s in grid.styles] == [(f"style{i:03d}", 0) for i in range(1, 13)]
+    assert walk.name == "walk" and len(walk.styles) == 24
+    assert [walk.styles[i].style for i in (0, -1)] == [s.style for s in grid.styles[:2]]
+
+    page.reload()
+    drop(page, images[0])
+    page.set_input_files("#file", str(tmp_path / "grid.png"))
+    expect(page.locator("#restored")).to_contain_text("Restored from grid.png: 12 styles of run")
+    expect(page.locator("#own .tile:not(.waiting) img")).to_have_count(12)
+    expect(page.locator("#chosen-name")).to_have_text("Style 1 of seed 0")
+
+    page.reload()
+    drop(page, images[0])
+    page.set_input_files("#file", str(tmp_path / "walk.gif"))
+    expect(page.locator("#restored")).to_contain_text("Restored from walk.gif: A walk of run")
+    expect(page.locator(".slot.filled")).to_have_count(2)
+    page.locator("#blend").fill("25")
+    expect(page.locator("#chosen-name")).to_contain_text("75 % ")
+
+
 def test_the_keyboard_alone(page: Page, images: tuple[Path, Path]) -> None:
     drop(page, images[0])
     page.focus("#random .tile:nth-child(1) button")
@@ -549,3 +597,4 @@ def test_the_page_of_the_api(page: Page, studio: tuple[str, Path]) -> None:
     section = page.locator("section", has_text="POST /v1/translate")
     expect(section).to_contain_text("format")
     expect(section).to_contain_text("png, jpg, webp, tif")
+    check_accessible(page)

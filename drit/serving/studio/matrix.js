@@ -1,5 +1,6 @@
 // Images x styles: each of several images in each of several styles.
 
+import { withState } from "./notes.js";
 import { output } from "./outputs.js";
 import { saveTable } from "./sheet.js";
 import { $, complain, place, report, save, state, stem } from "./state.js";
@@ -121,7 +122,9 @@ $("download-matrix").addEventListener("click", () => {
       blobs: shown.columns.map((style) => cells.get(textOf(file, style))).filter(Boolean),
     }))
     .filter((row) => row.blobs.length === shown.columns.length);
+  const first = shown.columns.map((style, i) => ({ name: style.name, blob: rows[0]?.blobs[i] }));
   saveTable(shown.columns.map((style) => style.name), rows)
+    .then((sheet) => withState(sheet, "grid", first))
     .then((blob) => save(blob, "images in styles.png"))
     .catch(complain);
 });

@@ -16,6 +16,11 @@ export function startMix(given) {
   calls = given;
 }
 
+export function setEnds(a, b) {
+  ends = [a, b];
+  showEnds();
+}
+
 export function clearEnds() {
   ends = [null, null];
   showEnds();

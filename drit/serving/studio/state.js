@@ -11,7 +11,7 @@ export const state = {
   images: [], // all that were given: the rows of the matrix
   seed: 0,
   chosen: null, // a style: {kind, name, numbers, blob, ...}
-  restored: null, // from an output that was dropped: {run, to, style, file}
+  restored: null, // from an output that was dropped: {run, to, styles, walk, file}
 };
 
 // Where the shown outputs come from.

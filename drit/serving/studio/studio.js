@@ -6,7 +6,8 @@ import { isLarge, noteSize, offerFull, setWhole } from "./full.js";
 import { keptStyles, showForms, showTags, startLibrary } from "./library.js";
 import { mark, refreshMap, startMap } from "./map.js";
 import { addImages, refreshMatrix, startMatrix } from "./matrix.js";
-import { clearEnds, offerFormats, refreshWeights, startMix } from "./mix.js";
+import { clearEnds, offerFormats, refreshWeights, setEnds, startMix } from "./mix.js";
+import { withState } from "./notes.js";
 import { output } from "./outputs.js";
 import { command, python } from "./reproduce.js";
 import * as service from "./service.js";
@@ -146,16 +147,24 @@ async function show(style = null) {
   await Promise.all([fillRandom(), fillKept(), fillRestored()].map((filling) => filling.catch(complain)));
 }
 
-// The run, direction and style of an output of this program. It is no input: the image that is shown gets its style.
+const titleOf = ({ name, seed }) => {
+  const numbered = seed === null ? null : name.match(/^style0*(\d+)$/);
+  return numbered ? `Style ${numbered[1]} of seed ${seed}` : name;
+};
+
+// The run, direction and styles of an output of this program. It is no input: the image that is shown gets its style.
 async function restore(file, made, run) {
-  const numbered = made.seed === null ? null : made.name.match(/^style0*(\d+)$/);
-  const name = numbered ? `Style ${numbered[1]} of seed ${made.seed}` : made.name;
-  state.restored = { run, to: made.to, style: { kind: "exemplar", name, numbers: made.style, file: file.name }, file };
+  const shown = made.styles || [made]; // a grid and a walk show several
+  const kind = made.styles ? "mix" : "exemplar"; // the command takes a file that shows one style
+  const styles = shown.map((each) => ({ kind, name: titleOf(each), numbers: each.style, file: file.name }));
+  const walk = made.name === "walk" && styles.length > 1;
+  const named = walk ? "A walk" : made.styles ? `${styles.length} styles` : styles[0].name;
+  state.restored = { run, to: made.to, styles: walk ? [styles[0], styles.at(-1)] : styles, walk, file };
   const { runs } = await service.served();
   const maker = runs.find((each) => each.name === run);
   const where = `run ${run}, to ${nameOf(made.to, maker)}`;
   const next = state.image ? "" : " Now drop the image to translate.";
-  $("restored").querySelector("p").textContent = `Restored from ${file.name}: ${name} of ${where}.${next}`;
+  $("restored").querySelector("p").textContent = `Restored from ${file.name}: ${named} of ${where}.${next}`;
   $("restored").hidden = false;
   if (state.run.name === run && state.to === made.to) {
     if (state.image) await fillRestored();
@@ -168,10 +177,12 @@ async function fillRestored() {
   const { restored, run, to } = state;
   const { signal } = work;
   if (!restored || !run.style_dim || restored.run !== run.name || restored.to !== to) return;
-  const style = { ...restored.style };
-  own.add(style);
-  await render(style, own, signal);
-  if (!signal.aborted) choose(style);
+  const styles = restored.styles.map((style) => ({ ...style }));
+  for (const style of styles) own.add(style);
+  for (const style of styles) await render(style, own, signal);
+  if (signal.aborted) return;
+  choose(styles[0]);
+  if (restored.walk) setEnds(...styles);
 }
 
 async function fillRandom() {
@@ -252,7 +263,9 @@ $("download").addEventListener("click", () => {
 });
 
 $("download-grid").addEventListener("click", () => {
-  saveGrid([...random.styles, ...own.styles].filter((style) => style.blob))
+  const styles = [...random.styles, ...own.styles].filter((style) => style.blob);
+  saveGrid(styles)
+    .then((sheet) => withState(sheet, "grid", styles))
     .then((blob) => save(blob, `${stem()}_styles.png`))
     .catch(complain);
 });
@@ -265,7 +278,9 @@ async function forget(style) {
     own.remove(style);
     showTags();
     refreshWeights();
-    if (state.restored?.style.numbers === style.numbers) {
+    const { restored } = state;
+    if (restored) restored.styles = restored.styles.filter((each) => each.numbers !== style.numbers);
+    if (restored && !restored.styles.length) {
       state.restored = null;
       $("restored").hidden = true;
     }
@@ -282,6 +297,7 @@ async function borrow(file) {
   try {
     const { run, to, size } = state;
     const { state: made, run: maker } = await service.stateOf(file);
+    if (made?.styles && maker) return await restore(file, made, maker); // it shows several
     const numbers =
       made && maker === run.name && made.to === to
         ? made.style // an output of this run: the exact style
