@@ -46,7 +46,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (root / "negative").mkdir()
     for path in (root / "a").iterdir():
         encode(255 - decode(path)[0], root / "negative" / path.name)
+    write_masks(root / "masked")
     return {p.name: p for p in root.iterdir()}
+
+
+def write_masks(folder: Path) -> None:
+    """Images with masks of two classes, for the task loss."""
+    images = list(write_images(folder, 4, 3).iterdir())
+    (folder / "masks").mkdir()
+    for path in images:
+        pixels = decode(path)[0]
+        encode((pixels[..., :1] > 127).astype(np.uint8), (folder / "masks" / path.name).with_suffix(".png"))
 
 
 def case(name: str, images: dict[str, Path], **changes: object) -> TrainSettings:
@@ -195,6 +205,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "drit++": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "resize"}),
     "pix2pix": ({"network.backbone": "resnet"},),
 }
+# Forms that need images with masks.
+MASKED: dict[str, dict[str, Any]] = {"drit": {"loss.task": 1.0, "loss.task_masks": True}}
 # Files that read settings to copy or to check them, which is no use of them.
 COPYING = ("dataclasses.py", "schema.py", "common.py", "settings.py")
 
@@ -208,12 +220,18 @@ def test_settings_that_a_method_accepts_are_looked_at(
     read: set[tuple[type, str]] = set()
 
     def noting(self: object, key: str) -> object:
-        if not sys._getframe(1).f_code.co_filename.endswith(COPYING):
+        frame = sys._getframe(1)
+        while isinstance(getattr(type(frame.f_locals.get("self")), frame.f_code.co_name, None), property):
+            frame = frame.f_back  # a property reads for who asks for it
+        if not frame.f_code.co_filename.endswith(COPYING):
             read.add((next(g for g in groups if issubclass(type(self), g)), key))
         return object.__getattribute__(self, key)
 
     config = case(name, images)
-    for changes in ({}, *VARIANTS.get(name, ())):
+    forms: list[dict[str, Any]] = [{}, *VARIANTS.get(name, ())]
+    if name in MASKED:
+        forms.append(MASKED[name] | {"data.a": str(images["masked"])})
+    for changes in forms:
         varied = changed(config, {"loss.mode_seeking": 1.0} | changes, ignore_unknown=True)
         sets = opened(varied)
         varied = settled(varied, sets)
