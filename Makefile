@@ -44,7 +44,7 @@ test-all: .venv/.installed
 	$(BIN)/pytest -n 2 --dist worksteal --cov=drit --cov-report=term-missing:skip-covered
 
 docs: .venv/.installed
-	$(BIN)/python docs/site/build.py $(if $(TRANSLATOR),--translator $(TRANSLATOR)) $(if $(EXAMPLES),--examples $(EXAMPLES))
+	$(BIN)/python docs/site/build.py $(if $(TRANSLATOR),--translator $(TRANSLATOR)) $(if $(LICENCE),--licence $(LICENCE)) $(if $(EXAMPLES),--examples $(EXAMPLES))
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks.run

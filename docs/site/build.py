@@ -1,6 +1,6 @@
 """The documents as a site: `make docs`, or `python docs/site/build.py`. It ends up in build/site.
 
-    make docs TRANSLATOR=runs/emoji EXAMPLES="drawing.png other.png"
+    make docs TRANSLATOR=runs/emoji LICENCE=cc-by-sa-4.0 EXAMPLES="drawing.png other.png"
 
 puts that run on the front page: it translates in the visitor's browser (`drit export --format web`).
 
@@ -54,12 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the documents as a site.")
     parser.add_argument("--translator", type=Path, metavar="RUN", help="a run for the front page")
     parser.add_argument("--examples", type=Path, nargs="*", default=[], metavar="IMAGE", help="what visitors may try")
+    parser.add_argument("--licence", default="", metavar="ID", help="licence of the run's weights [not told]")
     values = parser.parse_args(arguments)
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     copy_documents()
     if values.translator:
-        add_translator(values.translator, values.examples)
+        add_translator(values.translator, values.examples, values.licence)
     for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         write(f"notebooks/{notebook.stem}.md", notebook_page(notebook))
     methods = {name: f"methods/{slug(name)}.md" for name in entries()}
@@ -110,11 +111,12 @@ def copy_documents() -> None:
     shutil.copytree(ROOT / "docs" / "images", SOURCE / "images")
 
 
-def add_translator(run: Path, examples: list[Path]) -> None:
+def add_translator(run: Path, examples: list[Path], licence: str) -> None:
     """The page of a run in a frame of the front page, below its first image."""
+    from drit.exporting.installed import UNKNOWN
     from drit.exporting.page import export_web  # it loads torch
 
-    export_web(run, SOURCE / "translator", examples=examples)
+    export_web(run, SOURCE / "translator", licence=licence or UNKNOWN, examples=examples)
     front = (SOURCE / "README.md").read_text(encoding="utf-8")
     text, image, rest = re.split(r"(^!\[.*?\)$)", front, maxsplit=1, flags=re.M)
     caption, rest = rest.lstrip("\n").split("\n\n", 1)

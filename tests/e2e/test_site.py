@@ -15,6 +15,7 @@ from drit.cli.main import build_parser
 from drit.exporting import page as web
 from drit.methods.registry import entries
 from drit.training import launch
+from tests.browser import served, started, visited
 from tests.conftest import tiny, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,13 +58,20 @@ def test_the_front_page_has_a_translator(tmp_path: Path) -> None:
         pytest.skip("the page's runtime is not there: make web-runtime")
     data = tiny(write_images(tmp_path / "a", 3, 1), write_images(tmp_path / "b", 3, 3), steps=1)
     launch.train(data, tmp_path / "run")
-    words = ["--translator", str(tmp_path / "run"), "--examples", str(tmp_path / "a" / "000.png")]
+    words = ["--translator", str(tmp_path / "run"), "--licence", "cc0-1.0", "--examples", str(tmp_path / "a/000.png")]
     done = subprocess.run([sys.executable, "docs/site/build.py", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     site = ROOT / "build" / "site"
     (source,) = re.findall(r'<iframe src="([^"]+)"', (site / "index.html").read_text(encoding="utf-8"))
     assert (site / source).is_file() and (site / "translator" / "examples" / "0.png").is_file()
     assert json.loads((site / "translator" / "model" / "drit.json").read_text())["page"]["examples"]
+    expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
+    with served(site) as address, started() as browser, visited(address, browser) as page:
+        page.locator("iframe").scroll_into_view_if_needed()
+        translator = page.frame_locator("iframe")
+        translator.get_by_role("button", name="Example 1").click()
+        expect(translator.locator(".tile:not(.waiting)")).to_have_count(12)
+        expect(translator.locator("body")).to_contain_text("cc0-1.0")
 
 
 @pytest.mark.slow

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import io
 import json
-import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,14 +19,8 @@ from drit.exporting import page as web
 from drit.inference.translator import Translator
 from drit.runs import checkpoint
 from drit.runs.record import describe
-from tests.accessible import check_accessible
+from tests.browser import TIMEOUT, check_accessible, served, started, visited
 from tests.conftest import tiny, write_images
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 
 
 def test_without_the_runtime_the_line_is_named(
@@ -72,49 +62,23 @@ def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """The address of the tiny run's page."""
     if any(not (web.RUNTIME / name).is_file() for name in web.RUNTIME_FILES):
         pytest.skip("the page's runtime is not there: make web-runtime")
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this system: install the package 'chromium'")
     out = tmp_path_factory.mktemp("export") / "web"
     example = write_images(out.parent / "examples", 1, 1, (37, 1100), 5) / "000.png"
     assert main(["export", str(run), "--format", "web", "--out", str(out), "--examples", str(example)]) == 0
     assert Image.open(out / "examples" / "0.png").size == (512, 17)
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(out)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(out) as address:
+        yield address
 
 
 def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
     """Random styles, an exemplar's, a slider, the way back: what is downloaded is what the translator gives."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    api.expect.set_options(timeout=60_000)  # ms: machines are busy
     grey = write_images(tmp_path / "grey", 1, 1, (37, 50), 3) / "000.png"
     colour = write_images(tmp_path / "colour", 1, 3, (40, 44), 4) / "000.png"
     translator = Translator.load(run, "cpu", "float32", threads=1)
-    wrong: list[str] = []
 
-    def allow(route: api.Route) -> None:
-        if route.request.url.startswith((address, "blob:", "data:")):
-            route.continue_()
-        else:
-            wrong.append(route.request.url)
-            route.abort()
-
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-        page.route("**/*", allow)
-        page.goto(address)
+    with started() as browser, visited(address, browser) as page:
         api.expect(page.locator("#status")).to_contain_text("Ready (WebAssembly)")
         check_accessible(page)
 
@@ -139,7 +103,7 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
                 "before => { const tiles = document.querySelectorAll('.tile:not(.waiting)');"
                 "return tiles.length === 12 && tiles[0].dataset.style !== before; }",
                 arg=before,
-                timeout=60_000,
+                timeout=TIMEOUT,
             )
 
         wait_for_styles(page.get_by_role("button", name="Example 1").click)
@@ -153,7 +117,7 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
         api.expect(page.locator(".tile[aria-pressed=true]")).to_have_count(0)
         moved = [style[0], -1.5, *style[2:]]
         page.wait_for_function(
-            "s => document.getElementById('result').dataset.style === JSON.stringify(s)", arg=moved, timeout=60_000
+            "s => document.getElementById('result').dataset.style === JSON.stringify(s)", arg=moved, timeout=TIMEOUT
         )
         check(moved, grey, "b")
 
@@ -169,5 +133,3 @@ def test_the_page_translates(address: str, run: Path, tmp_path: Path) -> None:
 
         page.set_input_files("#file", files=[{"name": "no.png", "mimeType": "image/png", "buffer": b"nothing"}])
         api.expect(page.locator("#error")).to_contain_text("no.png is no image that the browser can read")
-        browser.close()
-    assert wrong == []

@@ -21,7 +21,7 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra 'serve' is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 import uvicorn
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import drit
 from drit.cli import main as cli
@@ -33,15 +33,8 @@ from drit.serving.server import open_socket
 from drit.serving.settings import ServeSettings
 from drit.settings.schema import changed
 from drit.training import launch
-from tests.accessible import check_accessible
+from tests.browser import check_accessible, started, visited
 from tests.conftest import tiny, write_images
-
-expect.set_options(timeout=60_000)  # ms: machines are busy
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 
 
 @contextmanager
@@ -73,44 +66,14 @@ def studio(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if BROWSER is None:
-        pytest.skip("there is no Chromium on this system: install the package 'chromium'")
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
+    with started() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(studio: tuple[str, Path], browser: Browser) -> Iterator[Page]:
     with visited(studio[0], browser) as page:
         yield page
-
-
-@contextmanager
-def visited(address: str, browser: Browser) -> Iterator[Page]:
-    """A page of a studio; what it asks of other places, and its errors, fail the test."""
-    wrong: list[str] = []
-
-    def told(message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # a refusal
-            wrong.append(message.text)
-
-    def allow(route: Route) -> None:
-        if route.request.url.startswith((address, "blob:", "data:")):
-            route.continue_()
-        else:
-            wrong.append(route.request.url)
-            route.abort()
-
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", told)
-    page.route("**/*", allow)
-    page.goto(address)
-    yield page
-    page.close()
-    assert wrong == []
 
 
 def drop(page: Page, image: Path) -> None:
