@@ -103,8 +103,12 @@ class RemoteFolder(Folder):
         try:
             for place in self.system.find(self.root) if self.system.exists(self.root) else ():
                 name = place[len(self.root) :].lstrip("/")
+                if ".." in name.split("/"):  # stores take any name
+                    raise DataError(f"{self.address} holds a name that leads out of it: {name!r}. Remove that object.")
                 if name and not (self.path / name).exists():
                     _copy(self.system, place, self.path / name)
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(f"{self.address} cannot be read: {_words(error)}") from error
 

@@ -116,6 +116,20 @@ def test_an_address_that_cannot_be_read(
     assert what in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_a_name_that_leads_out_of_the_folder(
+    run: Path, tmp_path: Path, images: Path, memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objects of a store may have any name: none is written outside the copy."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    for name in ("../../../taken.png", "../../../../taken.png"):
+        memory.store[f"/bucket/in/{name}"] = memory.store["/bucket/in/000.png"]
+        with pytest.raises(DataError, match=r"leads out of it: '\.\./"), Places() as places:
+            places.read("memory://bucket/in")
+        del memory.store[f"/bucket/in/{name}"]
+    assert not [*tmp_path.rglob("taken.png")] and not [*(tmp_path / "temporary").iterdir()]
+
+
 def test_a_scheme_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ImportError("Install s3fs to access S3")

@@ -105,7 +105,7 @@ def test_translate_gives_the_bytes_of_one_process_though_a_worker_is_killed(
     assert results["one"]["notes"] == results["ray"]["notes"]
 
 
-@pytest.mark.parametrize("kind", ["array", "folder"])
+@pytest.mark.parametrize("kind", ["array", pytest.param("folder", marks=pytest.mark.slow)])
 def test_augment_gives_the_bytes_of_one_process_in_a_store_too(
     cluster: Any, run: Path, model: drit.Translator, tmp_path: Path, kind: str
 ) -> None:
@@ -139,6 +139,7 @@ def test_augment_gives_the_bytes_of_one_process_in_a_store_too(
     assert records[0] == records[1] and one == other
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_numbers_of_one_process(cluster: Any, run: Path, tmp_path: Path) -> None:
     sets = {d: str(write_images(tmp_path / d, 24, c, seed=9 + c)) for d, c in (("a", 1), ("b", 3))}
     protocol: dict[str, Any] = {"count": 24, "styles": 3, "distribution_styles": 2, "reconstructions": 5, "learn": 20}
