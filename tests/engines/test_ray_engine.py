@@ -105,7 +105,8 @@ def test_translate_gives_the_bytes_of_one_process_though_a_worker_is_killed(
     assert results["one"]["notes"] == results["ray"]["notes"]
 
 
-@pytest.mark.parametrize("kind", ["array", pytest.param("folder", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["array", "folder"])
 def test_augment_gives_the_bytes_of_one_process_in_a_store_too(
     cluster: Any, run: Path, model: drit.Translator, tmp_path: Path, kind: str
 ) -> None:
