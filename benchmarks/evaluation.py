@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.worker import CHANNELS, paper, random_sets
+from drit.engines.base import OneProcess
 from drit.evaluation.features.alexnet import AlexNet
 from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.features.shelf import Shelf
@@ -30,6 +31,7 @@ from drit.evaluation.protocol import Protocol
 from drit.evaluation.session import Session
 from drit.inference.translator import Translator
 from drit.methods.drit.objective import DRIT
+from drit.storage import Places
 
 BODIES = {"domains": DomainNetwork, "alexnet": AlexNet}
 
@@ -47,13 +49,13 @@ def measure(name: str, size: int, inputs: int) -> dict[str, float]:
         session = Session(translator, protocol, chosen, shelf, RealFeatures(), [])
         network = FeatureNetwork(name, BODIES[name](), 3, {"sha256": ""})
         session.features = session.perceptual = {"b": network}
-        session.gather("b", lambda done: None)  # warms up; encodes the real images
+        session.gather("b", lambda done: None, OneProcess(), Places())  # warms up; encodes the real images
         times: dict[str, list[float]] = {"alone": [], "whole": []}
         for _ in range(3):
             began = time.process_time()
             translate(translator, chosen["a"], protocol.styles)
             between = time.process_time()
-            session.gather("b", lambda done: None)
+            session.gather("b", lambda done: None, OneProcess(), Places())
             times["alone"].append(between - began)
             times["whole"].append(time.process_time() - between)
     alone, whole = (float(np.median(t)) / (inputs * protocol.styles) for t in times.values())

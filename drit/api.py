@@ -17,6 +17,7 @@ from drit.augmentation.augment import augment as augment_set
 from drit.augmentation.settings import AugmentSettings
 from drit.data.labelled import open_labelled
 from drit.data.ranges import reading_of
+from drit.engines.base import PROCESS, find_engine
 from drit.errors import DritError, UsageError
 from drit.evaluation import measure
 from drit.evaluation.features.shelf import parse
@@ -33,6 +34,7 @@ from drit.runs.record import recorded_settings
 from drit.settings.common import TrainSettings
 from drit.settings.files import read_settings
 from drit.settings.schema import changed
+from drit.storage import Places
 from drit.training import launch
 from drit.training.trainer import Outcome
 
@@ -109,6 +111,7 @@ def evaluate(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    engine: str = PROCESS,
     say: Say = say_nothing,
     start_bar: StartBar = no_bar,
     **changes: Any,
@@ -118,7 +121,9 @@ def evaluate(
     a, b: folders or array files. protocol: its name, a JSON file, or a `Protocol`. metrics, and further fields of the
     protocol (`count=200, styles=5, seed=1`), change it. features, perceptual: feature networks, NAME[:FILE]. train_a,
     train_b: images that such networks learn from, in place of the run's. out: the folder that gets result.json,
-    index.html and trained networks; RUN/evaluation_PROTOCOL without. say: called with sentences on the way.
+    index.html and trained networks; RUN/evaluation_PROTOCOL without. All of these may be addresses, as
+    s3://bucket/folder. engine: `process`, or `ray` for the workers of a Ray cluster; the numbers are the same. say:
+    called with sentences on the way.
 
     Returns what result.json holds, and `out`: numbers with their intervals under result["to"]["b"], by name. Raises
     UsageError or DataError for what cannot be measured, DritError where the disk refuses.
@@ -138,32 +143,37 @@ def evaluate(
     for spec in networks.values():
         if spec:
             parse(spec)  # a wrong name or a missing file is said before anything is loaded
+    chosen_engine = find_engine(engine)
     model = Path(run)
     integrity.start(model)
     translator = Translator.load(model, device, precision, threads=threads)
-    folder = Path(out) if out else model / f"evaluation_{chosen.name}"
-    refuse_inside(folder, [str(path) for path in (a, b, train_a, train_b) if path])
-    outputs.check_pages(folder, PAGES, "protocol", overwrite)
-    prepared = measure.prepare(
-        model,
-        {"a": str(a), "b": str(b)},
-        chosen,
-        folder / "features",
-        networks=networks,
-        training={"a": str(train_a), "b": str(train_b)} if train_a else None,
-        translator=translator,
-        say=say,
-    )
-    evaluation = prepared.measure(say, start_bar)
-    try:
-        outputs.note_pages(folder, PAGES)
-        page.write_page(folder / "index.html", evaluation.result, evaluation.directions)
-        write_json(folder / "result.json", evaluation.result)
-    except OSError as error:
-        raise DritError(
-            f"Could not write the result to {folder}: {error.strerror}. Make room, and run again."
-        ) from error
-    return evaluation.result | {"out": str(folder)}
+    with Places() as places:
+        a, b, train_a, train_b = (places.read(str(path)) if path else "" for path in (a, b, train_a, train_b))
+        target = places.write(str(out) if out else str(model / f"evaluation_{chosen.name}"))
+        folder = target.path
+        refuse_inside(folder, [path for path in (a, b, train_a, train_b) if path])
+        outputs.check_pages(folder, PAGES, "protocol", overwrite)
+        prepared = measure.prepare(
+            model,
+            {"a": a, "b": b},
+            chosen,
+            folder / "features",
+            networks=networks,
+            training={"a": train_a, "b": train_b} if train_a else None,
+            translator=translator,
+            say=lambda text: say(places.shown(text)),
+        )
+        evaluation = prepared.measure(say, start_bar, chosen_engine, places)
+        try:
+            outputs.note_pages(folder, PAGES)
+            page.write_page(folder / "index.html", evaluation.result, evaluation.directions)
+            write_json(folder / "result.json", evaluation.result)
+        except OSError as error:
+            raise DritError(
+                f"Could not write the result to {folder}: {error.strerror}. Make room, and run again."
+            ) from error
+        target.publish_all()
+        return evaluation.result | {"out": places.shown(str(folder))}
 
 
 def augment(
@@ -177,17 +187,20 @@ def augment(
     device: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    engine: str = PROCESS,
     **settings: Any,
 ) -> dict[str, Any]:
     """Carry a labelled set into the other domain, `times` translations of each image, labels kept.
 
     data: a folder with a folder for each class, a folder with `labels` (a CSV file), or an .npz file. to: the domain.
-    out: the folder to write to; stopped, the same call goes on. settings: further fields of
+    out: the folder to write to; stopped, the same call goes on. data, labels and out may be addresses, as
+    s3://bucket/folder. engine: `process`, or `ray` for the workers of a Ray cluster. settings: further fields of
     `drit.augmentation.settings.AugmentSettings`: seed, keep_source, drop, max_invention, source, format, depth.
 
     Returns counts, skipped images with reasons, and where the set lies; `drit.AugmentedDataset(out)` reads it. Raises
     UsageError for what does not fit the model, or an `out` with other work; DataError for a set that cannot be read.
     """
+    chosen_engine = find_engine(engine)
     checkpoint = files.find(Path(run))
     translator = Translator.load(checkpoint, device, precision, threads=threads)
     try:
@@ -195,5 +208,7 @@ def augment(
     except TypeError as error:
         raise UsageError(f"An augmentation has no such setting ({error}).") from error
     reading = reading_of(translator.method.settings.data, translator.source(to, chosen.source))
-    opened = open_labelled(str(data), str(labels), reading=reading)
-    return augment_set(translator, checkpoint, opened, chosen, Path(out))
+    with Places() as places:
+        opened = open_labelled(places.read(str(data)), str(labels) and places.read(str(labels)), reading=reading)
+        folder = places.write(str(out))
+        return augment_set(translator, checkpoint, opened, chosen, folder, engine=chosen_engine, places=places)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,26 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def no_leftovers(out: Path, names: Iterable[str]) -> Iterator[None]:
+    """After the block, however it ends, nothing half-written is left of files of these names under `out`.
+
+    A process that was killed leaves the temporary file of what it was writing.
+    """
+    try:
+        yield
+    finally:
+        of_folder: dict[Path, set[str]] = {}
+        for name in names:
+            path = out / name
+            of_folder.setdefault(path.parent, set()).add(path.name)
+        for folder, files in of_folder.items():
+            for name in os.listdir(folder) if folder.is_dir() else ():
+                parts = name[1:].rsplit(".", 2)  # as in write_atomically
+                if name.startswith(".") and len(parts) == 3 and parts[2] == "tmp" and parts[0] in files:
+                    (folder / name).unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ import platform
 import sys
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,6 +89,31 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error
     return device
+
+
+def use_threads(threads: int) -> None:
+    """Compute with this many threads on the CPU, in this process, and keep freed memory."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
+class Arithmetic(NamedTuple):
+    """The settings of a process that results can depend on in their last bits."""
+
+    threads: int
+    tf32_convolutions: bool
+    tf32_products: bool
+
+    @classmethod
+    def current(cls) -> Arithmetic:
+        """Those of this process."""
+        return cls(torch.get_num_threads(), torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+
+    def apply(self) -> None:
+        """Have this process compute with them."""
+        use_threads(self.threads)
+        torch.backends.cudnn.allow_tf32 = self.tf32_convolutions
+        torch.backends.cuda.matmul.allow_tf32 = self.tf32_products
 
 
 def full(x: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ the set that have a row for each image.
 from __future__ import annotations
 
 import io
-import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from drit.augmentation.filter import dropped_by_class, kept_by_invention, kept_o
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
 from drit.errors import DritError
+from drit.storage import Folder
 
 ARRAYS = ("images", "labels", "source", "repetition", "styles")
 
@@ -26,19 +27,27 @@ ARRAYS = ("images", "labels", "source", "repetition", "styles")
 class ArrayWriter:
     """Writes one augmentation of an array file."""
 
-    def __init__(self, renderer: Renderer, units: list[list[int]], out: Path) -> None:
+    def __init__(self, renderer: Renderer, units: list[list[int]], folder: Folder) -> None:
         self.renderer = renderer
         self.data = renderer.data
         self.settings = renderer.settings
         self.units = units
-        self.out = out
+        self.folder = folder
+        self.out = folder.path
 
     def missing(self, unit: int) -> bool:
         """Whether the outputs of a unit are not there yet."""
         return not self._part(unit).is_file()
 
-    def write(self, unit: int, rendered: RenderedUnit) -> None:
-        """Write the outputs of a unit. Raises DritError where the disk refuses."""
+    def names(self, unit: int) -> list[str]:
+        """The files of a unit, under OUT."""
+        return [self._part(unit).relative_to(self.out).as_posix()]
+
+    def write(self, unit: int, rendered: RenderedUnit, skipped: dict[str, str]) -> Counter[str]:
+        """Write the outputs of a unit, none of which is `skipped`. Nothing is lost: returns no counts.
+
+        Raises DritError where the disk refuses.
+        """
         buffer = io.BytesIO()
         images = np.stack([image for of_source in rendered.images for image in of_source])
         columns: dict[str, Any] = {"images": images, "styles": rendered.styles.flatten(0, 1).numpy()}
@@ -46,10 +55,12 @@ class ArrayWriter:
             columns["invention"] = rendered.invention.ravel()
         np.savez(buffer, **columns)
         path = self._part(unit)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_output(path, buffer.getvalue())
+        self.folder.publish(path)
+        return Counter()
 
-    def join(self) -> dict[str, Any]:
+    def join(self, skipped: dict[str, str], lost: Counter[str]) -> dict[str, Any]:
         """augmented.npz by image and repetition, written part by part: memory holds one of them.
 
         Returns counts, those dropped by class, and the file. Raises DritError where the disk refuses.
@@ -90,6 +101,7 @@ class ArrayWriter:
             raise DritError(
                 f"Could not write {path}: {error.strerror}. Make room and give the command again."
             ) from error
+        self.folder.publish(path)
         joined |= {"outputs": count, "augmented": str(path)}
         if self.settings.drops:
             joined["dropped"] = dropped_by_class(kept, labels, self.data.classes)
@@ -97,7 +109,7 @@ class ArrayWriter:
 
     def clear(self) -> None:
         """Remove the parts, which are of no more use once the joined set is noted."""
-        shutil.rmtree(self.out / "parts", ignore_errors=True)
+        self.folder.remove(self.out / "parts")
 
     def _part(self, unit: int) -> Path:
         return self.out / "parts" / f"{unit:06d}.npz"

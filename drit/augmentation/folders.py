@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import os
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from drit.data.names import slice_of, without_ending
 from drit.errors import DataError, DritError
 from drit.inference.formats import OutputFormat, lost_notes, lost_parts
 from drit.inference.reading import reading_notes
+from drit.storage import Folder
 
 COLUMNS = ("file", "label", "source", "repetition", "style")
 _INVENTION = ".invention"  # folder of the invention of each unit's outputs, by image and repetition
@@ -37,17 +37,17 @@ FILTER_SIDE = 32  # pixels of the images that the filter's classifiers see
 class FolderWriter:
     """Writes one augmentation of a folder of images."""
 
-    def __init__(self, renderer: Renderer, units: list[list[int]], out: Path) -> None:
+    def __init__(self, renderer: Renderer, units: list[list[int]], folder: Folder) -> None:
         self.renderer = renderer
         self.data = renderer.data
         self.settings = renderer.settings
         self.units = units
-        self.out = out
+        self.folder = folder
+        self.out = folder.path
         formats = [renderer.format(i) for i in range(len(self.data))]
         headers = dict(zip(self.data.paths, self.data.headers, strict=True))
         self.notes = reading_notes(renderer.translator.method, renderer.source, headers)
         self.notes += [f"{note} ({count})" for note, count in Counter(f.note for f in formats if f.note).items()]
-        self._lost: Counter[str] = Counter()  # what outputs do not keep of their inputs
         self._stems_and_suffixes = self._unique_names(formats)
 
     def missing(self, unit: int) -> bool:
@@ -57,28 +57,38 @@ class FolderWriter:
             return True
         return any(not os.path.isfile(self.out / self._place(i, r)) for i in self.units[unit] for r in repetitions)
 
-    def write(self, unit: int, rendered: RenderedUnit) -> None:
-        """Write the outputs of a unit; an image of which one cannot be written is skipped, and leaves none."""
+    def names(self, unit: int) -> list[str]:
+        """The outputs of a unit, under OUT."""
+        return [self._place(i, r).as_posix() for i in self.units[unit] for r in self.settings.repetitions]
+
+    def write(self, unit: int, rendered: RenderedUnit, skipped: dict[str, str]) -> Counter[str]:
+        """Write the outputs of a unit; an image of which one cannot be written is `skipped`, and leaves none.
+
+        Returns what outputs do not keep of their inputs, with counts.
+        """
+        lost: Counter[str] = Counter()
         if rendered.invention is not None:
             path = self._numbers(unit)
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             rows = dict(zip(rendered.places, rendered.invention.tolist(), strict=True))
-            write_output(path, json.dumps(rows).encode())
+            self._put(path, json.dumps(rows).encode())
         for i, images, metadata in zip(rendered.places, rendered.images, rendered.metadata, strict=True):
             try:
-                self._write_image(i, images, metadata)
+                lost.update(self._write_image(i, images, metadata))
             except (DritError, OSError, ValueError) as error:
-                self.renderer.skipped[self.data.name(i)] = f"{self.data.name(i)}: {error}"
+                skipped[self.data.name(i)] = f"{self.data.name(i)}: {error}"
                 for r in self.settings.repetitions:
                     self._remove(i, r)
+        return lost
 
-    def join(self) -> dict[str, Any]:
+    def join(self, skipped: dict[str, str], lost: Counter[str]) -> dict[str, Any]:
         """labels.csv of all outputs; removes those that the filter drops.
 
+        skipped: names of images without outputs, and why. lost: what outputs do not keep of their inputs, with counts.
         Returns counts, those dropped by class, the folder, and the images that were skipped. Raises DataError where
         none could be read.
         """
-        skipped, repetitions = self.renderer.skipped, self.settings.repetitions
+        repetitions = self.settings.repetitions
         rows = [(i, r) for i in range(len(self.data)) if self.data.name(i) not in skipped for r in repetitions]
         if not rows:
             raise DataError("None of the images could be translated: " + "; ".join(skipped.values()))
@@ -99,15 +109,15 @@ class FolderWriter:
                 self._remove(i, r)
         kept_rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
         numbers = None if invention is None else invention[kept]
-        write_output(self.out / "labels.csv", self._table(kept_rows, numbers).encode(errors="surrogateescape"))
+        self._put(self.out / "labels.csv", self._table(kept_rows, numbers).encode(errors="surrogateescape"))
         joined |= {"outputs": int(kept.sum()), "augmented": str(self.out), "skipped": skipped}
-        notes = [*self.notes, *lost_notes(self._lost)]
+        notes = [*self.notes, *lost_notes(lost)]
         joined |= {"notes": notes} if notes else {}
         return joined | ({"dropped": dropped_by_class(kept, labels, self.data.classes)} if self.settings.drops else {})
 
     def clear(self) -> None:
         """Remove the numbers of the units; the outputs lie where they belong from the start."""
-        shutil.rmtree(self.out / _INVENTION, ignore_errors=True)
+        self.folder.remove(self.out / _INVENTION)
 
     def _numbers(self, unit: int) -> Path:
         """Where the invention of a unit's outputs is kept."""
@@ -149,8 +159,16 @@ class FolderWriter:
             unique.append(name)
         return unique
 
-    def _write_image(self, i: int, images: list[np.ndarray], metadata: Metadata) -> None:
-        """The outputs (H, W, C) of image i. What belongs to it comes first: an image that is there is whole."""
+    def _put(self, path: Path, content: bytes) -> None:
+        write_output(path, content)
+        self.folder.publish(path)
+
+    def _write_image(self, i: int, images: list[np.ndarray], metadata: Metadata) -> Counter[str]:
+        """The outputs (H, W, C) of image i. What belongs to it comes first: an image that is there is whole.
+
+        Returns what they do not keep of it, with counts.
+        """
+        lost: Counter[str] = Counter()
         mask, notes = self.data.mask(i), self.data.notes(i)
         content, ending = mask_file(mask) if mask else (b"", "")
         form = self.renderer.format(i)
@@ -158,13 +176,15 @@ class FolderWriter:
             path = self.out / self._place(i, r)
             path.parent.mkdir(parents=True, exist_ok=True)
             for note in notes:
-                write_output(path.with_suffix(note.suffix), note.read_bytes())
+                self._put(path.with_suffix(note.suffix), note.read_bytes())
             if mask:
                 copy = (self.out / MASKS / self._place(i, r)).with_suffix(ending)
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                write_output(copy, content)
+                self._put(copy, content)
             encode(image, path, form.alpha, metadata)
-            self._lost.update(lost_parts(metadata, path.suffix, image.shape))
+            self.folder.publish(path)
+            lost.update(lost_parts(metadata, path.suffix, image.shape))
+        return lost
 
     def _table(self, rows: list[tuple[int, int]], invention: np.ndarray | None) -> str:
         """labels.csv: a line for each (image, repetition), with the columns that the set carries along.
@@ -194,6 +214,6 @@ class FolderWriter:
             belonging.append((self.out / MASKS / self._place(i, repetition)).with_suffix(ending))
         for file in (path, *belonging):
             try:
-                file.unlink(missing_ok=True)
+                self.folder.remove(file)
             except OSError:  # a name that is too long, say: no such file was written
                 pass

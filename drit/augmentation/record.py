@@ -9,6 +9,7 @@ from drit.atomic import write_atomically, write_json
 from drit.bounded import read_json
 from drit.errors import DritError, UsageError
 
+RECORD = "augment.json"
 _ELSEWHERE = ("run", "data")  # where model and set lie may differ; what they are has a hash
 _OLD_NAMES = {"pictures": "images"}  # of an earlier version's augment.json
 
@@ -18,7 +19,7 @@ def claim(out: Path, record: dict[str, Any]) -> dict[str, Any]:
 
     Raises UsageError when the folder holds something else, or work with other settings, which are listed.
     """
-    path = out / "augment.json"
+    path = out / RECORD
     if path.is_file():
         try:
             content: Any = read_json(path)

@@ -59,8 +59,7 @@ def styles_of(translator: Translator, to: str, image: int, times: int, seed: int
 
 
 class Renderer:
-    """Renders the units of one augmentation. skipped: names of images that could not be read, translated or written,
-    and why; filled while rendering and writing."""
+    """Renders the units of one augmentation."""
 
     def __init__(self, translator: Translator, data: LabelledSet, settings: AugmentSettings) -> None:
         self.translator = translator
@@ -70,7 +69,6 @@ class Renderer:
         self.source = translator.source(settings.to, settings.source)
         self.samples = samples_of(translator.method, self.source, self.to)
         self.choice = FormatChoice(settings.format, settings.depth)
-        self.skipped: dict[str, str] = {}
         self._formats: dict[int, OutputFormat] = {}
 
     def styles(self, image: int, times: int) -> Tensor:
@@ -99,8 +97,10 @@ class Renderer:
             return OutputFormat("", depth, dtype=dtype, value_range=self.samples.value_range)
         return self.choice.of(suffix_of(self.data.paths[i]), self.data.headers[i], self.samples)
 
-    def render(self, unit: list[int]) -> RenderedUnit | None:
+    def render(self, unit: list[int], skipped: dict[str, str]) -> RenderedUnit | None:
         """The outputs of the images of a unit, without damaged ones; None where all are, or are too large.
+
+        skipped: gets the names of images that could not be read or translated, and why.
 
         Raises TooLargeError where the images of an array are, which are all of one size.
         """
@@ -112,7 +112,7 @@ class Renderer:
                 metadata.append(beside)
                 places.append(i)
             except DataError as error:
-                self.skipped[self.data.name(i)] = str(error)
+                skipped[self.data.name(i)] = str(error)
         if not places:
             return None
         times = self.settings.times
@@ -127,7 +127,7 @@ class Renderer:
         except TooLargeError as error:
             if self.data.array is not None:
                 raise
-            self.skipped |= {self.data.name(i): f"{self.data.name(i)}: {error}" for i in places}
+            skipped |= {self.data.name(i): f"{self.data.name(i)}: {error}" for i in places}
             return None
         formats = [self.format(i) for i in places]
         arrays = {form: form.array(outputs) for form in set(formats)}  # (times, n, H, W, C)

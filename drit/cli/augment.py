@@ -8,10 +8,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.options import INTERRUPTED, add_device, add_format, add_run, add_source, command, show, translator_of
+from drit.cli.options import (
+    INTERRUPTED,
+    add_device,
+    add_engine,
+    add_format,
+    add_run,
+    add_source,
+    command,
+    engine_of,
+    show,
+    translator_of,
+)
 from drit.cli.parser import seed
 from drit.errors import UsageError
 from drit.progress import quiet
+from drit.storage import Places
 
 
 def add(commands: Any) -> None:
@@ -23,7 +35,8 @@ def add(commands: Any) -> None:
         "examples:\n"
         "  drit augment runs/digits digits/a.npz --to b --times 5 --out augmented\n"
         "  drit augment runs/seasons labelled/ --to winter --times 3 --out augmented --filter\n"
-        "  drit augment runs/digits digits/a.npz --to b --times 5 --out augmented --part 1/2\n\n"
+        "  drit augment runs/digits digits/a.npz --to b --times 5 --out augmented --part 1/2\n"
+        "  drit augment runs/seasons s3://bucket/labelled --to winter --times 3 --out s3://bucket/out --engine ray\n\n"
         "DATA: a folder with a folder for each class, a folder with --labels, or file.npz or file.npz:KEY with labels "
         "beside. Each image gets random styles of its own. Stopped with ctrl-C, the same command goes on. "
         "After the parts, the command without --part joins them.",
@@ -51,10 +64,16 @@ def add(commands: Any) -> None:
     add_source(parser)
     parser.add_argument("--part", default="1/1", metavar="I/N", help="only the I-th of N shares of the work [1/1]")
     add_format(parser)
+    add_engine(parser)
     add_device(parser)
 
 
 def augment(values: argparse.Namespace) -> int:
+    with Places() as places:
+        return _augment(values, places)
+
+
+def _augment(values: argparse.Namespace, places: Places) -> int:
     part = re.fullmatch(r"(\d+)/(\d+)", values.part)
     if not part:
         raise UsageError(f"--part {values.part}: give I/N, as in 1/4.")
@@ -65,12 +84,14 @@ def augment(values: argparse.Namespace) -> int:
     from drit.data.ranges import reading_of
     from drit.runs import checkpoint as files
 
+    engine = engine_of(values)
+    source, labels = places.read(values.data), values.labels and places.read(values.labels)
     checkpoint = files.find(Path(values.model))
     translator = translator_of(values)
     reading = reading_of(translator.method.settings.data, translator.source(values.to, values.source))
-    data = open_labelled(values.data, values.labels, reading=reading)
+    data = open_labelled(source, labels, reading=reading)
     for note in left_out_notes(data.root, (*BESIDE, ".csv")) if data.array is None else ():
-        print(f"note: {data.root}: {note}.", file=sys.stderr)
+        print(f"note: {places.shown(str(data.root))}: {note}.", file=sys.stderr)
     try:
         settings = AugmentSettings(
             values.to,
@@ -84,7 +105,8 @@ def augment(values: argparse.Namespace) -> int:
             values.depth,
             (int(part[1]), int(part[2])),
         )
-        result = augment_set(translator, checkpoint, data, settings, Path(values.out), quiet=quiet())
+        out = places.write(values.out)
+        result = augment_set(translator, checkpoint, data, settings, out, quiet(), engine, places)
     except KeyboardInterrupt:
         print("drit: Stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
         return INTERRUPTED

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from drit.cli.options import INTERRUPTED, Progress, add_device, add_overwrite, add_run, command, show
+from drit.cli.options import INTERRUPTED, Progress, add_device, add_engine, add_overwrite, add_run, command, show
 from drit.cli.parser import seed
 
 
@@ -49,6 +48,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=seed, help="[the protocol's: 0]")
     parser.add_argument("--out", metavar="DIR", help="folder to write to [RUN/evaluation_PROTOCOL]")
     add_overwrite(parser)
+    add_engine(parser)
     add_device(parser)
 
 
@@ -71,6 +71,7 @@ def evaluate(values: argparse.Namespace) -> int:
                 train_a=values.train_a or "",
                 train_b=values.train_b or "",
                 overwrite=values.overwrite,
+                engine=values.engine,
                 device=values.device,
                 precision=values.precision,
                 threads=values.threads,
@@ -83,6 +84,6 @@ def evaluate(values: argparse.Namespace) -> int:
             return INTERRUPTED
     for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    out = Path(result["out"])
-    show(values, result, f"{table(result)}\nResult: {out / 'result.json'}\nPage: {out / 'index.html'}")
+    out = result["out"]
+    show(values, result, f"{table(result)}\nResult: {out}/result.json\nPage: {out}/index.html")
     return 0

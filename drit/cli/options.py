@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drit.cli.parser import Parser, threads
+from drit.engines.base import NAMES, PROCESS, Engine, find_engine
 
 if TYPE_CHECKING:
     from drit.inference.translator import Translator
@@ -104,6 +105,22 @@ class Progress:
         """A bar; returns what is called with each number of things done."""
         task = self._bars.add_task(title, total=total)
         return lambda done: self._bars.advance(task, done)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Who does bulk work."""
+    parser.add_argument(
+        "--engine",
+        choices=NAMES,
+        default=PROCESS,
+        help="ray: the workers of a Ray cluster (that of RAY_ADDRESS, else of this machine), each with --threads "
+        f"threads; the same outputs [{PROCESS}]",
+    )
+
+
+def engine_of(values: argparse.Namespace) -> Engine:
+    """The engine that `add_engine` names. Raises UsageError where its packages are missing."""
+    return find_engine(values.engine)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

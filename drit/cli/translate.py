@@ -7,10 +7,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drit.cli.options import add_device, add_format, add_overwrite, add_run, add_source, command, show, translator_of
+from drit.cli.options import (
+    add_device,
+    add_engine,
+    add_format,
+    add_overwrite,
+    add_run,
+    add_source,
+    command,
+    engine_of,
+    show,
+    translator_of,
+)
 from drit.cli.parser import seed
+from drit.engines.base import PROCESS
 from drit.errors import UsageError
 from drit.progress import quiet
+from drit.storage import Places, is_remote
 
 
 def add(commands: Any) -> None:
@@ -24,7 +37,8 @@ def add(commands: Any) -> None:
         "  drit translate runs/seasons photos/ --to b --out out --style-from winter1.jpg winter2.jpg\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --interpolate 8\n"
         "  drit translate runs/seasons photo.jpg --to b --out out --map\n"
-        "  drit translate runs/seasons clip.mp4 --to b --out out --style-from winter1.jpg\n\n"
+        "  drit translate runs/seasons clip.mp4 --to b --out out --style-from winter1.jpg\n"
+        "  drit translate runs/seasons s3://bucket/photos --to b --out s3://bucket/out --engine ray --threads 4\n\n"
         "The same seed gives the same files. Styles are kept in DIR/styles.json, which --style takes;\n"
         "Each output says in its file how it was made: --style-from takes the exact style of one.\n"
         "DIR/outputs.json tells input, style and domain of each output. An image that cannot be read,\n"
@@ -97,10 +111,16 @@ def add(commands: Any) -> None:
     add_source(parser)
     add_format(parser)
     add_overwrite(parser)
+    add_engine(parser)
     add_device(parser)
 
 
 def translate(values: argparse.Namespace) -> int:
+    with Places() as places:
+        return _translate(values, places)
+
+
+def _translate(values: argparse.Namespace, places: Places) -> int:
     if values.styles is not None and values.styles < 1:
         raise UsageError("--styles must be at least 1.")
     if values.interpolate and values.interpolate < 2:
@@ -114,8 +134,15 @@ def translate(values: argparse.Namespace) -> int:
     from drit.inference.reading import find_inputs
     from drit.inference.styles import StyleChoice, chosen_styles
 
+    engine = engine_of(values)
+    values.inputs = [places.read(name) for name in values.inputs]
     clips = find_clips(values)
-    out = Path(values.out)
+    if clips and values.engine != PROCESS:
+        raise UsageError(f"--engine {values.engine} is for images: a clip is one piece of work. Leave it out.")
+    if clips and is_remote(values.out):
+        raise UsageError(f"--out {values.out}: clips are written to a folder of this machine. Give a path.")
+    folder = places.write(values.out)
+    out = folder.path
     translator = translator_of(values)
     source = translator.source(values.to, values.source)  # says at once if the method does not go there
     to = translator.domain(values.to)
@@ -132,21 +159,22 @@ def translate(values: argparse.Namespace) -> int:
     if clips:
         return translate_clips(values, translator, clips, styles, form)
     inputs = find_inputs(values.inputs, out, reading_of(translator.method.settings.data, source))
-    for folder in filter(Path.is_dir, map(Path, values.inputs)):
-        for note in left_out_notes(folder):
-            print(f"note: {folder}: {note}.", file=sys.stderr)
-    options = FileOptions(values.map, values.source, values.tile)
-    result = translate_files(translator, inputs, to, out, styles, form, values.overwrite, quiet(), options)
+    for given in filter(Path.is_dir, map(Path, values.inputs)):
+        for note in left_out_notes(given):
+            print(f"note: {places.shown(str(given))}: {note}.", file=sys.stderr)
+    options = FileOptions(values.map, values.source, values.tile, engine, places)
+    result = translate_files(translator, inputs, to, folder, styles, form, values.overwrite, quiet(), options)
+    result = places.shown(result)
     for note in result["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for why in result["skipped"].values():
         print(f"skipped: {why}", file=sys.stderr)
     message = (
         f"{result['images']} images x {result['styles']} styles in {result['seconds']:.1f} s "
-        f"({result['outputs_per_second']:.1f} outputs a second): {out}\nContact sheet: {result['sheet']}"
+        f"({result['outputs_per_second']:.1f} outputs a second): {values.out}\nContact sheet: {result['sheet']}"
     )
     if values.map:
-        message += f"\nMaps of invention: {out / MAPS}"
+        message += f"\nMaps of invention: {places.shown(str(out / MAPS))}"
     if "invention" in result:
         worst = max(result["invention"], key=result["invention"].__getitem__)
         message += f"\nMost invented: {worst} ({result['invention'][worst]:.3f})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from torch import Tensor
@@ -31,6 +31,13 @@ class Extremes:
             kept.sort(key=lambda item: sign * item[0])
             del kept[SHOWN:]
 
+    def extend(self, later: Extremes) -> None:
+        """Take note of the extremes of what follows in the stream: the result is that of one stream."""
+        for kept, more, sign in ((self.lowest, later.lowest, 1), (self.highest, later.highest, -1)):
+            kept.extend(more)
+            kept.sort(key=lambda item: sign * item[0])
+            del kept[SHOWN:]
+
 
 @dataclass
 class Direction:
@@ -53,3 +60,8 @@ class Direction:
     truth: list[np.ndarray] = field(default_factory=list)  # (N,), nearest output from the image of the same name
     by_realism: Extremes = field(default_factory=Extremes)
     by_diversity: Extremes = field(default_factory=Extremes)
+
+    def extend(self, later: Direction) -> None:
+        """Take up what was gathered of the inputs that follow."""
+        for part in fields(self):
+            getattr(self, part.name).extend(getattr(later, part.name))

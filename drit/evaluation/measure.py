@@ -10,6 +10,7 @@ from typing import Any
 
 from drit.bounded import resolved
 from drit.data.folders import ImageSet
+from drit.engines.base import Engine, OneProcess
 from drit.errors import DataError, UsageError
 from drit.evaluation import summary
 from drit.evaluation.features.shelf import Shelf
@@ -23,6 +24,7 @@ from drit.methods.base import DOMAINS, OTHER
 from drit.runs import checkpoint
 from drit.runs.record import settings_of_meta
 from drit.settings.common import DataSettings, TrainSettings
+from drit.storage import Places
 from drit.version import VERSION
 
 FORMAT = 1
@@ -48,15 +50,22 @@ class PreparedEvaluation:
         self.targets = targets
         self.header = header
 
-    def measure(self, say: Say = say_nothing, start_bar: StartBar = no_bar) -> Evaluation:
-        """All numbers."""
+    def measure(
+        self,
+        say: Say = say_nothing,
+        start_bar: StartBar = no_bar,
+        engine: Engine | None = None,
+        places: Places | None = None,
+    ) -> Evaluation:
+        """All numbers. engine: who translates; this process without. places: where images were copied from."""
+        engine, places = engine or OneProcess(), places or Places()
         began = time.monotonic()
         session = self.session
         directions: dict[str, Direction] = {}
         numbers: dict[str, Any] = {}
         for target in self.targets:
             advance = start_bar(f"to {target}", len(session.chosen[OTHER[target]]))
-            directions[target] = session.gather(target, advance)
+            directions[target] = session.gather(target, advance, engine, places)
             say(f"Computing the numbers of outputs in domain {target}.")
             numbers[target] = summary.direction_numbers(session, target, directions[target])
         both = {}
@@ -69,7 +78,7 @@ class PreparedEvaluation:
             "warnings": session.warnings + skipped,
             "seconds": round(time.monotonic() - began, 1),
         }
-        return Evaluation(result, directions)
+        return Evaluation(places.shown(result), directions)
 
 
 def prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from drit.data.images import from_tensor
+from drit.engines.base import Engine
 from drit.evaluation.features.network import FeatureNetwork
 from drit.evaluation.features.shelf import DomainClassifier, Shelf, open_network
 from drit.evaluation.features.trained import predicted_classes
@@ -24,6 +26,7 @@ from drit.inference.translator import Translator
 from drit.methods.base import OTHER
 from drit.probes.linear import pooled
 from drit.probes.style import visible_features
+from drit.storage import Places
 
 _ENCODED = 64  # outputs that pass through a feature network together
 
@@ -95,43 +98,28 @@ class Session:
         for target, classifier in self.classifiers.items():
             self.used[f"probe_{target}"] = classifier.network.to(self.device)
 
-    def gather(self, target: str, advance: Advance) -> Direction:
+    def gather(self, target: str, advance: Advance, engine: Engine, places: Places) -> Direction:
         """Translate all inputs to `target`, in batches, and keep what the numbers need.
 
-        advance: called with the number of inputs done since the last call.
+        advance: called with the number of inputs done since the last call. engine: who does the batches. places: where
+        images were copied from.
         """
-        p, source, gathered = self.protocol, OTHER[target], Direction()
-        inputs = self.chosen[source]
+        inputs, gathered = self.chosen[OTHER[target]], Direction()
         n = len(inputs)
-        styles = self._sampled_styles(n, target)
-        real_vectors = None
+        real_vectors = real_grid = None
         if self.features:
             real_vectors = self.real.vectors(self.features[target], self.chosen[target], self.device)
-        batch_size = self.translator.batch_size(inputs.crop, inputs.crop)
-        for begin in range(0, n, batch_size):
-            end = min(begin + batch_size, n)
-            x = inputs.batch(begin, end).to(self.device)
-            codes = self.translator.encode_batch(x, source)
-            outputs = self.translator.decode_batch(codes, styles[begin:end], target, (x.shape[2], x.shape[3]))
-            if self.wants("grid"):
-                gathered.grid.append(self._grid(target, outputs[:, : self.compared]))
-            if self.wants("visible") and self.styles > 1:
-                seen = visible_features(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
-                gathered.visible.append((seen.cpu(), styles[begin:end]))
-            if self.wants("disentanglement"):
-                gathered.codes.append(pooled(codes).double().cpu().numpy())
-            if self.wants("truth") and self.aligned:
-                true_images = self.chosen[target].batch(begin, end, like=inputs).to(outputs)
-                gathered.truth.append(_levels(outputs, true_images[:, None]).min(1))
-            rows_at_once = max(1, _ENCODED // self.styles)
-            for part in range(0, end - begin, rows_at_once):
-                rows = slice(part, part + rows_at_once)
-                self._compare(target, x[rows], outputs[rows], real_vectors, gathered)
-            measured = min(end, p.reconstructions) - begin
-            if measured > 0:
-                first_outputs, first_styles = outputs[:measured, 0], styles[begin:end][:measured, 0]
-                self._reconstruct(target, x[:measured], codes[:measured], first_outputs, first_styles, gathered)
-            advance(end - begin)
+        if self.wants("grid"):
+            real_grid = self.real.grid(self.chosen[target], self.device)
+        work = _Batches(self, target, self._sampled_styles(n, target), real_vectors, real_grid)
+        size = self.translator.batch_size(inputs.crop, inputs.crop)
+        batches = [(begin, min(begin + size, n)) for begin in range(0, n, size)]
+        with closing(engine.run(places.anywhere(work), batches, self.device.type == "cuda")) as results:
+            for (begin, end), (of_batch, skipped) in zip(batches, results, strict=True):
+                gathered.extend(of_batch)
+                for domain, unreadable in skipped.items():
+                    self.chosen[domain].set.skip(unreadable)
+                advance(end - begin)
         return gathered
 
     def _sampled_styles(self, n: int, target: str) -> Tensor:
@@ -141,22 +129,83 @@ class Session:
         generator = torch.Generator().manual_seed(self.protocol.seed)
         return self.translator.method.sample_style(n * self.styles, target, generator).unflatten(0, (n, -1))
 
-    def _grid(self, target: str, outputs: Tensor) -> np.ndarray:
-        """Energy of a grid in outputs (N, d, C, H, W) relative to real images: (N, 2), means over the d of an input."""
-        energy = relative_grid_energy(
-            grid_energy(outputs.flatten(0, 1)), self.real.grid(self.chosen[target], self.device)
-        )
+
+class _Batches:
+    """Translates batches of inputs to one domain, and measures the outputs: what a batch gives depends on it alone."""
+
+    def __init__(
+        self,
+        session: Session,
+        target: str,
+        styles: Tensor,
+        real_vectors: np.ndarray | None,
+        real_grid: Tensor | None,
+    ) -> None:
+        """styles: (n, K, S) of all n inputs. real_vectors, real_grid: features (m, D) of the m real images of the
+        target domain, and what `grid_energy` gives for them (m, 2), where they are compared with."""
+        self.translator = session.translator
+        self.protocol = session.protocol
+        self.capabilities = session.capabilities
+        self.target = target
+        self.source = OTHER[target]
+        self.chosen = session.chosen
+        self.inputs = session.chosen[self.source]
+        self.true_images = session.chosen[target] if session.aligned and session.wants("truth") else None
+        self.styles = styles
+        self.compared = session.compared
+        self.network = session.features.get(target)
+        self.perceptual_network = session.perceptual.get(target)
+        self.classifier = session.classifiers.get(target)
+        self.real_vectors = real_vectors
+        self.real_grid = real_grid
+
+    def __call__(self, batch: tuple[int, int]) -> tuple[Direction, dict[str, dict[str, str]]]:
+        """What is kept of inputs begin .. end - 1; of each domain, the images that turned out unreadable, and why."""
+        before = {domain: images.set.skipped for domain, images in self.chosen.items()}
+        try:
+            for images in self.chosen.values():
+                images.set.skipped = {}
+            return self._measured(*batch), {domain: images.set.skipped for domain, images in self.chosen.items()}
+        finally:
+            for domain, images in self.chosen.items():
+                images.set.skipped = before[domain]
+
+    def _measured(self, begin: int, end: int) -> Direction:
+        target, styles, gathered = self.target, self.styles[begin:end], Direction()
+        x = self.inputs.batch(begin, end).to(self.translator.device)
+        codes = self.translator.encode_batch(x, self.source)
+        outputs = self.translator.decode_batch(codes, styles, target, (x.shape[2], x.shape[3]))
+        if self.real_grid is not None:
+            gathered.grid.append(self._grid(outputs[:, : self.compared], self.real_grid))
+        if self._wants("visible") and outputs.shape[1] > 1:
+            seen = visible_features(outputs.flatten(0, 1)).unflatten(0, outputs.shape[:2])
+            gathered.visible.append((seen.cpu(), styles))
+        if self._wants("disentanglement"):
+            gathered.codes.append(pooled(codes).double().cpu().numpy())
+        if self.true_images is not None:
+            true_images = self.true_images.batch(begin, end, like=self.inputs).to(outputs)
+            gathered.truth.append(_levels(outputs, true_images[:, None]).min(1))
+        rows_at_once = max(1, _ENCODED // outputs.shape[1])
+        for part in range(0, end - begin, rows_at_once):
+            rows = slice(part, part + rows_at_once)
+            self._compare(x[rows], outputs[rows], gathered)
+        measured = min(end, self.protocol.reconstructions) - begin
+        if measured > 0:
+            self._reconstruct(x[:measured], codes[:measured], outputs[:measured, 0], styles[:measured, 0], gathered)
+        return gathered
+
+    def _wants(self, metric: str) -> bool:
+        return metric in self.protocol.metrics
+
+    def _grid(self, outputs: Tensor, real: Tensor) -> np.ndarray:
+        """Energy of a grid in outputs (N, d, C, H, W) relative to real images (m, 2): (N, 2), means over the d."""
+        energy = relative_grid_energy(grid_energy(outputs.flatten(0, 1)), real)
         return energy.unflatten(0, outputs.shape[:2]).mean(1).double().cpu().numpy()
 
-    def _compare(
-        self, target: str, x: Tensor, outputs: Tensor, real_vectors: np.ndarray | None, gathered: Direction
-    ) -> None:
-        """Features of outputs (N, K, C, H, W) of inputs x (N, C', H, W), each output encoded once.
-
-        real_vectors: (m, D) of the real images of the target domain.
-        """
+    def _compare(self, x: Tensor, outputs: Tensor, gathered: Direction) -> None:
+        """Features of outputs (N, K, C, H, W) of inputs x (N, C', H, W), each output encoded once."""
         n, k = outputs.shape[:2]
-        network, perceptual_network = self.features.get(target), self.perceptual.get(target)
+        network, perceptual_network, real_vectors = self.network, self.perceptual_network, self.real_vectors
 
         def strip(i: int, js: range) -> Strip:
             return [from_tensor(x[i]), *(from_tensor(outputs[i, j]) for j in js)]
@@ -183,21 +232,19 @@ class Session:
                 gathered.diversity.append(diversity)
                 for i in range(n):
                     gathered.by_diversity.add(float(diversity[i]), partial(strip, i, range(min(k, SHOWN))))
-        if target in self.classifiers:
+        if self.classifier is not None:
             compared = outputs[:, : self.compared].flatten(0, 1)
-            classes = predicted_classes(self.classifiers[target].classifier, compared)
+            classes = predicted_classes(self.classifier.classifier, compared)
             gathered.classes.append(classes.reshape(n, -1))
 
-    def _reconstruct(
-        self, target: str, x: Tensor, codes: Tensor, fake: Tensor, styles: Tensor, gathered: Direction
-    ) -> None:
+    def _reconstruct(self, x: Tensor, codes: Tensor, fake: Tensor, styles: Tensor, gathered: Direction) -> None:
         """Reconstructions of inputs x, from their content codes and from the first output of each.
 
         x: (N, C, H, W). codes: their content codes (N, ...). fake: their first outputs (N, C', H, W), in styles (N, S).
         """
-        translator, source, able = self.translator, OTHER[target], self.capabilities
+        translator, source, target, able = self.translator, self.source, self.target, self.capabilities
         size = (x.shape[2], x.shape[3])
-        if self.wants("reconstruction") and source in able.directions and able.knows_own_style:
+        if self._wants("reconstruction") and source in able.directions and able.knows_own_style:
             own_styles = translator.style_batch(x, source)[:, None]  # (N, 1, S)
             if translator.method.shared_content:
                 recon = translator.decode_batch(codes, own_styles, source, size)[:, 0]
@@ -205,7 +252,7 @@ class Session:
             codes_of_fake = translator.encode_batch(fake, target)
             cycle = translator.decode_batch(codes_of_fake, own_styles, source, size)[:, 0]
             gathered.cycle.append(_levels(cycle, x))
-        if self.wants("style") and able.exemplar and able.style_dim:
+        if self._wants("style") and able.exemplar and able.style_dim:
             recovered = translator.style_batch(fake, target).cpu()
             gathered.style.append((recovered - styles).abs().mean(1).double().numpy())
 

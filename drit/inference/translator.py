@@ -30,7 +30,7 @@ from drit.methods.registry import able, method_class, no_styles
 from drit.runs import checkpoint as files
 from drit.runs import pretrained
 from drit.runs.record import settings_of_meta
-from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory
+from drit.runtime import autocast, choose, choose_device, cores, use_threads
 from drit.settings.schema import MAX_SEED
 
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
@@ -63,8 +63,7 @@ class Translator:
         the file of weights, by which outputs name their run."""
         self.device = choose_device(device)
         if threads or self.device.type == "cpu":
-            torch.set_num_threads(threads or cores())
-            keep_freed_memory()
+            use_threads(threads or cores())
         self.dtype = choose(precision, self.device)
         self.method = method.eval().requires_grad_(False)
         self.method.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,7 +20,7 @@ from drit.cli import main as cli
 from drit.data.folders import open_domain
 from drit.data.images import Header, decode, encode, to_tensor
 from drit.errors import DritError, UsageError
-from drit.inference import files as module
+from drit.inference import jobs as module
 from drit.inference.formats import FormatChoice, Samples
 from drit.inference.reading import numbered
 from drit.inference.translator import Translator
