@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
+
 from drit.cli.options import add_threads, command, show
 from drit.errors import UsageError
 
@@ -33,6 +35,13 @@ def add(commands: Any) -> None:
         metavar="DATA",
         help="images like those of the test, labels not used: batch-normalisation statistics are taken from them",
     )
+    parser.add_argument(
+        "--self-training",
+        type=int,
+        default=0,
+        metavar="N",
+        help="N times: train anew, on those of --unlabelled too, with the classes that the classifier is sure of [0]",
+    )
     parser.add_argument("--train-labels", default="", metavar="FILE", help="CSV (file,label) for the first of --train")
     parser.add_argument("--test-labels", default="", metavar="FILE", help="CSV (file,label) for --test")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="classifiers trained [3]")
@@ -54,6 +63,10 @@ def probe(values: argparse.Namespace) -> int:
             raise UsageError(f"--{name} must be at least 1.")
     if not 0 <= values.validation < 1:
         raise UsageError("--validation is a share, from 0 to less than 1.")
+    if values.self_training < 0:
+        raise UsageError("--self-training must be at least 0.")
+    if values.self_training and not values.unlabelled:
+        raise UsageError("--self-training labels the images of --unlabelled: name some.")
     import torch
 
     from drit.data.labelled import check_classes, joined, open_labelled
@@ -78,7 +91,16 @@ def probe(values: argparse.Namespace) -> int:
             print(f"epoch {epoch}/{values.epochs} ({time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
 
     result = train_and_test(
-        sets[0], sets[1], classes, values.seeds, values.epochs, values.width, values.validation, target, say
+        sets[0],
+        sets[1],
+        classes,
+        values.seeds,
+        values.epochs,
+        values.width,
+        values.validation,
+        target,
+        say,
+        values.self_training,
     )
     result |= {
         "train": len(sets[0].labels),
@@ -88,6 +110,7 @@ def probe(values: argparse.Namespace) -> int:
         "epochs": values.epochs,
         "width": values.width,
         "validation": values.validation,
+        "self_training": values.self_training,
         "seconds": round(time.monotonic() - begin, 1),
     }
     show(values, result, report(result))
@@ -100,6 +123,9 @@ def report(result: dict[str, Any]) -> str:
         f"accuracy {100 * result['accuracy']:.2f} % +- {100 * result['std']:.2f} on {result['test']} images "
         f"({result['seeds']} seeds, {result['train']} training images, {result['epochs']} epochs)"
     ]
+    if result["accuracies_without_self_training"]:
+        before, sure = (np.mean(result[key]) for key in ("accuracies_without_self_training", "pseudo_labelled"))
+        lines.append(f"  before self-training {100 * before:.2f} %; then sure of {sure:.0f} of {result['unlabelled']}")
     names = list(result["classes"])
     for name, row in zip(names, result["confusion"], strict=True):
         wrong = sorted(((n, other) for n, other in zip(row, names, strict=True) if other != name and n), reverse=True)

@@ -6,6 +6,7 @@ a task again whose worker died, on a new one.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -49,16 +50,18 @@ class RayData:
             parts = min(len(tasks), _PARTS)
             pipeline = ray.data.from_items([{"task": k} for k in range(len(tasks))], override_num_blocks=parts)
             with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):
-                # the number of retries, which is not bounded otherwise, has no other name until ray 2.64
+                # The number of retries, which is not bounded otherwise, has no other name until ray 2.64. A function,
+                # not an actor: what an actor had taken waits for its restart, for ever where its machine is lost and
+                # no other has room.
                 pipeline = pipeline.map_batches(
-                    _Worker,
-                    fn_constructor_args=([shared],),  # in a list: ray hands the reference on as it is
+                    _results,
+                    fn_args=([shared],),  # in a list: ray hands the reference on as it is
                     batch_size=1,
                     concurrency=min(workers, parts),
                     runtime_env={"env_vars": _same_threads()},
                     num_cpus=arithmetic.threads,
                     num_gpus=1 if gpu else None,
-                    max_task_retries=_RETRIES,
+                    max_retries=_RETRIES,
                 )
             try:
                 for row in pipeline.iter_rows():
@@ -70,30 +73,32 @@ class RayData:
                 raise _failed(error) from None
 
 
-class _Worker:
-    """A worker process: it takes up the work once, and then does tasks."""
+def _results(batch: dict[str, np.ndarray], shared: list[Any]) -> dict[str, np.ndarray]:
+    """The results of tasks, whose places are (n,); what was raised takes the place of a result."""
+    work, tasks = _taken_up(shared[0])
+    results: list[tuple[Any, DritError | None]] = []
+    for place in batch["task"]:
+        try:
+            results.append((work(tasks[place]), None))
+        except DritError as error:
+            results.append((None, error))
+    columns: dict[str, np.ndarray] = {}
+    for name, values in zip(("result", "error"), zip(*results, strict=True), strict=True):
+        columns[name] = np.empty(len(values), object)
+        columns[name][:] = values
+    return columns
 
-    def __init__(self, shared: list[Any]) -> None:
-        import ray
 
-        self._work, self._tasks, arithmetic, folder = ray.get(shared[0])
-        arithmetic.apply()
-        if Path(folder).is_dir():  # paths are those of the command
-            os.chdir(folder)
+@functools.lru_cache(maxsize=1)  # a worker does many parts of one command
+def _taken_up(shared: Any) -> tuple[Callable[[Any], Any], Sequence[Any]]:
+    """The work and the tasks behind a reference, with this process prepared for them."""
+    import ray
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The results of tasks, whose places are (n,); what was raised takes the place of a result."""
-        results: list[tuple[Any, DritError | None]] = []
-        for place in batch["task"]:
-            try:
-                results.append((self._work(self._tasks[place]), None))
-            except DritError as error:
-                results.append((None, error))
-        columns: dict[str, np.ndarray] = {}
-        for name, values in zip(("result", "error"), zip(*results, strict=True), strict=True):
-            columns[name] = np.empty(len(values), object)
-            columns[name][:] = values
-        return columns
+    work, tasks, arithmetic, folder = ray.get(shared)
+    arithmetic.apply()
+    if Path(folder).is_dir():  # paths are those of the command
+        os.chdir(folder)
+    return work, tasks
 
 
 @contextmanager

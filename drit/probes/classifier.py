@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,16 @@ from drit.runtime import autocast, choose
 BATCH = 128
 CLASSIFIED = 500  # images classified at once
 RATE = 4e-3  # at the top of the one-cycle schedule
+CONFIDENT = 0.9  # probability from which a predicted class is taken for a label
 STATISTICS = 10000  # unlabelled images that batch-normalisation statistics are taken from, at most
 _CPU = torch.device("cpu")
+
+
+class LabelledImages(NamedTuple):
+    """Images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], and labels (N,), 0 .. K - 1."""
+
+    images: Tensor
+    labels: np.ndarray
 
 
 class Classifier(nn.Module):
@@ -74,6 +83,7 @@ def train_classifier(
     channels: int = 0,
     validation: float = 0.0,
     after_epoch: Callable[[int], None] = lambda epoch: None,
+    beside: LabelledImages | None = None,
 ) -> Classifier:
     """Train a classifier on images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], with labels (N,), 0 .. K - 1.
 
@@ -81,7 +91,8 @@ def train_classifier(
 
     classes: K, if not the largest label + 1. channels: of the network, if not those of `images`. validation: this
     share of the images is held out, and the weights of the epoch with the best accuracy on it are returned; without,
-    those of the last epoch. after_epoch: called with the number of epochs done.
+    those of the last epoch. after_epoch: called with the number of epochs done. beside: labelled images of the same
+    size that half of each batch is drawn from; an epoch then sees half of `images`.
     """
     torch.manual_seed(seed)
     targets = torch.from_numpy(np.asarray(labels)).long()
@@ -99,9 +110,16 @@ def train_classifier(
         classifier.train()
         order = used[torch.randperm(len(used))]
         for chosen in order[: len(used) // size * size].split(size):
+            if beside is not None:
+                chosen = chosen[size // 2 :]
+            x, y = _inputs(_shifted(images, chosen, shift), channels), targets[chosen]
+            if beside is not None:
+                others = torch.randint(len(beside.images), (size // 2,))
+                x = torch.cat([x, _inputs(_shifted(beside.images, others, shift), channels)])
+                y = torch.cat([y, torch.from_numpy(beside.labels)[others]])
             with autocast(dtype, _CPU):
-                logits = classifier(_inputs(_shifted(images, chosen, shift), channels))
-            loss = F.cross_entropy(logits, targets[chosen])
+                logits = classifier(x)
+            loss = F.cross_entropy(logits, y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -173,11 +191,17 @@ def adapt_statistics(classifier: Classifier, images: Tensor) -> Classifier:
     return adapted.eval()
 
 
-class LabelledImages(NamedTuple):
-    """Images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], and labels (N,), 0 .. K - 1."""
+@torch.inference_mode()
+def confident(classifier: Classifier, images: Tensor) -> LabelledImages:
+    """The images that a classifier is sure of, with the classes that it gives them (pseudo-labels, Lee 2013).
 
-    images: Tensor
-    labels: np.ndarray
+    images: (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1]. Sure: the probability of the class is CONFIDENT or more.
+    """
+    classifier.eval()
+    parts = [classifier(_inputs(part, classifier.channels)).softmax(1) for part in images.split(CLASSIFIED)]
+    probability, predicted = torch.cat(parts).max(1)
+    sure = probability >= CONFIDENT
+    return LabelledImages(images[sure], predicted[sure].numpy())
 
 
 def train_and_test(
@@ -190,6 +214,7 @@ def train_and_test(
     validation: float = 0.0,
     unlabelled: Tensor | None = None,
     after_epoch: Callable[[int], None] = lambda epoch: None,
+    self_training: int = 0,
 ) -> dict[str, Any]:
     """What one labelled set is worth for another: classifiers are trained on it and tested on the other.
 
@@ -199,14 +224,18 @@ def train_and_test(
     confusion counts over all seeds: row true, column predicted.
 
     validation: as in `train_classifier`. unlabelled: images (N, H, W, C) or (N, C, H, W) for `adapt_statistics`; the
-    accuracies before it go into accuracies_without_unlabelled.
+    accuracies before it go into accuracies_without_unlabelled. self_training: so many times, a new classifier is
+    trained on `train` and on the `unlabelled` images that the one before is sure of; the accuracies before the first
+    time go into accuracies_without_self_training, the number of those images at the last into pseudo_labelled.
     """
     count = len(classes)
     channels = max(channels_of(train.images), channels_of(test.images))
-    accuracies, without_unlabelled, by_class = [], [], []
+    accuracies, without_unlabelled, without_self_training, by_class = [], [], [], []
+    pseudo_labelled = []
     confusion = np.zeros((count, count), np.int64)
     for seed in range(seeds):
-        classifier = train_classifier(
+        train_one = partial(
+            train_classifier,
             *train,
             seed,
             epochs,
@@ -216,9 +245,19 @@ def train_and_test(
             validation=validation,
             after_epoch=after_epoch,
         )
+        classifier = train_one()
         if unlabelled is not None:
             without_unlabelled.append(accuracy(classifier, *test))
             classifier = adapt_statistics(classifier, unlabelled)
+            if self_training:
+                without_self_training.append(accuracy(classifier, *test))
+            for _ in range(self_training):
+                sure = confident(classifier, unlabelled)
+                if not len(sure.labels):
+                    break
+                classifier = adapt_statistics(train_one(beside=sure), unlabelled)
+            if self_training:
+                pseudo_labelled.append(len(sure.labels))
         predicted = predict(classifier, test.images)
         table = np.bincount(test.labels * count + predicted, minlength=count * count).reshape(count, count)
         confusion += table
@@ -229,6 +268,8 @@ def train_and_test(
         "std": float(np.std(accuracies, ddof=1)) if seeds > 1 else 0.0,
         "accuracies": accuracies,
         "accuracies_without_unlabelled": without_unlabelled,
+        "accuracies_without_self_training": without_self_training,
+        "pseudo_labelled": pseudo_labelled,
         "classes": {name: float(share) for name, share in zip(classes, np.mean(by_class, axis=0), strict=True)},
         "confusion": confusion.tolist(),
     }

@@ -78,6 +78,11 @@ def test_domain_adaptation(
     assert rows["x1"] == first["x1"]
     assert all(len(row["accuracies"]) == len(row["accuracies_without_unlabelled"]) == 2 for row in rows.values())
     assert (out / "table.md").read_text() in capsys.readouterr().out
+    assert adaptation.main([*words, "--out", f"{out}2", "--threads", "1", "--rows", "x1", "--self-training", "1"]) == 0
+    (line,) = (data / "out2" / "table.md").read_text().splitlines()[2:]
+    row = json.loads((data / "out2" / "adaptation.json").read_text())["rows"]["x1"]
+    assert row["accuracies_without_self_training"] == rows["x1"]["accuracies"]
+    assert line.endswith(f"{100 * row['accuracy']:.2f} +- {100 * row['std']:.2f} |") and line.count("+-") == 3
     assert adaptation.main([*words, "--passes", "5"]) == 2
     assert "has rows with other settings" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ from drit.probes.classifier import (
     _inputs,
     _shifted,
     adapt_statistics,
+    confident,
     predict,
     train_and_test,
     train_classifier,
@@ -105,6 +106,76 @@ def test_the_best_epoch_on_held_out_images_is_kept(monkeypatch: pytest.MonkeyPat
     assert held == [15, 15, 15]
     torch.testing.assert_close(best.state_dict(), first[0], rtol=0, atol=0)
     assert not torch.equal(first[0]["head.weight"], first[2]["head.weight"])
+
+
+def test_an_image_is_labelled_where_the_classifier_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes are its own, each with at least the probability; bytes and floats alike."""
+    from drit.probes import classifier as module
+
+    classifier = train_classifier(*bars(60), epochs=3, width=4)
+    other = bars(40, seed=1)[0]
+    with torch.inference_mode():
+        probability = classifier(_inputs(other, 1)).softmax(1)
+    highest = probability.max(1).values
+    monkeypatch.setattr(module, "CONFIDENT", float(highest.sort().values[19:21].mean()))
+    sure = highest > highest.median()
+    assert sure.sum() == 20
+    for form in (other, other.permute(0, 3, 1, 2) / 127.5 - 1):
+        found = confident(classifier, form)
+        assert torch.equal(found.images, form[sure])
+        np.testing.assert_array_equal(found.labels, probability.argmax(1)[sure])
+
+
+def test_half_of_each_batch_is_from_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels that the first set does not have are learnt; a batch keeps its size."""
+    images, labels = bars(96)
+    two, third = labels < 2, labels == 2
+    sizes = []
+    forward = Classifier.forward
+    monkeypatch.setattr(Classifier, "forward", lambda self, x: sizes.append(len(x)) or forward(self, x))
+    beside = LabelledImages(images[third], labels[third])
+    classifier = train_classifier(images[two], labels[two], epochs=8, width=8, classes=3, beside=beside)
+    assert set(sizes) == {16} and len(sizes) == 8 * 4
+    assert (predict(classifier, bars(30, seed=1)[0]) == bars(30, seed=1)[1]).mean() > 0.9
+
+
+def test_self_training_adds_what_the_last_classifier_is_sure_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time anew from the same seed; the last classifier is the one that counts."""
+    from drit.probes import classifier as module
+
+    train, test, unlabelled = bars(150), LabelledImages(*bars(30, seed=1)), bars(60, seed=2)[0]
+    trained: list[Classifier] = []
+    seeds = []
+
+    def noting(*given: object, beside: LabelledImages | None = None, **named: object) -> Classifier:
+        if beside is not None:
+            expected = confident(adapt_statistics(trained[-1], unlabelled), unlabelled)
+            assert torch.equal(beside.images, expected.images) and np.array_equal(beside.labels, expected.labels)
+        seeds.append((given[2], beside is None))
+        trained.append(train_classifier(*given, beside=beside, **named))  # type: ignore[arg-type]
+        return trained[-1]
+
+    monkeypatch.setattr(module, "train_classifier", noting)
+    classes = ["upright", "level", "none"]
+    found = train_and_test(
+        LabelledImages(*train), test, classes, seeds=2, epochs=4, width=8, unlabelled=unlabelled, self_training=2
+    )
+    assert seeds == [(0, True), (0, False), (0, False), (1, True), (1, False), (1, False)]
+    last = [(predict(adapt_statistics(c, unlabelled), test.images) == test.labels).mean() for c in trained]
+    assert found["accuracies"] == [last[2], last[5]] and found["accuracies_without_self_training"] == [last[0], last[3]]
+    assert all(30 < n <= 60 for n in found["pseudo_labelled"])
+
+
+def test_self_training_needs_images_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = bars(12)
+    np.savez(tmp_path / "x.npz", images=images.numpy(), labels=labels)
+    words = ["probe", "--train", f"{tmp_path}/x.npz", "--test", f"{tmp_path}/x.npz", "--self-training"]
+    assert cli.main([*words, "1"]) == 2
+    assert "--self-training labels the images of --unlabelled: name some." in capsys.readouterr().err
+    assert cli.main([*words, "-1"]) == 2
+    words += ["1", "--unlabelled", f"{tmp_path}/x.npz", "--seeds", "1", "--epochs", "2", "--width", "4"]
+    assert cli.main(words) == 0
+    assert "before self-training" in capsys.readouterr().out
 
 
 def test_statistics_of_unlabelled_images() -> None:
