@@ -24,6 +24,7 @@ import torch
 
 from drit.atomic import no_leftovers
 from drit.data.names import suffix_of
+from drit.data.notes import KEYWORD
 from drit.engines.base import Engine, OneProcess
 from drit.errors import DataError, DritError, UsageError
 from drit.inference import outputs
@@ -31,7 +32,7 @@ from drit.inference.formats import FormatChoice, lost_notes, samples_of
 from drit.inference.invention import missing_notes, translates_back
 from drit.inference.jobs import SHEET_CELL, SHEET_COLUMNS, Job, Translation, small
 from drit.inference.reading import Input, numbered, reading_notes
-from drit.inference.state import state_of
+from drit.inference.state import State, state_of, together
 from drit.inference.styles import Style
 from drit.inference.tiles import check_tile
 from drit.inference.translator import Translator
@@ -116,14 +117,15 @@ def translate_files(
     outputs.note(out, planned | of_maps)  # first: should the work be stopped, what it wrote is known for its own
     folder.publish(out / outputs.OUTPUTS)
     codes = torch.stack([s.code for s in styles])
-    states = [state_of(translator.weights, source, target, s.name, s.code, s.seed).text() for s in styles]
+    states = [state_of(translator.weights, source, target, s.name, s.code, s.seed) for s in styles]
+    texts = [state.text() for state in states]
     rows: list[list[np.ndarray | None]] = []
     if any(s.image is not None for s in styles):
         rows.append([None, *(None if s.image is None else small(s.image) for s in styles[:SHEET_COLUMNS])])
     written: list[str] = []
     written_maps: dict[str, dict[str, Any]] = {}
     lost: Counter[str] = Counter()
-    work = Translation(translator, (source, target), codes, [s.name for s in styles], states, folder, maps, tile, quiet)
+    work = Translation(translator, (source, target), codes, [s.name for s in styles], texts, folder, maps, tile, quiet)
     gpu = translator.device.type == "cuda"
     began = time.monotonic()
     with (
@@ -147,7 +149,7 @@ def translate_files(
         raise skipped.nothing_left()
     style_numbers = {s.name: [round(float(v), 6) for v in s.code] for s in styles}
     outputs.write(out / outputs.STYLES, {"domain": target, "styles": style_numbers})
-    _write_sheet(rows, [s.name for s in styles[:SHEET_COLUMNS]], out / outputs.SHEET)
+    _write_sheet(rows, states[:SHEET_COLUMNS], out / outputs.SHEET)
     for name in (outputs.OUTPUTS, outputs.STYLES, outputs.SHEET):
         folder.publish(out / name)
     headers = {job.image.path: job.header for job in jobs if job.image.array is None}
@@ -200,11 +202,12 @@ def _plan(
     return jobs
 
 
-def _write_sheet(rows: list[list[np.ndarray | None]], names: list[str], path: Path) -> None:
-    """The contact sheet, a column for each style. Raises DritError where the disk refuses."""
+def _write_sheet(rows: list[list[np.ndarray | None]], states: list[State], path: Path) -> None:
+    """The contact sheet, a column for each style, which it names. Raises DritError where the disk refuses."""
     cell = min(SHEET_CELL, max((max(c.shape[:2]) for row in rows for c in row if c is not None), default=SHEET_CELL))
     try:
-        save_sheet(sheet(rows, column_titles=["input", *names], cell=max(64, cell)), path)
+        image = sheet(rows, column_titles=["input", *(s.name for s in states)], cell=max(64, cell))
+        save_sheet(image, path, {KEYWORD: together("sheet", states).text()})
     except OSError as error:
         raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,12 @@ class State:
 def state_of(run: str, source: str, to: str, name: str, style: Tensor, seed: int | None) -> State:
     """The state of an output. run: SHA-256 of the weights; source, to: letters of domains; style: (S,)."""
     return State(run, source, to, name, tuple(style.tolist()), seed)
+
+
+def together(name: str, states: Sequence[State]) -> State:
+    """The state of a file that shows outputs of several styles of one run and direction."""
+    shown = tuple(Shown(state.name, state.style, state.seed) for state in states)
+    return State(states[0].run, states[0].source, states[0].to, name, styles=shown)
 
 
 def parse(text: str) -> State:

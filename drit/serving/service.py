@@ -21,7 +21,7 @@ from drit.data.images import Metadata, encoded, to_tensor
 from drit.errors import DritError, UsageError
 from drit.inference.formats import FormatChoice, OutputFormat, samples_of
 from drit.inference.memory import TooLargeError
-from drit.inference.state import Shown, State, state_of
+from drit.inference.state import State, state_of, together
 from drit.runtime import cores
 from drit.serving import animation
 from drit.serving.batching import Worker
@@ -136,7 +136,7 @@ class Service:
                     images = await self._done(self.worker.translate(translator, content, codes), gone)
                 states = _states(run, source, order, styles)
                 if order.animation:
-                    walk_of = _together("walk", states).text()
+                    walk_of = together("walk", states).text()
                     data = await run_sync(animation.animated, images, order.animation, walk_of, limiter=self._files)
                     media, walk = animation.MEDIA[order.animation], Output("walk", [], data)
                     return Answer(run.name, to, content.key.image, *content.size, media, [walk])
@@ -344,12 +344,6 @@ def _states(run: ServedRun, source: str, order: Order, styles: Sequence[NamedSty
         seed = None if drawn is None else order.seed
         states.append(state_of(run.weights, source, to, drawn or style.name, style.code, seed))
     return states
-
-
-def _together(name: str, states: Sequence[State]) -> State:
-    """The state of a file that shows outputs of one image."""
-    shown = tuple(Shown(state.name, state.style, state.seed) for state in states)
-    return State(states[0].run, states[0].source, states[0].to, name, styles=shown)
 
 
 def _texts(states: Sequence[State]) -> list[str]:

@@ -130,11 +130,11 @@ What an output keeps of its input. What its format cannot hold is named.
 ```
 
 `run` is the SHA-256 of `weights.safetensors`. `style` has the exact numbers. `seed` is that of a random style, else
-null; `style003` is the third of its seed. A grid, matrix or walk of the studio shows several styles: `style` is empty,
-and `styles` has name, style and seed of each, in order. A PNG keeps the text in an iTXt chunk with the keyword
-`drit.state`. A WebP, TIFF or JPEG keeps it in its XMP packet, as the property `state` of the namespace `urn:drit:1#`. A
-GIF keeps it as its comment, after the same keyword and a blank. BMP keeps none. The pixels are the same as without. A
-state that is malformed is ignored, and told.
+null; `style003` is the third of its seed. A contact sheet, and a grid, matrix or walk of the studio, show several
+styles: `style` is empty, and `styles` has name, style and seed of each, in order. A PNG keeps the text in an iTXt chunk
+with the keyword `drit.state`. A WebP, TIFF or JPEG keeps it in its XMP packet, as the property `state` of the namespace
+`urn:drit:1#`. A GIF keeps it as its comment, after the same keyword and a blank. BMP keeps none. The pixels are the
+same as without. A state that is malformed is ignored, and told.
 
 GDAL's no-data value is taken as NaN with a range: LOW. Without one, numbers of 8 and 16 bits stay as they are. Both are
 told.

@@ -155,6 +155,9 @@ def test_an_output_gives_its_exact_style(run: Path, folders: tuple[Path, Path], 
         drit.__version__,
     )
     assert state.style == tuple(model.sample(3, "b", 5)[2].tolist())
+    sheet = read_state(tmp_path / "one" / "sheet.png")
+    assert sheet is not None and (sheet.run, sheet.to, sheet.style) == (state.run, "b", ())
+    assert sheet.styles[2] == Shown("style003", state.style, 5) and len(sheet.styles) == 3
 
     assert translate(run, image, "--out", tmp_path / "two", "--style-from", made) == 0
     assert "the exact style that it was made with is taken" in capsys.readouterr().err
