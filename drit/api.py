@@ -121,7 +121,7 @@ def evaluate(
     a, b: folders or array files. protocol: its name, a JSON file, or a `Protocol`. metrics, and further fields of the
     protocol (`count=200, styles=5, seed=1`), change it. features, perceptual: feature networks, NAME[:FILE]. train_a,
     train_b: images that such networks learn from, in place of the run's. out: the folder that gets result.json,
-    index.html and trained networks; RUN/evaluation_PROTOCOL without. All of these may be addresses, as
+    index.html and trained networks; RUN/evaluation_PROTOCOL without. All of these, and the run, may be addresses, as
     s3://bucket/folder. engine: `process`, or `ray` for the workers of a Ray cluster; the numbers are the same. say:
     called with sentences on the way.
 
@@ -144,12 +144,12 @@ def evaluate(
         if spec:
             parse(spec)  # a wrong name or a missing file is said before anything is loaded
     chosen_engine = find_engine(engine)
-    model = Path(run)
-    integrity.start(model)
-    translator = Translator.load(model, device, precision, threads=threads)
     with Places() as places:
+        model = Path(places.read(str(run), by_workers=False))
+        integrity.start(model)
+        translator = Translator.load(model, device, precision, threads=threads)
         a, b, train_a, train_b = (places.read(str(path)) if path else "" for path in (a, b, train_a, train_b))
-        target = places.write(str(out) if out else str(model / f"evaluation_{chosen.name}"))
+        target = places.write(str(out) if out else f"{str(run).rstrip('/')}/evaluation_{chosen.name}")
         folder = target.path
         refuse_inside(folder, [path for path in (a, b, train_a, train_b) if path])
         outputs.check_pages(folder, PAGES, "protocol", overwrite)
@@ -193,22 +193,22 @@ def augment(
     """Carry a labelled set into the other domain, `times` translations of each image, labels kept.
 
     data: a folder with a folder for each class, a folder with `labels` (a CSV file), or an .npz file. to: the domain.
-    out: the folder to write to; stopped, the same call goes on. data, labels and out may be addresses, as
-    s3://bucket/folder. engine: `process`, or `ray` for the workers of a Ray cluster. settings: further fields of
+    out: the folder to write to; stopped, the same call goes on. run, data, labels and out may be addresses,
+    as s3://bucket/folder. engine: `process`, or `ray` for the workers of a Ray cluster. settings: further fields of
     `drit.augmentation.settings.AugmentSettings`: seed, keep_source, drop, max_invention, source, format, depth.
 
     Returns counts, skipped images with reasons, and where the set lies; `drit.AugmentedDataset(out)` reads it. Raises
     UsageError for what does not fit the model, or an `out` with other work; DataError for a set that cannot be read.
     """
     chosen_engine = find_engine(engine)
-    checkpoint = files.find(Path(run))
-    translator = Translator.load(checkpoint, device, precision, threads=threads)
     try:
         chosen = AugmentSettings(to, times, **settings)
     except TypeError as error:
         raise UsageError(f"An augmentation has no such setting ({error}).") from error
-    reading = reading_of(translator.method.settings.data, translator.source(to, chosen.source))
     with Places() as places:
+        checkpoint = files.find(Path(places.read(str(run), by_workers=False)))
+        translator = Translator.load(checkpoint, device, precision, threads=threads)
+        reading = reading_of(translator.method.settings.data, translator.source(to, chosen.source))
         opened = open_labelled(places.read(str(data)), str(labels) and places.read(str(labels)), reading=reading)
         folder = places.write(str(out))
         return augment_set(translator, checkpoint, opened, chosen, folder, engine=chosen_engine, places=places)

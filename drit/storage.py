@@ -127,7 +127,7 @@ class Places:
 
     def __init__(self) -> None:
         self._temporary = ""
-        self._folders: list[RemoteFolder] = []  # inputs
+        self._folders: list[RemoteFolder] = []  # inputs of workers
         self._copies: dict[str, str] = {}  # addresses by the paths of their copies
 
     def __enter__(self) -> Places:
@@ -139,8 +139,10 @@ class Places:
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def read(self, name: str) -> str:
+    def read(self, name: str, by_workers: bool = True) -> str:
         """The local path of an input: a file, a folder, or FILE.npz:KEY.
+
+        by_workers: whether the workers of an engine read it too, perhaps on other machines.
 
         Raises UsageError for an address that cannot be used, DataError where nothing is.
         """
@@ -168,7 +170,8 @@ class Places:
             target = folder / (Path(root).name or "root")
             source = RemoteFolder(target, address, system, root)
         _fetch(source, single)
-        self._folders.append(source)
+        if by_workers:
+            self._folders.append(source)
         self._copies[str(target)] = address
         return f"{target}{key}"
 

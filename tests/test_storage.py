@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from drit.cli import main as cli
+from drit.data.images import decode
 from drit.errors import DataError, DritError, UsageError
 from drit.storage import Places, is_remote
 from tests.conftest import write_images
@@ -68,6 +69,44 @@ def test_translate_reads_and_writes_addresses(
     assert cli.main(remote) == 2
     assert "--out memory://bucket/other holds files" in capsys.readouterr().err
     assert stored(memory, "/bucket/other") == {"000_style001.png": b"of somebody"}
+
+
+def put(system: fsspec.AbstractFileSystem, folder: Path, root: str) -> None:
+    for name, content in local(folder).items():
+        system.pipe_file(f"{root}/{name}", content)
+
+
+def test_run_exemplar_and_style_at_addresses(
+    run: Path, tmp_path: Path, images: Path, memory: fsspec.AbstractFileSystem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with paths; what is written names addresses, and an evaluation lies beside its run."""
+    put(memory, run, "/bucket/run")
+    memory.pipe_file("/bucket/exemplar.png", (images / "001.png").read_bytes())
+    words = ["--to", "a", "--threads", "1"]
+    colour = str(write_images(tmp_path / "b", 2, 3))
+    here = ["translate", str(run), colour, "--style-from", str(images / "001.png"), "--out", f"{tmp_path}/here"]
+    there = ["translate", "memory://bucket/run", colour, "--style-from", "memory://bucket/exemplar.png", "--out"]
+    assert cli.main([*here, *words]) == cli.main([*there, f"{tmp_path}/there", *words]) == 0
+    assert np.array_equal(
+        decode(tmp_path / "here/000_as_001.png")[0], decode(tmp_path / "there/000_as_exemplar.png")[0]
+    )
+    put(memory, tmp_path / "there", "/bucket/there")
+    there[3:5] = ["--style", "memory://bucket/there/styles.json:as_exemplar"]
+    assert cli.main([*there, f"{tmp_path}/again", *words]) == 0
+    assert np.array_equal(*(decode(next((tmp_path / n).glob("000_as_exemplar*")))[0] for n in ("there", "again")))
+    there[1] = "memory://bucket/nothing"
+    capsys.readouterr()
+    assert cli.main([*there, f"{tmp_path}/none", *words]) == 2
+    assert "There is no file or folder memory://bucket/nothing" in capsys.readouterr().err
+
+    words = ["evaluate", "memory://bucket/run", "--data.a", str(images), "--data.b", colour, "--threads", "1"]
+    assert cli.main([*words, "--metrics", "style", "--styles", "2", "--protocol", "quick"]) == 0
+    result = json.loads(memory.cat_file("/bucket/run/evaluation_quick/result.json"))
+    assert result["run"]["name"] == "run" and result["to"]["b"]
+    np.savez(tmp_path / "set.npz", images=np.zeros((4, 16, 16), np.uint8), labels=np.arange(4))
+    words = ["augment", "memory://bucket/run", f"{tmp_path}/set.npz", "--out", f"{tmp_path}/set", "--to", "b"]
+    assert cli.main([*words, "--times", "1", "--threads", "1"]) == 0
+    assert json.loads((tmp_path / "set/augment.json").read_text())["run"] == "memory://bucket/run"
 
 
 def test_augment_writes_the_set_of_a_folder_to_an_address(

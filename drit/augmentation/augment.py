@@ -58,7 +58,7 @@ def augment(
     folder, engine, places = folder_of(out), engine or OneProcess(), places or Places()
     out = folder.path
     _check(translator, data, settings, out)
-    record = _record(translator, checkpoint, data, settings) | {"data": places.shown(data.source)}
+    record = places.shown(_record(translator, checkpoint, data, settings))
     noted = claim(out, record)
     if noted.get("outputs") is not None and not noted.get("skipped"):
         return noted | {"rendered": 0, "seconds": 0.0, "outputs_per_second": 0.0}

@@ -86,6 +86,7 @@ def _augment(values: argparse.Namespace, places: Places) -> int:
 
     engine = engine_of(values)
     source, labels = places.read(values.data), values.labels and places.read(values.labels)
+    values.model = places.read(values.model, by_workers=False)
     checkpoint = files.find(Path(values.model))
     translator = translator_of(values)
     reading = reading_of(translator.method.settings.data, translator.source(values.to, values.source))

@@ -136,6 +136,9 @@ def _translate(values: argparse.Namespace, places: Places) -> int:
 
     engine = engine_of(values)
     values.inputs = [places.read(name) for name in values.inputs]
+    values.model = places.read(values.model, by_workers=False)
+    for kind in ("style", "style_from"):
+        setattr(values, kind, [places.read(name, by_workers=False) for name in getattr(values, kind)])
     clips = find_clips(values)
     if clips and values.engine != PROCESS:
         raise UsageError(f"--engine {values.engine} is for images: a clip is one piece of work. Leave it out.")
