@@ -17,7 +17,7 @@ from drit.augmentation.augment import augment as augment_set
 from drit.augmentation.settings import AugmentSettings
 from drit.data.labelled import open_labelled
 from drit.data.ranges import reading_of
-from drit.engines.base import PROCESS, find_engine
+from drit.engines.registry import PROCESS, find_engine
 from drit.errors import DritError, UsageError
 from drit.evaluation import measure
 from drit.evaluation.features.shelf import parse

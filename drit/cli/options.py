@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drit.cli.parser import Parser, threads
-from drit.engines.base import NAMES, PROCESS, Engine, find_engine
+from drit.engines.base import Engine
+from drit.engines.registry import NAMES, PROCESS, find_engine
 
 if TYPE_CHECKING:
     from drit.inference.translator import Translator

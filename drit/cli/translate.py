@@ -20,7 +20,7 @@ from drit.cli.options import (
     translator_of,
 )
 from drit.cli.parser import seed
-from drit.engines.base import PROCESS
+from drit.engines.registry import PROCESS
 from drit.errors import UsageError
 from drit.progress import quiet
 from drit.storage import Places, is_remote

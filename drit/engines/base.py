@@ -11,13 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
 
-from drit.errors import UsageError
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-PROCESS, RAY = "process", "ray"
-NAMES = (PROCESS, RAY)
 
 
 class Engine(Protocol):
@@ -43,14 +38,3 @@ class OneProcess:
         """As `Engine.run`."""
         for task in tasks:
             yield work(task)
-
-
-def find_engine(name: str) -> Engine:
-    """The engine of a name. Raises UsageError for a name that is none, or where packages of the engine are missing."""
-    if name == PROCESS:
-        return OneProcess()
-    if name == RAY:
-        from drit.engines.ray_data import RayData
-
-        return RayData()
-    raise UsageError(f"There is no engine '{name}': {', '.join(NAMES)}.")

@@ -24,7 +24,7 @@ from drit.cli import main as cli
 from drit.data.images import encode
 from drit.data.labelled import open_labelled
 from drit.engines import ray_data
-from drit.engines.base import find_engine
+from drit.engines.registry import find_engine
 from drit.errors import DataError, DritError, UsageError
 from drit.inference.files import FileOptions, translate_files
 from drit.inference.reading import find_inputs
