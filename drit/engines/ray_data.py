@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from drit.engines.base import Result, Task
 from drit.errors import DritError, UsageError
 from drit.runtime import Arithmetic, cores
 
+_SECONDS = 10  # for a cluster to answer
 _RETRIES = 3  # times that a part is given to another worker, when its worker died
 _PARTS = 2000  # parts that tasks are given out in, at most: what is done again when a worker dies
 _NUMPY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -106,13 +108,14 @@ def _cluster(threads: int) -> Iterator[Any]:
     """The package ray, connected to a cluster: the one that this process is connected to, that of RAY_ADDRESS, or one
     of its own that ends with the block."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    local = address == "local"
+    _check_answers(address)
     import ray
     import ray.data
 
     connected = ray.is_initialized()
     if not connected:
-        address = os.environ.get("RAY_ADDRESS") or "local"
-        local = address == "local"
         options: dict[str, Any] = {"num_cpus": max(cores(), threads), "include_dashboard": False} if local else {}
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -130,6 +133,19 @@ def _cluster(threads: int) -> Iterator[Any]:
     finally:
         if not connected:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raises DritError where nobody listens at an address HOST:PORT: ray would try for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not host or not port.isdigit():  # `auto` and `local` are ray's own words
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise DritError(
+            f"Nobody answers at RAY_ADDRESS={address} ({error}). Check it with: ray status --address {host}:{port}"
+        ) from error
 
 
 def _workers(resources: dict[str, float], threads: int, gpu: bool) -> int:

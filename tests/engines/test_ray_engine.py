@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -187,6 +188,20 @@ def test_a_cluster_without_room_for_a_worker() -> None:
         ray_data._workers({"CPU": 2.0}, 1, True)
     assert ray_data._workers({"CPU": 9.0, "GPU": 2.0}, 2, False) == 4
     assert ray_data._workers({"CPU": 9.0, "GPU": 2.0}, 2, True) == 2
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}", "127.0.0.1:70000{}"])
+def test_a_cluster_that_does_not_answer(
+    address: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason=REASON)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", address.format(free.getsockname()[1]))
+        folder = str(write_images(tmp_path / "in", 2, 1))
+        words = ["translate", str(run), folder, "--to", "b", "--out", str(tmp_path / "out"), "--engine", "ray"]
+        assert cli.main(words) == 1
+    assert f"Nobody answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']} (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["translate", "augment", "evaluate"])
