@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import itertools
 import sys
 from dataclasses import replace
@@ -147,6 +148,9 @@ def test_a_slice_is_read_without_its_volume(tmp_path: Path, monkeypatch: pytest.
         def read(self, count: int = -1) -> bytes:
             reads.append(count)
             return bytes(self.file.read(count))
+
+        def write(self, content: bytes) -> int:  # nibabel takes for a file what reads and writes
+            raise io.UnsupportedOperation
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.file, name)
