@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from typing import Any
@@ -86,9 +87,14 @@ def probe(values: argparse.Namespace) -> int:
     target = torch.from_numpy(others[0].pixels(side)) if others else None
     begin = time.monotonic()
 
-    def say(epoch: int) -> None:
+    done = itertools.count(1)
+    every_epoch = values.seeds * (1 + values.self_training) * values.epochs
+
+    def say(_: int) -> None:
+        seconds, count = time.monotonic() - begin, next(done)
         if sys.stderr.isatty():
-            print(f"epoch {epoch}/{values.epochs} ({time.monotonic() - begin:.0f} s)", file=sys.stderr, flush=True)
+            left = seconds / count * (every_epoch - count)
+            print(f"epoch {count}/{every_epoch} ({seconds:.0f} s, left {left:.0f} s)", file=sys.stderr, flush=True)
 
     result = train_and_test(
         sets[0],

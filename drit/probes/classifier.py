@@ -84,6 +84,7 @@ def train_classifier(
     validation: float = 0.0,
     after_epoch: Callable[[int], None] = lambda epoch: None,
     beside: LabelledImages | None = None,
+    share: float = 0.5,
 ) -> Classifier:
     """Train a classifier on images (N, H, W, C) of uint8 or (N, C, H, W) in [-1, 1], with labels (N,), 0 .. K - 1.
 
@@ -92,7 +93,7 @@ def train_classifier(
     classes: K, if not the largest label + 1. channels: of the network, if not those of `images`. validation: this
     share of the images is held out, and the weights of the epoch with the best accuracy on it are returned; without,
     those of the last epoch. after_epoch: called with the number of epochs done. beside: labelled images of the same
-    size that half of each batch is drawn from; an epoch then sees half of `images`.
+    size, from which this `share` of each batch is drawn; an epoch then sees the less of `images`.
     """
     torch.manual_seed(seed)
     targets = torch.from_numpy(np.asarray(labels)).long()
@@ -102,6 +103,7 @@ def train_classifier(
     order = torch.randperm(len(images))
     held_out, used = order[: int(validation * len(images))], order[int(validation * len(images)) :]
     size = min(len(used), BATCH, max(16, len(used) // 16))  # small sets: smaller batches, for enough iterations
+    drawn = round(share * size)  # of a batch, from `beside`
     optimizer = torch.optim.AdamW(classifier.parameters(), RATE, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=epochs * (len(used) // size))
     dtype = choose("auto", _CPU)
@@ -111,10 +113,10 @@ def train_classifier(
         order = used[torch.randperm(len(used))]
         for chosen in order[: len(used) // size * size].split(size):
             if beside is not None:
-                chosen = chosen[size // 2 :]
+                chosen = chosen[drawn:]
             x, y = _inputs(_shifted(images, chosen, shift), channels), targets[chosen]
             if beside is not None:
-                others = torch.randint(len(beside.images), (size // 2,))
+                others = torch.randint(len(beside.images), (drawn,))
                 x = torch.cat([x, _inputs(_shifted(beside.images, others, shift), channels)])
                 y = torch.cat([y, torch.from_numpy(beside.labels)[others]])
             with autocast(dtype, _CPU):
@@ -255,7 +257,8 @@ def train_and_test(
                 sure = confident(classifier, unlabelled)
                 if not len(sure.labels):
                     break
-                classifier = adapt_statistics(train_one(beside=sure), unlabelled)
+                share = len(sure.labels) / len(unlabelled) / 2  # the surer, the more: half where it is sure of all
+                classifier = adapt_statistics(train_one(beside=sure, share=share), unlabelled)
             if self_training:
                 pseudo_labelled.append(len(sure.labels))
         predicted = predict(classifier, test.images)

@@ -126,7 +126,7 @@ def test_an_image_is_labelled_where_the_classifier_is_sure(monkeypatch: pytest.M
         np.testing.assert_array_equal(found.labels, probability.argmax(1)[sure])
 
 
-def test_half_of_each_batch_is_from_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_share_of_each_batch_is_from_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels that the first set does not have are learnt; a batch keeps its size."""
     images, labels = bars(96)
     two, third = labels < 2, labels == 2
@@ -147,12 +147,13 @@ def test_self_training_adds_what_the_last_classifier_is_sure_of(monkeypatch: pyt
     trained: list[Classifier] = []
     seeds = []
 
-    def noting(*given: object, beside: LabelledImages | None = None, **named: object) -> Classifier:
+    def noting(*given: object, beside: LabelledImages | None = None, share: float = 0, **named: object) -> Classifier:
         if beside is not None:
+            assert share == len(beside.labels) / 120
             expected = confident(adapt_statistics(trained[-1], unlabelled), unlabelled)
             assert torch.equal(beside.images, expected.images) and np.array_equal(beside.labels, expected.labels)
         seeds.append((given[2], beside is None))
-        trained.append(train_classifier(*given, beside=beside, **named))  # type: ignore[arg-type]
+        trained.append(train_classifier(*given, beside=beside, share=share, **named))  # type: ignore[arg-type]
         return trained[-1]
 
     monkeypatch.setattr(module, "train_classifier", noting)
