@@ -15,16 +15,20 @@ DIR holds mnist/mnist.npz, mnist_m.npz (experiments/mnist_m.py makes it) and roa
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from drit.atomic import write_atomically
 from drit.cli.flags import settings
 from drit.cli.options import INTERRUPTED
 from drit.cli.parser import Parser, fail
@@ -96,6 +100,17 @@ SUITES = {
 }
 
 
+# Numbers of a direction, and how the table over seeds heads them.
+COLUMNS = {
+    "kid": "KID x 1000",
+    "energy": "energy distance x 1000",
+    "grid_energy": "grid energy",
+    "lpips_diversity": "diversity",
+    "truth": "best of 5",
+    "visible_style": "visible style",
+}
+
+
 def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: float, steps: int) -> bool:
     """Train one member, or resume it. Returns whether it is finished."""
     run = run_of(out, member, seed)
@@ -119,7 +134,8 @@ def run_of(out: Path, member: str, seed: int) -> Path:
 
 
 def compare(suite: Suite, runs: Sequence[Path], data: Path, out: Path, features: str) -> int:
-    """Compare runs on the suite's test images by `drit compare`; a sheet of their outputs beside. Its exit code."""
+    """Compare runs on the suite's test images by `drit compare`; a sheet of their outputs, and with several seeds the
+    table of `over_seeds`, beside. Its exit code."""
     test = [str(data / path.format(part="test")) for path in suite.data]
     command = ["compare", *map(str, runs), "--data.a", test[0], "--data.b", test[1], "--out", str(out)]
     command += ["--threads", "1", "--protocol", "quick", "--features", features]
@@ -127,7 +143,39 @@ def compare(suite: Suite, runs: Sequence[Path], data: Path, out: Path, features:
     if code == 0:
         first = {run.name.rpartition("-")[0]: run for run in runs if run.name.endswith("-0")}
         save_sheet(contact_sheet(first, test), out / "sheet.png")
+        if len(first) < len(runs):
+            compared = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["runs"]
+            results = {name: one["result"] for name, one in compared.items()}
+            write_atomically(out / "seeds.md", over_seeds(results).encode())
     return code
+
+
+def over_seeds(results: Mapping[str, dict[str, Any]]) -> str:
+    """Markdown: mean and standard deviation (n - 1) of members over their seeds, to b / to a. Their iterations differ:
+    equal is the time.
+
+    results: what `drit evaluate` gives, by run, MEMBER-SEED.
+    """
+    members: dict[str, list[dict[str, Any]]] = {}
+    for name, result in results.items():
+        members.setdefault(name.rpartition("-")[0], []).append(result)
+    lines = [
+        "| member | seeds | iterations | " + " | ".join(COLUMNS.values()) + " |",
+        "|---" * (3 + len(COLUMNS)) + "|",
+    ]
+    for member, runs in members.items():
+        steps = ", ".join(str(run["run"]["step"]) for run in runs)
+        cells = []
+        for key in COLUMNS:
+            scale = 1000 if key in ("kid", "energy") else 1
+            both = []
+            for to in ("b", "a"):
+                numbers = [scale * run["to"][to][key]["value"] for run in runs if run["to"].get(to, {}).get(key)]
+                std = f" +- {statistics.stdev(numbers):.3g}" if len(numbers) > 1 else ""
+                both.append(f"{statistics.mean(numbers):.4g}{std}" if numbers else "-")
+            cells.append(" / ".join(both))
+        lines.append(f"| {member} | {len(runs)} | {steps} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def configured(words: list[str]) -> TrainSettings:

@@ -7,6 +7,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
 from experiments import adaptation, gpu_plan, invention, levers, mnist_m
-from experiments.suite import SUITES, Suite, configured, contact_sheet
+from experiments.suite import SUITES, Suite, configured, contact_sheet, over_seeds
 from experiments.suite import train as train_member
 
 
@@ -131,6 +132,20 @@ def test_levers(tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.
     assert [(run / "metrics.jsonl").stat().st_mtime_ns for run in runs] == before
     monkeypatch.setattr("sys.argv", [*words, "--sets", "sett"])
     assert levers.main() == 2
+
+
+def test_members_are_told_over_their_seeds() -> None:
+    """Mean and standard deviation by hand; iterations differ, and a number may be missing in one direction."""
+
+    def run(step: int, kid: float) -> dict[str, Any]:
+        grid = {"grid_energy": {"value": 2.0}, "truth": None}
+        return {"run": {"step": step}, "to": {"b": {"kid": {"value": kid}, **grid}, "a": {"kid": {"value": kid / 2}}}}
+
+    table = over_seeds({"today-0": run(600, 0.1), "film-16-0": run(7, 0.3), "today-1": run(650, 0.3)})
+    assert table.splitlines()[2:] == [
+        "| today | 2 | 600, 650 | 200 +- 141 / 100 +- 70.7 | - / - | 2 +- 0 / - | - / - | - / - | - / - |",
+        "| film-16 | 1 | 7 | 300 / 150 | - / - | 2 / - | - / - | - / - | - / - |",
+    ]
 
 
 def test_the_sheet_has_a_row_for_each_run(run: Path, folders: tuple[Path, Path]) -> None:
