@@ -8,6 +8,7 @@ other.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -32,6 +33,15 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def check_shared(self, name: str) -> None:
+        """Raises DritError where a file that the command wrote first is not there: a worker on another machine has
+        another folder of this name, and what it writes would be lost."""
+        if not (self.path / name).exists():
+            raise DritError(
+                f"{self.path} on {platform.node()} is not the folder that the command writes to. Give --out a folder "
+                "that all machines share, or an address such as s3://bucket/folder."
+            )
 
     def publish(self, path: Path) -> None:
         """Tell that a file under `path` is whole."""
@@ -71,6 +81,9 @@ class RemoteFolder(Folder):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_keep": False}
+
+    def check_shared(self, name: str) -> None:
+        """Any machine reaches the address."""
 
     def place(self, path: Path) -> str:
         """Where a file under `path` lies in the file system."""

@@ -114,6 +114,7 @@ class _Units:
         self._units = units
 
     def __call__(self, unit: int) -> _UnitDone:
+        self._writer.folder.check_shared(RECORD)
         skipped: dict[str, str] = {}
         rendered = self._renderer.render(self._units[unit], skipped)
         if rendered is None:

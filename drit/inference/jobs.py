@@ -19,6 +19,7 @@ from drit.inference.formats import OutputFormat, lost_parts
 from drit.inference.heat import COLUMNS as MAP_COLUMNS
 from drit.inference.heat import map_image
 from drit.inference.invention import InventionMeter
+from drit.inference.outputs import OUTPUTS
 from drit.inference.reading import Input
 from drit.inference.tiles import TiledImage, joined
 from drit.inference.translator import Translator
@@ -80,7 +81,11 @@ class Translation:
         self.quiet = quiet
 
     def __call__(self, job: Job) -> Done:
-        """Translate one image and write its outputs; what cannot be is in the result."""
+        """Translate one image and write its outputs; what cannot be is in the result.
+
+        Raises DritError where `folder` is not the command's own.
+        """
+        self.folder.check_shared(OUTPUTS)
         done = Done()
         try:
             with memory.named_size(job.header.height, job.header.width):

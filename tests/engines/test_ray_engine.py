@@ -141,6 +141,37 @@ def test_augment_gives_the_bytes_of_one_process_in_a_store_too(
     assert records[0] == records[1] and one == other
 
 
+class Elsewhere:
+    """An engine whose workers have another folder under the name of the outputs'."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def run(self, work: Callable[[Any], Any], tasks: Sequence[Any], gpu: bool = False) -> Generator[Any, None, None]:
+        here = self.out.rename(self.out.with_name("here"))
+        self.out.mkdir()
+        try:
+            yield work(tasks[0])
+        finally:
+            self.out.rmdir()  # empty
+            here.rename(self.out)
+
+
+def test_a_worker_that_does_not_share_the_folder(run: Path, model: drit.Translator, tmp_path: Path) -> None:
+    """It says so before it writes what nobody would find."""
+    folder, out = write_images(tmp_path / "in", 2, 1), tmp_path / "out"
+    styles, options = chosen_styles(model, "b", StyleChoice(2), print), FileOptions(engine=Elsewhere(out))
+    with pytest.raises(DritError, match=f"{out} on .* is not the folder that the command writes to"):
+        translate_files(model, find_inputs([str(folder)], out), "b", out, styles, options=options)
+    (folder / "c").mkdir()
+    (folder / "000.png").rename(folder / "c" / "0.png")
+    (folder / "001.png").rename(folder / "c" / "1.png")
+    out = tmp_path / "set"
+    with pytest.raises(DritError, match="a folder that all machines share, or an address"):
+        data, found = open_labelled(str(folder)), checkpoint.find(run)
+        augment(model, found, data, AugmentSettings("b", 1), out, engine=Elsewhere(out))
+
+
 @pytest.mark.slow
 def test_evaluate_gives_the_numbers_of_one_process(cluster: Any, run: Path, tmp_path: Path) -> None:
     sets = {d: str(write_images(tmp_path / d, 24, c, seed=9 + c)) for d, c in (("a", 1), ("b", 3))}
