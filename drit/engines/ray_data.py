@@ -122,7 +122,8 @@ def _cluster(threads: int) -> Iterator[Any]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = "of this machine" if local else f"at RAY_ADDRESS={address}"
             raise DritError(
-                f"The Ray cluster {where} cannot be used: {str(error).splitlines()[0]} Check it with: ray status"
+                f"The Ray cluster {where} cannot be used: {str(error).splitlines()[0]} Check it with: ray status. "
+                "Where it asks for a token, set RAY_AUTH_MODE=token."
             ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # the command has its own
