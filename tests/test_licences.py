@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -32,7 +33,10 @@ def test_the_list_is_that_of_the_installed_packages() -> None:
     for name, (licence, _) in found.items():
         if versions.get(name) == version(name):  # others may word it in another way
             assert table[name] == licence, name
-    assert not set(table) - set(found) - {n for n in table if n not in versions}, "the list names what nothing needs"
+    if sys.version_info < (3, 12):  # the list is that of the oldest Python; others need less
+        assert not set(table) - set(found) - {n for n in table if n not in versions}, (
+            "the list names what nothing needs"
+        )
 
 
 @pytest.mark.parametrize("name", sorted(listed()))
