@@ -98,6 +98,7 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
             VALIDATION,
             pixels(target_sets["train"]),
             self_training=values.self_training,
+            first_seed=values.seed,
         )
         result |= {"train": len(train.labels), "epochs": epochs, "seconds": round(time.monotonic() - began)}
         stored["rows"][row] = result
@@ -203,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=int, default=3, help="classifiers of each row [3]")
     parser.add_argument("--width", type=int, default=32, help="width of the classifiers [32]")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the styles [0]")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the styles and of the first classifier [0]")
     parser.add_argument(
         "--filter",
         action="store_true",

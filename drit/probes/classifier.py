@@ -217,10 +217,11 @@ def train_and_test(
     unlabelled: Tensor | None = None,
     after_epoch: Callable[[int], None] = lambda epoch: None,
     self_training: int = 0,
+    first_seed: int = 0,
 ) -> dict[str, Any]:
     """What one labelled set is worth for another: classifiers are trained on it and tested on the other.
 
-    Their seeds are 0 .. seeds - 1.
+    Their seeds are first_seed .. first_seed + seeds - 1.
 
     Returns accuracy (mean) and std (of the seeds, n - 1), the accuracies of each seed and of each class, and the
     confusion counts over all seeds: row true, column predicted.
@@ -235,7 +236,7 @@ def train_and_test(
     accuracies, without_unlabelled, without_self_training, by_class = [], [], [], []
     pseudo_labelled = []
     confusion = np.zeros((count, count), np.int64)
-    for seed in range(seeds):
+    for seed in range(first_seed, first_seed + seeds):
         train_one = partial(
             train_classifier,
             *train,
