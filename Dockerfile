@@ -2,8 +2,11 @@
 # Run:  docker run -p 8000:8000 -v "$PWD/runs/seasons:/run-folder:ro" drit
 # The service listens on all addresses of the container. With a key (see docs/serving.md), which every request carries:
 #   docker run -p 8000:8000 -v "$PWD/runs/seasons:/run-folder:ro" -v "$PWD/key.txt:/key.txt:ro" drit /run-folder --key-file /key.txt
+# PyPI's torch brings its GPU libraries: the image has 6 GB. With an index of torch for CPUs it is far smaller:
+#   docker build -t drit --build-arg PIP_EXTRA_INDEX_URL=ADDRESS .
 FROM python:3.12-slim
 
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /drit
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY drit drit

@@ -190,6 +190,7 @@ def test_the_container_gets_what_it_copies() -> None:
     extra = re.search(r"\.\[(\w+)\]", text)
     assert extra and f"\n{extra[1]} = [" in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(r"^USER (?!root)", text, re.M) and drit.__version__
+    assert text.index("\nARG PIP_EXTRA_INDEX_URL\n") < text.index("\nRUN pip ")  # pip reads it from its environment
     base = re.search(r"^FROM python:(\d+\.\d+)-slim$", text, re.M)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert base and SpecifierSet(project["requires-python"]).contains(base[1])

@@ -69,9 +69,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:  # what no command has words of its own for
+        next_step = "Choose another place"
+        if isinstance(error, PermissionError):
+            next_step += ", or have its owner allow it"
         return fail(
-            DritError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Choose another place."),
-            1,
+            DritError(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. {next_step}."), 1
         )
 
 

@@ -34,7 +34,7 @@ from drit.runs.folder import (
     root_of,
     step_of,
 )
-from drit.runs.reading import DamagedError, check_inside, is_count, is_finite, read_object
+from drit.runs.reading import DamagedError, check_inside, is_count, is_finite, open_regular, read_object, unreadable
 
 __all__ = ["DamagedError", "checkpoint_name", "checkpoints", "find"]  # and what is defined here
 
@@ -81,13 +81,11 @@ def save(
     final = folder.checkpoint(step)
     temporary = folder.checkpoints / f".{checkpoint_name(step)}.tmp"
     tensors = weights | {AVERAGE + name: t for name, t in average.items()}
-    # safetensors keeps no strides: a channels_last weight is stored as its values in plain order.
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        safetensors.torch.save_file(tensors, temporary / WEIGHTS)
+        save_tensors(temporary / WEIGHTS, tensors)
         torch.save(state, temporary / STATE)
         hashes = {name: sha256(temporary / name) for name in (WEIGHTS, STATE)}
         write_json(temporary / META, {"format": FORMAT, "step": step, "sha256": hashes, **meta})
@@ -104,6 +102,20 @@ def save(
             f"Make room or mend the disk, then go on with: drit train --resume {run}"
         ) from error
     return final
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """Write tensors, of any shape by name, as a .safetensors file; about: words for its head.
+
+    Whoever may read other new files here may read this one. The library alone makes a file that only its owner reads,
+    so that a service or a colleague with another user could not open the run. Raises OSError or SafetensorError.
+    """
+    path.touch()
+    rights = path.stat().st_mode
+    # safetensors keeps no strides: a channels_last weight is stored as its values in plain order.
+    safetensors.torch.save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, path, about)
+    if path.stat().st_mode != rights:  # some file systems refuse any change
+        path.chmod(rights)
 
 
 def last_whole(run: Path) -> str:
@@ -174,7 +186,7 @@ def load_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]
 def load_tensors(checkpoint: Path, name: str, meta: str) -> dict[str, Tensor]:
     """The tensors, of any shape by name, of a file in a folder whose file `meta` holds its hash. Raises as above."""
     path = checkpoint / name
-    check_inside(path, root_of(checkpoint))
+    open_regular(path, root_of(checkpoint), instead(checkpoint)).close()  # safetensors would say that there is none
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
     except (OSError, SafetensorError, ValueError, KeyError) as error:
@@ -204,6 +216,8 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
         if size > _EXPANSION * path.stat().st_size:
             raise ValueError("it unpacks to more than it can hold")
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise unreadable(path, error, instead(checkpoint)) from error
     except Exception as error:  # torch raises many kinds for a damaged archive
         raise DamagedError(f"{path} is truncated or broken. {instead(checkpoint)}") from error
     if (

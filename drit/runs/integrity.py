@@ -10,7 +10,7 @@ from typing import Any
 from drit.atomic import file_state, sha256
 from drit.errors import CheckpointError
 from drit.runs.folder import WEIGHTS, find, instead, root_of
-from drit.runs.reading import DamagedError, check_inside
+from drit.runs.reading import DamagedError, check_inside, unreadable
 
 
 class _Ahead:
@@ -64,7 +64,7 @@ def check(checkpoint: Path, name: str, meta: Mapping[str, Any]) -> None:
     try:
         digest = (ahead.result() if ahead else "") or sha256(path)
     except OSError as error:
-        raise DamagedError(f"{path} cannot be read ({error.strerror or error}). {instead(checkpoint)}") from error
+        raise unreadable(path, error, instead(checkpoint)) from error
     if digest != recorded:
         raise DamagedError(
             f"{path} is damaged: its SHA-256 is {digest[:12]}..., not {recorded[:12]}... as recorded when it was "

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from drit.errors import DritError, UsageError
+from drit.errors import CheckpointError, DritError, UsageError
 from drit.runs.folder import RunFolder
-from drit.runs.reading import DamagedError, is_count, parsed, read_bytes
+from drit.runs.reading import is_count, parsed, read_bytes
 
 STALE_HOURS = 24  # without a sign of life, after which another machine's lock counts as left over
 LEFT_SECONDS = 12.0  # for which loader processes outlive a training that was killed; torch's look every 5 seconds
@@ -75,7 +75,7 @@ def _content(run: Path) -> Holder | None:
     try:
         value = parsed(read_bytes(RunFolder(run).lock, run, _MAX_BYTES, ""))
         named = Holder(value["host"], value["pid"], value["started"])
-    except (DamagedError, ValueError, KeyError, TypeError):
+    except (CheckpointError, ValueError, KeyError, TypeError):
         return None
     well = isinstance(named.host, str) and isinstance(named.started, str) and is_count(named.pid, 1 << 31)
     return named if well else None

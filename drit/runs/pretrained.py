@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor
 
 from drit.atomic import sha256, sync_file, write_json
@@ -43,8 +42,8 @@ def save(folder: Path, method: Method, names: Mapping[str, str], step: int, abou
     Where the images of the training lay is not written. Raises OSError when the disk refuses.
     """
     prefixes = tuple(f"{name}." for name in used_networks(method))
-    tensors = {n: t.detach().cpu().contiguous() for n, t in method.state_dict().items() if n.startswith(prefixes)}
-    safetensors.torch.save_file(tensors, folder / MODEL, {"format": "pt"})
+    tensors = {name: t for name, t in method.state_dict().items() if name.startswith(prefixes)}
+    files.save_tensors(folder / MODEL, tensors, {"format": "pt"})
     sync_file(folder / MODEL)
     settings = replace(method.settings, data=_without_places(method.settings.data))
     hashes = {MODEL: sha256(folder / MODEL)}

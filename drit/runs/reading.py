@@ -6,6 +6,7 @@ is an error that names the file and what to do. Nothing outside the run is follo
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,27 @@ from drit.errors import CheckpointError
 
 MAX_LINE = 1 << 20  # bytes of one line of JSON
 MAX_STEP = 10**12  # iterations
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the system has no more of something
 
 
 class DamagedError(CheckpointError):
     """A file of a run that is not as it was written."""
+
+
+def unreadable(path: Path, error: OSError, remedy: str) -> CheckpointError:
+    """The error for a file that the system does not read: a DamagedError, unless the file itself may be whole.
+
+    It may be where this user has no right to it, or the system is short of handles or memory: then a training that
+    goes on must not take another checkpoint in its place.
+    """
+    why = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        return CheckpointError(
+            f"{path} may not be read by this user ({why}). Its owner can allow it: chmod -R a+rX {path.parent}"
+        )
+    if error.errno in _SHORT:
+        return CheckpointError(f"{path} cannot be read now ({why}). Close other programs or files, and try again.")
+    return DamagedError(f"{path} cannot be read ({why}). {remedy}")
 
 
 def check_inside(path: Path, root: Path) -> None:
@@ -33,30 +51,30 @@ def check_inside(path: Path, root: Path) -> None:
 
 
 def open_regular(path: Path, root: Path, remedy: str) -> Any:
-    """A regular file inside `root`, opened for reading bytes. Raises DamagedError for anything else."""
+    """A regular file inside `root`, opened for reading bytes. Raises as `unreadable` for anything else."""
     check_inside(path, root)
     try:
         if path.exists() and not path.is_file():
             raise OSError("it is not a regular file")
         return open(path, "rb")
     except OSError as error:
-        raise DamagedError(f"{path} cannot be read ({error.strerror or error}). {remedy}") from error
+        raise unreadable(path, error, remedy) from error
 
 
 def read_bytes(path: Path, root: Path, limit: int, remedy: str) -> bytes:
-    """The content of a regular file inside `root`, of at most `limit` bytes. Raises DamagedError for anything else."""
+    """The content of a regular file inside `root`, of at most `limit` bytes. Raises as `unreadable`."""
     with open_regular(path, root, remedy) as file:
         try:
             content: bytes = file.read(limit + 1)
         except OSError as error:
-            raise DamagedError(f"{path} cannot be read ({error.strerror or error}). {remedy}") from error
+            raise unreadable(path, error, remedy) from error
     if len(content) > limit:
         raise DamagedError(f"{path} cannot be read (it has more than {limit} bytes). {remedy}")
     return content
 
 
 def read_object(path: Path, root: Path, remedy: str) -> dict[str, Any]:
-    """A JSON object of a run. Raises DamagedError when it is missing or broken."""
+    """A JSON object of a run. Raises DamagedError when it is missing or broken, else as `unreadable`."""
     content = read_bytes(path, root, MAX_JSON, remedy)
     try:
         value = parsed(content)

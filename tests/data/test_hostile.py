@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from drit.data.labelled import open_labelled
 from drit.errors import DataError
 from drit.settings.common import DataSettings
 from tests import hostile
-from tests.conftest import write_images
+from tests.conftest import as_another_user, write_images
 
 CONFIG = DataSettings(resize=0, crop=16)
 
@@ -131,20 +130,13 @@ def test_misfits_among_many_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
-def test_files_that_may_not_be_read() -> None:
+def test_files_that_may_not_be_read(open_folder: Path) -> None:
     """They are named as damaged ones are. The administrator may read everything: the test becomes another user."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = write_images(Path(name) / "x", 3, 3)
-        Path(name).chmod(0o755)
-        open_domain(str(folder), CONFIG, "a")  # loads what the other user may not load
-        (folder / "000.png").chmod(0)
-        before = os.geteuid()
-        if before == 0:
-            os.seteuid(65534)
-        try:
-            images = open_domain(str(folder), CONFIG, "a")
-            with pytest.raises(DataError, match=r"000.png cannot be read as an image: Permission denied"):
-                decode(folder / "000.png")
-        finally:
-            os.seteuid(before)
-        assert len(images) == 2 and [Path(path).name for path in images.skipped] == ["000.png"]
+    folder = write_images(open_folder / "x", 3, 3)
+    open_domain(str(folder), CONFIG, "a")  # loads what the other user may not load
+    (folder / "000.png").chmod(0)
+    with as_another_user():
+        images = open_domain(str(folder), CONFIG, "a")
+        with pytest.raises(DataError, match=r"000.png cannot be read as an image: Permission denied"):
+            decode(folder / "000.png")
+    assert len(images) == 2 and [Path(path).name for path in images.skipped] == ["000.png"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +23,7 @@ from drit.settings.schema import to_dict
 from drit.training import launch
 from drit.training.interrupt import HURRIED, RESUME_ME, Interrupt, StoppedError, seconds_of
 from drit.training.trainer import Trainer
-from tests.conftest import tiny, write_images
+from tests.conftest import as_another_user, tiny, write_images
 from tests.training.test_resume import same
 
 needs_main_thread = pytest.mark.skipif(
@@ -226,19 +224,10 @@ def test_a_clock_that_is_set_back(
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
+def unprivileged(open_folder: Path) -> Iterator[Path]:
     """A folder, with the rights of a user whom the system refuses something; root is refused nothing."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp" if Path("/tmp").is_dir() else None))
-    folder.chmod(0o777)
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    yield folder
-    if root:
-        os.seteuid(0)
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o777)
-    shutil.rmtree(folder)
+    with as_another_user():
+        yield open_folder
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of folders are others there")
