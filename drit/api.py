@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import write_json
+from drit.atomic import not_written, write_json
 from drit.augmentation.augment import augment as augment_set
 from drit.augmentation.settings import AugmentSettings
 from drit.data.labelled import open_labelled
 from drit.data.ranges import reading_of
 from drit.engines.registry import PROCESS, find_engine
-from drit.errors import DritError, UsageError
+from drit.errors import UsageError
 from drit.evaluation import measure
 from drit.evaluation.features.shelf import parse
 from drit.evaluation.progress import Say, StartBar, no_bar, say_nothing
@@ -169,9 +169,7 @@ def evaluate(
             page.write_page(folder / "index.html", evaluation.result, evaluation.directions)
             write_json(folder / "result.json", evaluation.result)
         except OSError as error:
-            raise DritError(
-                f"Could not write the result to {folder}: {error.strerror}. Make room, and run again."
-            ) from error
+            raise not_written(folder, error) from error
         target.publish_all()
         return evaluation.result | {"out": places.shown(str(folder))}
 

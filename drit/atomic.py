@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drit.errors import UsageError
+from drit.errors import DritError, UsageError
 
 _PART = 16 << 20  # bytes hashed at once: so many that another thread is seldom waited for
 
@@ -31,6 +32,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def not_written(path: Path | str, error: Exception, again: str = "run again") -> DritError:
+    """The error for a file or folder that the disk refuses: what it says, and the next thing to do.
+
+    error: an OSError, or one of a library. again: what the person does after that.
+    """
+    why = getattr(error, "strerror", None) or str(error)
+    number = getattr(error, "errno", None)
+    if isinstance(error, PermissionError) or number == errno.EROFS:
+        first = "Choose another place, or allow writing there"
+    elif number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG):
+        first = "Make room"
+    else:
+        first = "Choose another place"
+    return DritError(f"Could not write {path}: {why}. {first}, and {again}.")
 
 
 @contextmanager

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from drit.atomic import not_written
 from drit.augmentation.filter import dropped_by_class, kept_by_invention, kept_outputs
 from drit.augmentation.record import write_output
 from drit.augmentation.units import RenderedUnit, Renderer
-from drit.errors import DritError
 from drit.storage import Folder
 
 ARRAYS = ("images", "labels", "source", "repetition", "styles")
@@ -98,9 +98,7 @@ class ArrayWriter:
             temporary.replace(path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise DritError(
-                f"Could not write {path}: {error.strerror}. Make room and give the command again."
-            ) from error
+            raise not_written(path, error, "give the command again") from error
         self.folder.publish(path)
         joined |= {"outputs": count, "augmented": str(path)}
         if self.settings.drops:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import write_atomically, write_json
+from drit.atomic import not_written, write_atomically, write_json
 from drit.bounded import read_json
-from drit.errors import DritError, UsageError
+from drit.errors import UsageError
 
 RECORD = "augment.json"
 _ELSEWHERE = ("run", "data")  # where model and set lie may differ; what they are has a hash
@@ -51,4 +51,4 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise DritError(f"Could not write {path}: {error.strerror}. Make room and give the command again.") from error
+        raise not_written(path, error, "give the command again") from error

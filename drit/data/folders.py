@@ -71,11 +71,19 @@ def _counts(file: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files under a folder that are not hidden."""
-    for directory, folders, names in os.walk(folder, followlinks=True):
+    """The files under a folder that are not hidden. Raises DataError for a folder within it that cannot be read."""
+    for directory, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         here = os.path.realpath(directory)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and not _holds(Path(directory, f), here))
         yield from (Path(directory, n) for n in names if not n.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    """Not left out: nobody would know how many images are missing."""
+    raise DataError(
+        f"The folder {error.filename} cannot be read ({error.strerror}): what images it holds is not known. Have its "
+        "owner allow it (chmod -R a+rX), or move it away."
+    ) from error
 
 
 def _holds(folder: Path, inner: str) -> bool:
@@ -99,7 +107,13 @@ def open_domain(path: str, config: DataSettings, domain: str) -> ImageSet:
     """
     file = array_file(path)
     half = HALVES.get(domain, "") if path == config.pairs else ""
-    images = _open_array(*file, config, domain) if file else _open_folder(Path(path), config, domain, half)
+    try:
+        images = _open_array(*file, config, domain) if file else _open_folder(Path(path), config, domain, half)
+    except PermissionError as error:
+        raise DataError(
+            f"{path} (domain {domain}) may not be read by this user ({error.strerror}). Have its owner allow it "
+            "(chmod -R a+rX), or name a copy."
+        ) from error
     if len(images) < MIN_IMAGES:
         raise DataError(
             f"{path} has {len(images)} readable image{'s' if len(images) != 1 else ''}; "

@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from drit.atomic import write_atomically
+from drit.atomic import not_written, write_atomically
 from drit.data.decoders import (
     DEPTH_16,
     WRITTEN,
@@ -72,7 +72,7 @@ def encode(array: np.ndarray, path: Path, alpha: bool = True, metadata: Metadata
     try:
         write_atomically(path, content)
     except OSError as error:
-        raise DritError(f"Could not write {path}: {error.strerror}. Nothing of it was left half-written.") from error
+        raise not_written(path, error) from error
 
 
 def encoded(array: np.ndarray, name: str, alpha: bool = True, metadata: Metadata | None = None) -> bytes:

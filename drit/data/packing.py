@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import check_empty, sync_file, write_atomically
+from drit.atomic import check_empty, not_written, sync_file, write_atomically
 from drit.bounded import resolved
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
@@ -24,7 +24,7 @@ from drit.data.folders import list_images
 from drit.data.masks import MASKS
 from drit.data.names import slice_of
 from drit.data.shards import FORMAT, INDEX
-from drit.errors import DataError, DritError, UsageError
+from drit.errors import DataError, UsageError
 
 SHARD_BYTES = 256 << 20
 
@@ -49,10 +49,7 @@ def pack(
         # last: without it the folder is none of shards
         write_atomically(out / INDEX, json.dumps(index, separators=(",", ":")).encode())
     except OSError as error:
-        raise DritError(
-            f"{error.filename or out} cannot be written ({error.strerror or error}). Make room, remove {out} and give "
-            "the command again."
-        ) from error
+        raise not_written(error.filename or out, error, f"remove {out} before you give the command again") from error
     return {
         "out": str(out),
         "images": len(index["members"]),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drit.atomic import whole_folder
-from drit.errors import DritError, UsageError
+from drit.atomic import not_written, whole_folder
+from drit.errors import UsageError
 
 FORMATS = ("onnx", "safetensors", "hub", "web")
 UNKNOWN = "unknown"  # the licence of weights that nobody named
@@ -34,4 +34,4 @@ def exported_folder(out: Path) -> Iterator[Path]:
         with whole_folder(out) as folder:
             yield folder
     except OSError as error:
-        raise DritError(f"{out} could not be written: {error.strerror or error}. Choose another --out.") from error
+        raise not_written(out, error) from error

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from drit.atomic import check_empty, whole_folder, write_json
-from drit.errors import CheckpointError, DritError, UsageError
+from drit.atomic import check_empty, not_written, whole_folder, write_json
+from drit.errors import CheckpointError, UsageError
 from drit.methods.imported import Imported
 from drit.methods.registry import entries, method_class
 from drit.runs import checkpoint as files
@@ -97,4 +97,4 @@ def _write(out: Path, source: Path, imported: Imported, state: dict[str, Any]) -
             write_json(RunFolder(folder).data, {})
             files.save(folder, imported.step, imported.weights, {}, state, meta | {"imported_from": source.name})
     except OSError as error:
-        raise DritError(f"Could not write {out}: {error.strerror}. Nothing of it was left half-written.") from error
+        raise not_written(out, error) from error

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from drit.atomic import not_written
 from drit.bounded import resolved
 from drit.data.images import convert_channels, encode, from_tensor, read_header, to_tensor
 from drit.data.ranges import reading_of
-from drit.errors import DataError, DritError, UsageError
+from drit.errors import DataError, UsageError
 from drit.inference import memory, outputs
 from drit.inference.clips import ClipTranslator, sample_size, spread, styles_over_time
 from drit.inference.flicker import flicker, motion, steadied
@@ -286,7 +287,7 @@ class _Frames:
             metadata = replace(frame.metadata, note=self._state)
             encode(self._format.array(image), path, self._format.alpha, metadata)
         except (OSError, ValueError) as error:
-            raise DritError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+            raise not_written(path, error) from error
 
 
 class _Meter:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from drit.atomic import no_leftovers
+from drit.atomic import no_leftovers, not_written
 from drit.data.names import suffix_of
 from drit.data.notes import KEYWORD
 from drit.engines.base import Engine, OneProcess
@@ -209,7 +209,7 @@ def _write_sheet(rows: list[list[np.ndarray | None]], states: list[State], path:
         image = sheet(rows, column_titles=["input", *(s.name for s in states)], cell=max(64, cell))
         save_sheet(image, path, {KEYWORD: together("sheet", states).text()})
     except OSError as error:
-        raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+        raise not_written(path, error) from error
 
 
 def _notes(jobs: Sequence[Job]) -> list[str]:

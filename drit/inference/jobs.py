@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from drit.atomic import not_written
 from drit.data.images import Header, Metadata, encode, from_tensor, to_tensor
 from drit.errors import DataError, DritError
 from drit.inference import memory
@@ -173,7 +174,7 @@ class _Mapped:
         try:
             save_sheet(figure, path)
         except OSError as error:
-            raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+            raise not_written(path, error) from error
 
 
 def _write(array: np.ndarray, path: Path, form: OutputFormat, metadata: Metadata) -> list[str]:
@@ -185,7 +186,7 @@ def _write(array: np.ndarray, path: Path, form: OutputFormat, metadata: Metadata
         path.parent.mkdir(parents=True, exist_ok=True)
         encode(array, path, form.alpha, metadata)
     except (OSError, ValueError) as error:
-        raise DritError(f"Could not write {path}: {getattr(error, 'strerror', None) or error}.") from error
+        raise not_written(path, error) from error
     return lost_parts(metadata, path.suffix, array.shape)
 
 

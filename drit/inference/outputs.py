@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drit.atomic import write_json
+from drit.atomic import not_written, write_json
 from drit.bounded import read_json, resolved
-from drit.errors import DritError, UsageError, some
+from drit.errors import UsageError, some
 from drit.runs.folder import refuse_run_folder
 
 OUTPUTS = "outputs.json"
@@ -98,7 +98,7 @@ def write(path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, value)
     except OSError as error:
-        raise DritError(f"Could not write {path}: {error.strerror}. Make room, and run again.") from error
+        raise not_written(path, error) from error
 
 
 def check_pages(out: Path, names: Sequence[str], known_by: str, overwrite: bool) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from drit.atomic import not_written
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor
 from drit.data.notes import KEYWORD
 from drit.data.transforms import centre_crop
-from drit.errors import DritError, UsageError
+from drit.errors import UsageError
 from drit.inference import outputs
 from drit.inference.state import State
 from drit.inference.translator import Translator
@@ -54,7 +55,7 @@ def draw(translator: Translator, out: Path, count: int, seed: int, overwrite: bo
             state = State(translator.weights, name=grid.name, seed=seed)
             save_sheet(sheet(grid_rows(grid), column_titles=grid.columns), out / name, {KEYWORD: state.text()})
         except OSError as error:
-            raise DritError(f"Could not write {out / name}: {error.strerror}. Make room, and run again.") from error
+            raise not_written(out / name, error) from error
     return [str(out / name) for name in by_name]
 
 

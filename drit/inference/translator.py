@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from drit.atomic import not_written
 from drit.data.folders import source_name
 from drit.data.images import convert_channels, from_image, from_tensor, from_unit, from_units, to_tensor, to_units
 from drit.data.ranges import Reading, reading_of, select_bands
-from drit.errors import DritError, UsageError
+from drit.errors import UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
 from drit.inference.invention import InventionMap, InventionMeter
@@ -120,9 +121,7 @@ class Translator:
             path.mkdir(parents=True, exist_ok=True)
             pretrained.save(path, self.method, self.names, 0, {"run": {"weights_sha256": self.weights}})
         except OSError as error:
-            raise DritError(
-                f"{path} could not be written: {error.strerror or error}. Choose another folder."
-            ) from error
+            raise not_written(path, error) from error
 
     # Domains and styles
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from drit.atomic import not_written
 from drit.data.folders import list_images
 from drit.data.images import Metadata
 from drit.errors import DataError, DritError, UsageError
@@ -243,7 +244,7 @@ class VideoWriter:
             self._temporary.unlink(missing_ok=True)
 
     def _refused(self, error: Exception) -> DritError:
-        return DritError(f"Could not write {self.path}: {_words(error)}. Make room, and run again.")
+        return not_written(self.path, error)
 
 
 class FolderClip:

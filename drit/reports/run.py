@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drit.atomic import not_written
 from drit.bounded import resolved
 from drit.errors import DritError, UsageError
 from drit.evaluation.protocol import upgraded
@@ -79,7 +80,7 @@ def write_report(path: Path, out: Path | None = None) -> dict[str, Any]:
     try:
         write_page(out, "run.html", page)
     except OSError as error:
-        raise DritError(f"Could not write {out}: {error.strerror or error}. Choose another --out.") from error
+        raise not_written(out, error, "name it with --out") from error
     return {
         "report": str(out),
         "run": str(path),

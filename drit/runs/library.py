@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drit.atomic import write_json
-from drit.errors import DritError, UsageError
+from drit.atomic import not_written, write_json
+from drit.errors import UsageError
 from drit.runs.folder import STYLES, root_of
 from drit.runs.reading import DamagedError, is_finite, read_object
 
@@ -110,7 +110,7 @@ class StyleLibrary:
         try:
             write_json(self.path, content)
         except OSError as error:
-            raise DritError(f"Could not write {self.path}: {error.strerror}. Make room, or allow writing.") from error
+            raise not_written(self.path, error, "try again") from error
 
 
 def _are_tags(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -290,7 +291,8 @@ def _open_again(run: Path, recorded: TrainSettings, settings: TrainSettings) -> 
     try:
         return open_sets(method_for(settings), settings)
     except DataError as error:
-        missing = [path for path in settings.data.sources().values() if not Path(path.partition(".npz:")[0]).exists()]
+        files_or_folders = [path.partition(".npz:")[0] for path in settings.data.sources().values()]
+        missing = not all(map(os.path.exists, files_or_folders))  # also where this user may not look
         if not missing or settings.data != recorded.data:
             raise
         places = _new_places(settings)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from drit.atomic import not_written
 from drit.cli import main as cli
 from drit.errors import CheckpointError
 from drit.runs import checkpoint as files
 from drit.runs.lock import holder
 from drit.runs.reading import DamagedError, unreadable
 from drit.training import launch
-from tests.conftest import as_another_user, tiny
+from tests.conftest import as_another_user, tiny, write_images
 
 needs_users = pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
 COMMANDS = {
@@ -104,6 +105,89 @@ def test_what_this_user_may_not_read(
             assert not (closed / f"out_{command}").exists()
     (run / name).chmod(0o777)
     assert sorted(run.rglob("*")) == before
+
+
+@needs_users
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["translate", "RUN", "IMAGES", "--to", "b", "--styles", "1", "--out", "SHUT"],
+        ["export", "RUN", "--format", "hub", "--out", "SHUT"],
+        ["report", "RUN", "--out", "SHUT"],
+        ["augment", "RUN", "CLASSES", "--to", "b", "--times", "1", "--out", "SHUT"],
+        ["data", "pack", "IMAGES", "--out", "SHUT"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_places_that_this_user_may_not_write_to(
+    command: list[str], closed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The place is named, and that another is the next thing to try: there is no lack of room."""
+    (closed / "shut").mkdir()
+    shutil.copytree(closed / "images", closed / "classes" / "one")
+    places = {"RUN": closed / "run", "IMAGES": closed / "images", "CLASSES": closed / "classes"}
+
+    def run_with(out: Path) -> int:
+        return cli.main([str(places.get(word, out if word == "SHUT" else word)) for word in command])
+
+    assert run_with(closed / "open" / "out") == 0  # loads what the other user may not load
+    capsys.readouterr()
+    (closed / "shut").chmod(0o555)
+    with as_another_user():
+        code, errors = run_with(closed / "shut" / "out"), capsys.readouterr().err
+    assert code == 1 and str(closed / "shut" / "out") in errors and "Permission denied" in errors, errors
+    assert "another" in errors and "Make room" not in errors and "Traceback" not in errors, errors
+
+
+@needs_users
+def test_a_run_whose_images_this_user_may_not_read(open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It translates and is exported all the same: only their names are needed. Going on says what is missing."""
+    a, b = (write_images(open_folder / "theirs" / d, 4, 3, seed=i) for i, d in enumerate("ab"))
+    launch.train(tiny(a, b, steps=3), open_folder / "run")
+    shutil.copytree(a, open_folder / "images")
+    for path in open_folder.rglob("*"):
+        path.chmod(0o777)
+    assert cli.main(words("translate", open_folder, "o1")) == cli.main(words("export", open_folder, "o2")) == 0
+    (open_folder / "theirs").chmod(0)
+    with as_another_user():
+        assert cli.main(words("translate", open_folder, "o3")) == cli.main(words("export", open_folder, "o4")) == 0
+        capsys.readouterr()
+        assert cli.main(words("resume", open_folder, "o5")) == 2
+        errors = capsys.readouterr().err
+    assert f"{a} (domain a) may not be read by this user (Permission denied)" in errors, errors
+    assert f"name their place: drit train --resume {open_folder / 'run'} --data.a" in errors, errors
+    here = {p.name: p.read_bytes() for p in (open_folder / "o1").glob("*.png")}
+    assert here == {p.name: p.read_bytes() for p in (open_folder / "o3").glob("*.png")} and len(here) == 5
+
+
+@needs_users
+def test_a_folder_within_that_this_user_may_not_read(closed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its images are not left out without a word."""
+    images, inner = closed / "images", write_images(closed / "images" / "inner", 3, 1)
+    train = ["train", "--data.a", images, "--data.b", images, "--out", closed / "new", "--preset", "digits"]
+    train += ["--data.resize", 20, "--data.crop", 16, "--steps", 1]
+    doctor = ["doctor", "--data.a", images, "--data.b", images]
+    commands = [train, doctor, words("translate", closed, "out")]
+    assert cli.main(list(map(str, doctor))) in (0, 1)  # loads what the other user may not load
+    assert cli.main(words("translate", closed, "before")) == 0
+    capsys.readouterr()
+    inner.chmod(0)
+    with as_another_user():
+        for command in commands:
+            assert cli.main(list(map(str, command))) == 2
+            errors = capsys.readouterr().err
+            assert f"The folder {inner} cannot be read (Permission denied)" in errors, errors
+    assert not (closed / "new").exists() and not (closed / "out").exists()
+
+
+def test_what_to_do_about_a_place_that_refuses() -> None:
+    for number, words in (
+        (errno.ENOSPC, "No space left on device. Make room, and run again."),
+        (errno.EROFS, "Read-only file system. Choose another place, or allow writing there, and run again."),
+        (errno.ENAMETOOLONG, "File name too long. Choose another place, and run again."),
+    ):
+        assert str(not_written(Path("x"), OSError(number, os.strerror(number)))) == f"Could not write x: {words}"
+    assert str(not_written("x", ValueError("no"), "stop")) == "Could not write x: no. Choose another place, and stop."
 
 
 @needs_users

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from drit.atomic import is_taken, write_json
+from drit.atomic import is_taken, not_written, write_json
 from drit.bounded import resolved
 from drit.data.arrays import array_file, read_arrays
 from drit.data.containers import regular
 from drit.data.doctor.facts import Source
 from drit.data.doctor.findings import Finding
 from drit.data.names import file_of
-from drit.errors import DataError, DritError, UsageError
+from drit.errors import DataError, UsageError
 
 REMOVED = "removed.json"  # what was left out, and why
 
@@ -57,9 +57,7 @@ def write_clean(
             places[domain] = _write_array(file, source, kept, target) if file else _link(source, kept, target, tracked)
         write_json(out / REMOVED, reasons)
     except OSError as error:
-        raise DritError(
-            f"{error.filename or out} cannot be written ({error.strerror}). Make room, then begin anew."
-        ) from error
+        raise not_written(error.filename or out, error, "begin anew") from error
     return places
 
 
