@@ -24,6 +24,33 @@ def resolved(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is at a path, links followed. Raises PermissionError where this user may not look.
+
+    It may be there then, and who asked is told. `Path.is_file` and its kin say that nothing is, from Python 3.14 on.
+    """
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is at a path. As `is_file`."""
+    return stat.S_ISDIR(_mode(path))
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything is at a path. As `is_file`."""
+    return _mode(path) != 0
+
+
+def _mode(path: Path) -> int:
+    try:
+        return os.stat(path).st_mode
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # nothing, a link to itself, a name that no file can have
+        return 0
+
+
 @contextmanager
 def regular(path: Path) -> Iterator[BinaryIO]:
     """A file opened for reading. Raises ValueError for what is no regular file, which may never end; OSError as

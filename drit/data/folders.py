@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from drit.bounded import is_file, is_folder, is_there
 from drit.data.arrays import array_file, read_arrays
 from drit.data.containers import holds_dicom
 from drit.data.fingerprints import ArrayDigest, FolderDigest
@@ -123,9 +124,9 @@ def open_domain(path: str, config: DataSettings, domain: str) -> ImageSet:
 
 
 def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) -> ImageSet:
-    if not folder.exists():
+    if not is_there(folder):
         raise DataError(f"There is no folder {folder} (domain {domain}). {_ADVICE}")
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder} (domain {domain}) is a file. {_ADVICE}")
     shards = shards_of(folder)
     files = [] if shards else sorted(_files(folder))
@@ -196,7 +197,7 @@ def _open_folder(folder: Path, config: DataSettings, domain: str, half: Half) ->
 
 
 def _open_array(path: Path, key: str, config: DataSettings, domain: str) -> ImageSet:
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"There is no file {path} (domain {domain}). {_ADVICE}")
     bands, wanted = chosen_bands(config, domain), chosen_range(config, domain)
     arrays = read_arrays(path, key, raw=wanted is not None)

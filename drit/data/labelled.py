@@ -26,6 +26,7 @@ import tifffile
 import torch
 from torch import Tensor
 
+from drit.bounded import is_file, is_folder
 from drit.data.arrays import array_file, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
@@ -140,7 +141,7 @@ def open_labelled(path: str, labels: str = "", wanted: bool = True, reading: Rea
             raise DataError(f"--labels {labels} is for a folder of images; {path} has its labels within.")
         return _open_array(path, *file, wanted, reading)
     root = Path(path)
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"There is no folder {root}. Give a folder with a folder for each class, or an .npz file.")
     paths = [p for p in list_images(root) if p.relative_to(root).parts[0] != MASKS]
     if not paths:
@@ -213,7 +214,7 @@ def joined(sets: Sequence[LabelledSet], classes: list[str], side: int) -> tuple[
 
 
 def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading) -> LabelledSet:
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"There is no file {file}. Give an .npz file of images and labels, or a folder.")
     arrays = read_arrays(file, key, beside=True, raw=reading.value_range is not None)
     if arrays.labels is None and wanted:
@@ -245,7 +246,7 @@ def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading)
 
 def _read_labels(file: Path, root: Path, paths: list[Path]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Labels and other columns of a CSV file, in the order of the images. Raises DataError that lists misfits."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"There is no label file {file}.")
     try:
         with open(file, newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from drit.atomic import check_empty, not_written, sync_file, write_atomically
-from drit.bounded import resolved
+from drit.bounded import is_folder, resolved
 from drit.data.containers import regular
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
@@ -37,7 +37,7 @@ def pack(
     step: called with the number of images of each sample that was written. Raises UsageError for a place that cannot
     be written to, DataError for a folder without images, DritError where the disk refuses.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"There is no folder {folder}. Give a folder of images.")
     check_empty(out)
     if resolved(out).is_relative_to(resolved(folder)):

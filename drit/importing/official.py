@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from drit.atomic import check_empty, not_written, whole_folder, write_json
+from drit.bounded import is_file
 from drit.errors import CheckpointError, UsageError
 from drit.methods.imported import Imported
 from drit.methods.registry import entries, method_class
@@ -31,7 +32,7 @@ def import_checkpoint(path: Path, out: Path) -> dict[str, Any]:
     the folder. Raises UsageError when `path` is missing or `out` is not empty, CheckpointError for a file that is
     truncated, holds anything but tensors, numbers and containers, or is of no layout that is known.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"There is no file {path}. Give a checkpoint of an official implementation (.pth).")
     check_empty(out)
     imported = recognised(read_pickle(path), path)

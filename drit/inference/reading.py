@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drit.bounded import resolved
+from drit.bounded import is_file, is_folder, resolved
 from drit.data.arrays import array_file, read_arrays
 from drit.data.folders import header_notes, list_images
 from drit.data.images import Header, Metadata, decode, fit_channels, read_header
@@ -78,13 +78,13 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
         path, arrays = Path(name), array_file(name)
         if arrays:
             given += _of_arrays(name, *arrays, reading)
-        elif path.is_dir():
+        elif is_folder(path):
             maps = outputs.maps_in(path)
             images = [p for p in list_images(path) if not outputs.is_sheet(p) and resolved(p) not in maps]
             if not images:
                 raise DataError(f"No images in {path}. Give a folder with .jpg, .png, .webp, .tif or .bmp files.")
             given += [Input(p, without_ending(p.relative_to(path))) for p in images]
-        elif not file_of(path).is_file():
+        elif not is_file(file_of(path)):
             raise DataError(f"There is no image or folder {path}.")
         elif resolved(path) in own:
             left_out += 1
@@ -98,7 +98,7 @@ def find_inputs(inputs: Sequence[str], out: Path, reading: Reading = AS_STORED) 
 
 def _of_arrays(name: str, file: Path, key: str, reading: Reading) -> list[Input]:
     """The images of an array file, named by their row: FILE_00012."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"There is no file {file}.")
     arrays = read_arrays(file, key, raw=reading.value_range is not None)
     images = read_array_images(arrays.images, name, reading)

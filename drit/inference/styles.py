@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from drit.bounded import read_json
+from drit.bounded import is_file, is_folder, read_json
 from drit.data.folders import list_images
 from drit.data.images import to_tensor
 from drit.data.names import file_of, slice_of, without_ending
@@ -104,7 +104,7 @@ def _exemplar_files(exemplars: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for name in exemplars:
         path = Path(name)
-        images = list_images(path) if path.is_dir() else expand(path) if file_of(path).is_file() else []
+        images = list_images(path) if is_folder(path) else expand(path) if is_file(file_of(path)) else []
         if not images:
             raise DataError(f"No images in {path}." if path.is_dir() else f"There is no image or folder {path}.")
         files += images

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drit.atomic import not_written
+from drit.bounded import is_file
 from drit.data.folders import list_images
 from drit.data.images import Metadata
 from drit.errors import DataError, DritError, UsageError
@@ -89,7 +90,7 @@ class VideoClip:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-        if not self.path.is_file():
+        if not is_file(self.path):
             raise DataError(f"There is no file {self.path}.")
         try:
             container = self._av.open(str(self.path))

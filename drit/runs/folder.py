@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drit.bounded import resolved
+from drit.bounded import is_file, is_folder, is_there, resolved
 from drit.errors import CheckpointError, UsageError
 from drit.runs.reading import DamagedError, check_inside, read_bytes
 
@@ -96,7 +96,7 @@ class RunFolder:
     @property
     def is_run(self) -> bool:
         """Whether a training wrote this folder."""
-        return self.config.is_file()
+        return is_file(self.config)
 
 
 def checkpoint_name(step: int) -> str:
@@ -113,9 +113,9 @@ def step_of(checkpoint: Path) -> int:
 def checkpoints(run: Path) -> list[Path]:
     """Whole checkpoints of a run, oldest first. Other folders, files and links beside them are left out."""
     folder = RunFolder(run).checkpoints
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
-    named = [p for p in folder.iterdir() if step_of(p) >= 0 and not p.is_symlink() and (p / META).is_file()]
+    named = [p for p in folder.iterdir() if step_of(p) >= 0 and not p.is_symlink() and is_file(p / META)]
     return sorted(named, key=step_of)
 
 
@@ -134,12 +134,12 @@ def find(path: Path) -> Path:
 
     Raises CheckpointError, saying what is there instead, when there is none.
     """
-    if (path / META).is_file():
+    if is_file(path / META):
         return path
-    if not path.exists():
+    if not is_there(path):
         raise CheckpointError(f"There is no run at {path}. Give the folder that `drit train --out` wrote.")
     run = RunFolder(path)
-    if not path.is_dir() or not (run.checkpoints.is_dir() or run.is_run):
+    if not is_folder(path) or not (is_folder(run.checkpoints) or run.is_run):
         raise CheckpointError(
             f"{path} is not a run: it has no folder '{run.checkpoints.name}'. Give the folder that `drit train --out` "
             "wrote, or one of its checkpoints."
@@ -156,7 +156,7 @@ def find(path: Path) -> Path:
 
 def _latest(run: RunFolder, whole: list[Path]) -> Path | None:
     """The whole checkpoint that `latest` names, if that is there. Raises CheckpointError for what is no name."""
-    if not run.latest.exists() and not run.latest.is_symlink():
+    if not is_there(run.latest) and not run.latest.is_symlink():
         return None
     remedy = f"Remove that file: then {whole[-1]} is used." if whole else "Remove that file."
     name = read_bytes(run.latest, run.path, _LATEST_BYTES, remedy).strip()

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from drit.atomic import sha256, sync_file, write_json
+from drit.bounded import is_file
 from drit.data.folders import source_name
 from drit.errors import CheckpointError
 from drit.methods.base import Method
@@ -75,7 +76,7 @@ def load(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises CheckpointError for what is no such folder, or damaged.
     """
     for name in (CONFIG, MODEL):
-        if not (folder / name).is_file():
+        if not is_file(folder / name):
             what = f"{folder} has no {name}" if folder.is_dir() else f"There is no folder {folder}"
             raise CheckpointError(
                 f"{what}. Give a folder that `drit export --format hub` wrote. A model on the Hugging Face Hub is "

@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from drit.bounded import is_folder
 from drit.data.arrays import array_file, read_arrays
 from drit.data.folders import list_images
 from drit.data.images import decode, read_values
@@ -175,7 +176,7 @@ def look(
     if file:
         return list(_of_array(path, file, config, domain, hashed, tracked))
     folder = Path(path)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"There is no folder {folder} (domain {domain}). Give a folder of images, or an .npz file.")
     paths = without_masks(folder, list_images(folder))
     if not paths:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from drit.bounded import is_file
 from drit.errors import DataError, UsageError, nearest
 from drit.evaluation.features import files, trained
 from drit.evaluation.features.network import FeatureNetwork
@@ -147,7 +148,7 @@ def parse(spec: str) -> tuple[str, list[Path]]:
             f"{name}:FILE (a .pth or .safetensors file). Without one, --features domains trains a small one here."
         )
     for path in paths:
-        if not path.is_file():
+        if not is_file(path):
             raise UsageError(f"There is no file {path} (weights of the feature network '{name}').")
     return name, paths
 
