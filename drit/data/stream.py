@@ -7,6 +7,7 @@ flip depend on (seed, domain, n) alone: going on from batch k needs no state but
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -174,6 +175,8 @@ class BatchStream:
                     num_workers=workers,
                     prefetch_factor=AHEAD,
                     worker_init_fn=_quiet_worker,
+                    # From Python 3.14 on another way is usual, whose processes stay when a training is killed.
+                    multiprocessing_context="fork" if sys.platform == "linux" else None,
                     generator=torch.Generator().manual_seed(seed),  # else it draws on the global one
                 )
             )

@@ -170,22 +170,47 @@ def test_two_trainings_of_one_run(
     assert "Took over the lock" in capsys.readouterr().err
 
 
-def loaders_of(pid: int) -> list[int]:
-    """The loader processes of a training. From Python 3.14 on they are children of a server of processes."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    inner = [loader for child in children for loader in loaders_of(child)]
-    of_python = [child for child in children if b"python" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    return inner or [child for child in of_python if b"tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+def loaders_of(process: subprocess.Popen[str]) -> list[int]:
+    """The two loader processes of a training; the test is skipped where the system does not list them."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        pytest.skip("this system does not list the children of a process")
+    loaders = [
+        int(pid)
+        for pid in children.read_text().split()
+        if b"drit" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        and b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert len(loaders) == 2
+    return loaders
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_training_leaves_no_loader_process(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """They look for it every few seconds, and end."""
+    process, _ = started(folders, tmp_path, workers=2)
+    loaders = loaders_of(process)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in loaders if runs(pid)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+    process.communicate()
 
 
 def test_a_killed_loader_process(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """As the system kills it for want of memory: the last checkpoint and the way on are named, without a traceback."""
     process, out = started(folders, tmp_path, workers=2)
-    if not Path(f"/proc/{process.pid}/task/{process.pid}/children").exists():
-        process.kill()
-        pytest.skip("this system does not list the children of a process")
-    loaders = loaders_of(process.pid)
-    assert len(loaders) == 2
+    loaders = loaders_of(process)
     os.kill(loaders[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1 and "Traceback" not in errors, errors
