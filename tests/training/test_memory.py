@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from drit.methods.drit.objective import DRIT
 from drit.methods.drit.settings import DRITSettings
+from drit.runs.record import recorded_settings
+from drit.runtime import choose
 from drit.training.memory import predict
+from tests.conftest import write_images
 
 CHANNELS = {"a": 1, "b": 3}
 
@@ -70,6 +74,30 @@ with Trainer(DRIT, config, sets) as trainer:
 def real(recompute: bool) -> DRITSettings:
     base = DRITSettings.from_preset("paper")
     return replace(base, batch=2, threads=1, recompute=recompute, data=replace(base.data, resize=0, crop=96))
+
+
+COMMAND = """
+import sys
+from drit.cli.main import main
+from benchmarks.worker import peak_memory
+assert main(sys.argv[1:]) == 0
+print(peak_memory())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the model is fitted to processes on Linux")
+@pytest.mark.parametrize("preset", ["demo", "digits"])
+def test_the_prediction_is_near_a_command_with_small_networks(preset: str, tmp_path: Path) -> None:
+    """Where the libraries of a process take more than its tensors."""
+    a, b = write_images(tmp_path / "a", 8, 1, (32, 32)), write_images(tmp_path / "b", 8, 3, (32, 32))
+    words = ["train", "--preset", preset, "--data.a", a, "--data.b", b, "--steps", 20, "--threads", 1]
+    command = [sys.executable, "-c", COMMAND, *map(str, words), "--out", str(tmp_path / "run")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    settings = recorded_settings(tmp_path / "run")
+    dtype = choose(settings.precision, torch.device("cpu"))
+    measured, predicted = int(shown[-1]), predict(DRIT, settings, {"a": 1, "b": 3}, dtype).resident
+    assert abs(predicted - measured) < 0.15 * measured, (predicted >> 20, measured >> 20)
 
 
 @pytest.mark.slow
