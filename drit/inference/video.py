@@ -21,7 +21,7 @@ from drit.atomic import not_written
 from drit.bounded import is_file
 from drit.data.folders import list_images
 from drit.data.images import Metadata
-from drit.errors import DataError, DritError, UsageError
+from drit.errors import DataError, UsageError
 from drit.inference.reading import read_image
 from drit.methods.base import Method
 
@@ -187,7 +187,7 @@ class VideoWriter:
             self._write_sound(float(time * self.clip.time_base))
             self._output.mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
-            raise self._refused(error) from error
+            raise not_written(self.path, error) from error
 
     def _start(self, height: int, width: int) -> None:
         """Open the streams, now that the size is known, and take over the sound."""
@@ -239,13 +239,10 @@ class VideoWriter:
                 self._temporary.replace(self.path)
         except (self.clip._av.error.FFmpegError, OSError) as error:
             if kind is None:
-                raise self._refused(error) from error
+                raise not_written(self.path, error) from error
         finally:
             self._open.close()
             self._temporary.unlink(missing_ok=True)
-
-    def _refused(self, error: Exception) -> DritError:
-        return not_written(self.path, error)
 
 
 class FolderClip:

@@ -189,7 +189,9 @@ def load_tensors(checkpoint: Path, name: str, meta: str) -> dict[str, Tensor]:
     open_regular(path, root_of(checkpoint), instead(checkpoint)).close()  # safetensors would say that there is none
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise unreadable(path, error, instead(checkpoint)) from error
+    except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedError(f"{path} is truncated or broken ({error}). {instead(checkpoint)}") from error
     if (checkpoint / meta).is_file():
         integrity.check(checkpoint, name, load_meta(checkpoint, meta))

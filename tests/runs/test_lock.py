@@ -25,6 +25,7 @@ from drit.runs.record import recorded_settings
 from drit.settings.schema import to_dict
 from drit.training import launch
 from tests.conftest import tiny
+from tests.training.shared import state_of
 
 
 @pytest.fixture
@@ -186,14 +187,6 @@ def loaders_of(process: subprocess.Popen[str]) -> list[int]:
     return loaders
 
 
-def runs(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_a_killed_training_leaves_no_loader_process(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """They look for it every few seconds, and end."""
     process, _ = started(folders, tmp_path, workers=2)
@@ -201,7 +194,7 @@ def test_a_killed_training_leaves_no_loader_process(folders: tuple[Path, Path], 
     process.kill()
     process.wait()
     deadline = time.monotonic() + 60
-    while left := [pid for pid in loaders if runs(pid)]:
+    while left := [pid for pid in loaders if state_of(pid) not in ("", "Z")]:
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
     process.communicate()

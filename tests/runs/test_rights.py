@@ -213,6 +213,14 @@ def test_a_system_short_of_handles_makes_no_checkpoint_damaged(run: Path, monkey
     with pytest.raises(CheckpointError, match=r"safetensors cannot be read now \(Too many open files\)") as short:
         files.load_newest(run)
     assert not isinstance(short.value, DamagedError)
+
+    def unmapped(_: Path) -> None:
+        raise OSError(errno.ENOMEM, "full")
+
+    monkeypatch.setattr("safetensors.torch.load_file", unmapped)
+    with pytest.raises(CheckpointError, match=r"safetensors cannot be read now \(full\)"):
+        files.load_newest(run)
+    monkeypatch.undo()
     refused(errno.EIO)
     with pytest.raises(DamagedError, match=r"weights.safetensors cannot be read \(Input/output error\)"):
         files.load(files.find(run))

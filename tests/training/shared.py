@@ -109,10 +109,18 @@ def by(count: int, work: Work, log: Path | None = None, restarts: int = 0) -> li
                 halted_since = time.monotonic()
         if len(left) < count and halted_since and time.monotonic() - halted_since > HALTED:
             for child in left:
-                if "T" in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]:
+                if state_of(child) == "T":
                     os.kill(child, signal.SIGKILL)
         time.sleep(0.02)
     return codes
+
+
+def state_of(pid: int) -> str:
+    """The letter of a process's state, such as T (halted) or Z (ended, not waited for); empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _fork(work: Callable[[], object], environment: dict[str, object], log: str | None) -> int:
