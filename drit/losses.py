@@ -221,10 +221,12 @@ def classification(logits: Tensor, target: Tensor) -> Tensor:
     and for pixels -100 where there is none, which count as 0. Returns a scalar, at least 0: a mean over N and pixels.
     Raises IndexError for a target outside its range.
     """
-    logits = full(logits)
-    if target.dim() > 1:  # over all pixels, so that parts of a batch with few known ones weigh as they do in the whole
-        return F.cross_entropy(logits, target, reduction="sum") / target.numel()
-    return F.cross_entropy(logits, target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:]))
+    if target.dim() == 1:
+        target = target.view(-1, *[1] * (logits.dim() - 2)).expand(-1, *logits.shape[2:])
+    # As a list of pixels: for maps a GPU has no deterministic algorithm. Over all of them, so that parts of a batch
+    # with few known ones weigh as they do in the whole.
+    pixels = full(logits).movedim(1, -1).reshape(-1, logits.shape[1])
+    return F.cross_entropy(pixels, target.reshape(-1), reduction="sum") / target.numel()
 
 
 def confusion(logits: Tensor) -> Tensor:

@@ -54,6 +54,12 @@ def free_memory() -> int:
     return 4 << 30
 
 
+def free_gpu_memory(device: torch.device) -> int:
+    """Bytes of a GPU that tensors can still take, what this process holds in reserve among them."""
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + reserve
+
+
 def keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next tensor, in place of giving it back to the system.
 
@@ -79,10 +85,23 @@ def make_deterministic() -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a name means. Raises UsageError for one that is not there."""
+    """The device a name means. Of several processes on a machine, each has a GPU of its own.
+
+    Raises UsageError for one that is not there, and where these processes are more than the GPUs.
+    """
     if name == "auto":
-        # of several processes on a machine, each has a GPU of its own
-        return torch.device("cuda", peers.local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.partition(":")[0] == "cuda" and peers.local_count() > 1:
+        if name != "cuda":
+            raise UsageError(f"{name} would be the GPU of {peers.local_count()} processes: use --device cuda or cpu.")
+        gpus = torch.cuda.device_count()
+        if peers.local_count() > gpus:
+            raise UsageError(
+                f"{peers.local_count()} processes were started on a machine with {gpus} GPU{'s' * (gpus != 1)}: start "
+                "no more processes than GPUs (torchrun --nproc-per-node), or use --device cpu."
+            )
+    if name == "cuda":
+        name = f"cuda:{peers.local_rank()}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device "meta" gives nothing back

@@ -51,6 +51,7 @@ def tiny(a: Path | str, b: Path | str, method: str = "drit", **values: object) -
         "batch": 2,
         "threads": 1,
         "precision": "float32",
+        "deterministic": torch.cuda.is_available(),  # for tests that compare bits
         "data.a": str(a),
         "data.b": str(b),
         "data.resize": 20,

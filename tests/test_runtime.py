@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from drit import runtime as machine
+from drit.errors import UsageError
 
 
 def test_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +47,24 @@ for _ in range(2):
     shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     first, second = (int(n) for n in shown.split())
     assert second < 100 < first
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "words"),
+    [
+        ("auto", 1, "2 processes were started on a machine with 1 GPU: start no more .* or use --device cpu"),
+        ("cuda", 0, "2 processes were started on a machine with 0 GPUs"),
+        ("cuda:1", 2, "cuda:1 would be the GPU of 2 processes: use --device cuda or cpu"),
+    ],
+)
+def test_each_process_has_a_gpu_of_its_own(name: str, gpus: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UsageError, match=words):
+        machine.choose_device(name)
+    assert machine.choose_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.ones(1))
+    assert machine.choose_device("cuda") == machine.choose_device("auto") == torch.device("cuda:1")

@@ -140,8 +140,12 @@ def _numbers(outlook: Forecast | None) -> list[tuple[str, str]]:
         return []
     mib = 1 << 20
     timed = outlook.seconds > 0
+    gpu = []
+    if outlook.gpu_memory_free:
+        gpu = [("memory of the GPU", f"{outlook.gpu_memory / mib:.0f} MiB ({outlook.gpu_memory_free / mib:.0f} free)")]
     return [
         ("memory", f"{outlook.memory / mib:.0f} MiB ({outlook.memory_free / mib:.0f} free)"),
+        *gpu,
         ("disk", f"{outlook.disk / mib:.0f} MiB ({outlook.disk_free / mib:.0f} free)"),
         ("1000 iterations", duration(1000 * outlook.seconds) if timed else "not measured"),
         (f"all {outlook.steps}", duration(outlook.steps * outlook.seconds) if timed else "not measured"),

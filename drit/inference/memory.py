@@ -17,7 +17,7 @@ import torch
 
 from drit.errors import DritError
 from drit.methods.base import Method
-from drit.runtime import AliveBytes, autocast, free_memory
+from drit.runtime import AliveBytes, autocast, free_gpu_memory, free_memory
 
 SIDES = (128, 256)  # pixels of the images that are counted; their difference is free of weights and borders
 CHECKED_PIXELS = 512 * 512  # larger images are checked before the work
@@ -58,8 +58,7 @@ def bytes_per_pixel(method: Method, source: str, to: str, dtype: torch.dtype) ->
 def available(device: torch.device) -> int | None:
     """Bytes that tensors on a device can still take, what this process holds in reserve among them; None: unknown."""
     if device.type == "cuda":
-        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + reserve
+        return free_gpu_memory(device)
     return free_memory() + _freed_and_kept() if device.type == "cpu" else None
 
 

@@ -60,10 +60,25 @@ class _Pad(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        if grad.is_cuda and not ctx.reflect and torch.are_deterministic_algorithms_enabled():
+            return _gradient_of_repeated(grad, ctx.amount), None, None  # the library has none that is deterministic
         aten = torch.ops.aten
         gradient = aten.reflection_pad2d_backward if ctx.reflect else aten.replication_pad2d_backward
         shape_only = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=ctx.layout)
         return gradient(grad, shape_only, [ctx.amount] * 4), None, None
+
+
+def _gradient_of_repeated(grad: Tensor, amount: int) -> Tensor:
+    """Gradient of repeating the border `amount` times on each side, the same bits each time.
+
+    grad: (N, C, H + 2 amount, W + 2 amount), any real values. Returns (N, C, H, W) in its memory format.
+    """
+    for dim in (2, 3):
+        first, inner, last = grad.split([amount, grad.shape[dim] - 2 * amount, amount], dim)
+        grad = inner.clone()
+        grad.narrow(dim, 0, 1).add_(first.sum(dim, keepdim=True))
+        grad.narrow(dim, -1, 1).add_(last.sum(dim, keepdim=True))
+    return grad
 
 
 def pad(x: Tensor, amount: int, min_side: int = 0, reflect: bool = True) -> Tensor:

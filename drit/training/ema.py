@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -28,6 +28,16 @@ class MovingAverage:
     def reset(self) -> None:
         """Start from the weights as they are."""
         self.tensors = {name: p.detach().clone() for name, p in self._weights.items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up an average, of all weights or of some; each has the shape of its weight.
+
+        It gets the memory format of its weight, which a file does not keep: another one would give other last bits on
+        a GPU, and be slower.
+        """
+        for name, kept in self.tensors.items():
+            if name in tensors:
+                kept.copy_(tensors[name])
 
     def update(self, step: int) -> None:
         """Take in the weights after iteration `step`. The decay is less at first: a young average follows at once."""

@@ -23,6 +23,9 @@ from drit.training.updates import gradients, turns_of
 # `digits` and `demo`, all within 6 % (docs/performance.md).
 LIBRARIES = 370 << 20
 GAPS = 1.24
+# The same of a process that trains on a GPU, for its memory on the GPU and on the host (docs/performance.md).
+GPU_KEPT, GPU_WORK = 1.1, 1.5  # of weights with their optimizers, and of all else
+GPU_HOST = 1500 << 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Memory:
     def resident(self) -> int:
         """Memory of a CPU process that trains so, without its images."""
         return LIBRARIES + round(GAPS * self.peak)
+
+    @property
+    def on_gpu(self) -> int:
+        """Memory of a GPU that a process takes which trains so."""
+        kept = self.weights + self.optimizers
+        return round(GPU_KEPT * kept + GPU_WORK * (self.peak - kept))
 
 
 def predict(

@@ -92,7 +92,9 @@ def restore_optimizer(optimizer: DenseAdam, state: dict[str, Any]) -> None:
         group.update(own)
         group["lr"] = rate
         for p in group["params"]:
-            for name in ("exp_avg", "exp_avg_sq"):
-                moment = optimizer.state[p][name] if optimizer.state[p] else p
-                if moment.shape != p.shape:
-                    raise ValueError(f"a moment has shape {tuple(moment.shape)}, its weight {tuple(p.shape)}")
+            kept = optimizer.state[p]
+            for name in ("exp_avg", "exp_avg_sq") if kept else ():
+                if kept[name].shape != p.shape:
+                    raise ValueError(f"a moment has shape {tuple(kept[name].shape)}, its weight {tuple(p.shape)}")
+                # a GPU's Adam refuses moments that lie in memory in another order than their weight
+                kept[name] = torch.empty_like(p, requires_grad=False).copy_(kept[name])

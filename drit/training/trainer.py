@@ -144,9 +144,7 @@ class Trainer:
         self.method.load_state_dict(weights, strict=False)
         if self.average.tensors:
             self.average.reset()
-            self.average.tensors |= {
-                name: t.to(self.device) for name, t in average.items() if name in self.average.tensors
-            }
+            self.average.load(average)
 
     def restore(self, checkpoint: Path) -> None:
         """Take up a checkpoint by its folder. Raises CheckpointError for one that is damaged or does not fit."""
@@ -171,7 +169,7 @@ class Trainer:
             )
         if self.average.tensors and average:
             files.check_fit(self.average.tensors, average, folder)
-            self.average.tensors = {name: average[name].to(self.device) for name in self.average.tensors}
+            self.average.load(average)
         elif self.average.tensors:  # switched on at a resume
             self.average.reset()
         try:

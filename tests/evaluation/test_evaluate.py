@@ -115,7 +115,7 @@ def test_again_is_the_same_and_trains_nothing(labelled: dict[str, Any], evaluati
 
 def test_numbers_are_those_of_the_translator(labelled: dict[str, Any], evaluation: measure.Evaluation) -> None:
     """Batches give what one image at a time gives: the self-reconstruction and the outputs shown."""
-    translator = Translator.load(labelled["run"], precision="float32", threads=1)
+    translator = Translator.load(labelled["run"], precision="float32", threads=1, device="cpu")
     x = to_tensor(np.load(labelled["tests"]["a"])["images"][3])[:, 2:18, 2:18]
     content = translator.encode_batch(x[None], "a")
     assert torch.allclose(content, translator.content(x, "a"), atol=1e-5)
@@ -176,7 +176,7 @@ def test_a_method_without_styles(labelled: dict[str, Any]) -> None:
     method = translator.method
     render = method.render
     method.capabilities = Capabilities(multimodal=False, exemplar=False, directions=("a", "b"), style_dim=0)
-    method.render = lambda prepared, style, domain: render(prepared, torch.zeros(len(style), 3), domain)  # type: ignore[method-assign]
+    method.render = lambda prepared, style, domain: render(prepared, style.new_zeros(len(style), 3), domain)  # type: ignore[method-assign]
     found = evaluated(labelled["run"], labelled["tests"], SMALL, labelled["root"] / "features", translator=translator)
     numbers = found.result["to"]["b"]
     assert numbers["lpips_diversity"] is None and numbers["style_error"] is None and numbers["visible_style"] is None

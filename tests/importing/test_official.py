@@ -42,7 +42,7 @@ def test_an_imported_run_translates_as_its_weights_say(form: str, zipped: bool, 
     assert {name: getattr(network, name) for name in recipe.SMALL} == recipe.SMALL
     weights = translator.method.state_dict()
     for ours, (part, key) in official_names(network).items():
-        assert torch.equal(weights[ours].flatten(), content[part][key].flatten()), ours
+        assert torch.equal(weights[ours].cpu().flatten(), content[part][key].flatten()), ours
     made = translator.translate(np.zeros((37, 41), np.uint8), to="b", styles=2)
     assert [m.shape for m in made] == [(37, 41, 3)] * 2
 
@@ -94,7 +94,7 @@ def test_training_goes_on_with_the_optimizers(form: str, folders: tuple[Path, Pa
             p = dict(getattr(trainer.method, network).named_parameters())[name]
             moments = trainer.optimizers[network].state[p]
             theirs = content[f"{part}_opt"]["state"][list(content[part]).index(key)]
-            assert torch.equal(moments["exp_avg"].flatten(), theirs["exp_avg"].flatten()), ours
+            assert torch.equal(moments["exp_avg"].cpu().flatten(), theirs["exp_avg"].flatten()), ours
             assert float(moments["step"]) == 4
     outcome = loop.resume(tmp_path / "run", config, allow_changes=True)
     assert (outcome.step, outcome.finished) == (5, True)

@@ -19,7 +19,7 @@ from drit.data.images import decode, encode
 from drit.errors import DataError
 from drit.methods.base import Batch
 from drit.methods.drit.objective import DRIT
-from drit.methods.drit.task import TaskClassifier, TaskSegmenter
+from drit.methods.drit.task import TaskClassifier, TaskSegmenter, _largest
 from drit.methods.noise import Noise
 from drit.runs.record import recorded_settings
 from drit.settings.schema import changed
@@ -229,3 +229,14 @@ def test_masks_without_a_task(masked: tuple[Path, Path], tmp_path: Path, capsys:
     words += ["--data.resize", 20, "--data.crop", 16, "--loss.task-masks", "--loss.task", 1]
     assert cli.main([str(w) for w in words]) == 2
     assert "4 of the 4 images" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 9])
+def test_the_largest_of_parts_are_those_of_adaptive_pooling(side: int) -> None:
+    """And so are the gradients, where no two numbers of a part are equal."""
+    x = torch.randperm(2 * 3 * side * (side + 2)).double().view(2, 3, side, side + 2).requires_grad_()
+    gradients = []
+    for pooled in (_largest(x, 3), F.adaptive_max_pool2d(x, 3)):
+        weighted = (pooled * torch.arange(1.0, 10).view(3, 3)).sum()
+        gradients.append((pooled.detach(), *torch.autograd.grad(weighted, x)))
+    assert same(*gradients)

@@ -12,7 +12,7 @@ from drit.methods.drit.objective import DRIT
 from drit.methods.registry import preset
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
-from drit.networks.fast import pad
+from drit.networks.fast import _gradient_of_repeated, pad
 from drit.networks.layers import ResidualBlock, instance_norm
 
 
@@ -138,6 +138,20 @@ def test_padding() -> None:
     square = torch.arange(4.0).reshape(1, 1, 2, 2)
     assert pad(square, 1)[0, 0].tolist() == [[3, 2, 3, 2], [1, 0, 1, 0], [3, 2, 3, 2], [1, 0, 1, 0]]
     assert pad(square, 0, min_side=3)[0, 0].tolist() == [[0, 1, 1], [2, 3, 3], [2, 3, 3]]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 2, 1, 3), (1, 1, 1, 1)])
+@pytest.mark.parametrize("amount", [1, 3])
+def test_the_deterministic_gradient_of_a_repeated_border(shape: tuple[int, ...], amount: int) -> None:
+    """A GPU computes it so when the same bits are asked for."""
+    n, c, h, w = shape
+    grad = torch.randn(n, c, h + 2 * amount, w + 2 * amount, dtype=torch.float64)
+    expected = torch.ops.aten.replication_pad2d_backward(grad, torch.empty(shape, dtype=grad.dtype), [amount] * 4)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = grad.contiguous(memory_format=layout)
+        found = _gradient_of_repeated(given, amount)
+        assert torch.allclose(found, expected) and found.is_contiguous(memory_format=layout)
+        assert torch.equal(given, grad)  # it is not the function's to change
 
 
 def test_residual_block_keeps_its_input() -> None:

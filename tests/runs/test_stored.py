@@ -25,6 +25,7 @@ SAME_BITS = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_CBWR": "COMPATIBLE",
     "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
     "PYTHONPATH": str(ROOT),
 }
 EXACT = torch.__version__.partition("+")[0] == "2.13.0"  # other versions may sum up in another order

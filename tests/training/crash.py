@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # where there is a GPU, a process that has computed gradients cannot fork
+
 import torch
 
 from drit.runs import checkpoint as files

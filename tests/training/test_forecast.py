@@ -8,21 +8,23 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
+from drit.cli.doctor import _numbers as numbers
 from drit.methods.registry import method_class, settings_class
 from drit.settings.schema import changed
 from drit.training import forecast as module
 from drit.training import launch
 from drit.training.checks import settled
 from drit.training.forecast import SHEET, forecast
-from drit.training.memory import Memory
+from drit.training.memory import GPU_HOST, GPU_KEPT, GPU_WORK, Memory
 from drit.training.trainer import Trainer
 from tests.conftest import opened, tiny
 
 
 def test_disk_is_that_of_a_run(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """Within 15 %, for networks so large that headers of files hardly count. One checkpoint more is written first."""
-    small = tiny(*folders, steps=2, batch=1)
+    small = tiny(*folders, steps=2, batch=1, device="cpu")
     settings = replace(
         small,
         network=replace(small.network, width=16, discriminator_width=16, attribute_width=16),
@@ -33,7 +35,7 @@ def test_disk_is_that_of_a_run(folders: tuple[Path, Path], tmp_path: Path) -> No
     launch.train(settings, tmp_path / "run")
     written = sum(p.stat().st_size for p in (tmp_path / "run" / "checkpoints").rglob("*") if p.is_file())
     assert told.disk / 2 == pytest.approx(written, rel=0.15)
-    assert told.seconds == 0 and told.fits and told.advice == ()
+    assert told.seconds == 0 and told.fits and told.advice == () and told.gpu_memory == 0
     assert told.memory > 200 << 20
 
 
@@ -68,6 +70,23 @@ def test_what_does_not_fit_says_what_to_change(
     monkeypatch.setattr(module, "free_memory", lambda: 1 << 20)
     told = forecast(settled(settings, sets), sets, tmp_path)
     assert told.seconds == 0 and not told.fits and "add --recompute or --accumulate 2" in told.advice[0]
+
+
+@pytest.mark.usefixtures("known")
+def test_the_memory_of_a_gpu(folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside that of the machine, which the libraries of a GPU take."""
+    settings = tiny(*folders)
+    sets = opened(settings)
+    monkeypatch.setattr(module, "choose_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(module, "choose", lambda *_: torch.float32)
+    monkeypatch.setattr(module, "free_gpu_memory", lambda _: 1 << 30)
+    told = forecast(settled(settings, sets), sets, tmp_path, timed=False)
+    assert told.gpu_memory == round(GPU_KEPT * 300 + GPU_WORK * 700) and told.fits
+    assert told.memory >= GPU_HOST and told.gpu_memory_free == 1 << 30
+    assert ("memory of the GPU", "0 MiB (1024 free)") in numbers(told)
+    monkeypatch.setattr(module, "free_gpu_memory", lambda _: 1000)
+    told = forecast(settled(settings, sets), sets, tmp_path)
+    assert not told.fits and told.seconds == 0 and "MiB of memory of the GPU, and 0 are free" in told.advice[0]
 
 
 @pytest.mark.slow

@@ -59,7 +59,9 @@ def results(root: Path, count: int) -> list[dict[str, dict[str, Any]]]:
     for name in NAMES:
         method, i = name.split()
         form = ({}, *FORMS.get(method, []))[int(i)]
-        settings = changed(case(method, images), COUPLED | {"batch": 4 * count} | form, ignore_unknown=True)
+        settings = changed(
+            case(method, images), COUPLED | {"batch": 4 * count, "device": "cpu"} | form, ignore_unknown=True
+        )
         cases.append((name, settings))
     torch.save(cases, root / "cases.pt")
     command = [sys.executable, "-m", "tests.training.shared", "cases", str(root), str(count)]

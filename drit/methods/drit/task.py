@@ -32,7 +32,7 @@ class TaskClassifier(nn.Module):
         x = _with_channels(x, self.channels)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x)))
-        return self.head(F.adaptive_max_pool2d(x, 3).flatten(1))
+        return self.head(_largest(x, 3).flatten(1))
 
 
 class TaskSegmenter(nn.Module):
@@ -62,6 +62,13 @@ class TaskSegmenter(nn.Module):
             maps.append(x)
         x = F.interpolate(x, maps[0].shape[2:], mode="bilinear")
         return self.head(F.relu(self.joined_norm(self.joined(torch.cat([x, maps[0]], 1)))))
+
+
+def _largest(x: Tensor, parts: int) -> Tensor:
+    """The maximum of each of parts x parts, which overlap where they do not divide a side, as in the library's adaptive
+    pooling, whose gradient is not deterministic on a GPU. x: (N, C, H, W). Returns (N, C, parts, parts)."""
+    rows, columns = ([slice(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)] for n in x.shape[2:])
+    return torch.stack([torch.stack([x[:, :, r, c].amax((2, 3)) for c in columns], 2) for r in rows], 2)
 
 
 def _with_channels(x: Tensor, channels: int) -> Tensor:
