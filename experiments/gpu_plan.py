@@ -1,6 +1,6 @@
 """What to do with a GPU that is lent for minutes: the tests, the benchmark, then training with samples.
 
-    python -m experiments.gpu_plan --data DIR --runs DIR --out DIR [--minutes 9] [--device cuda]
+    python -m experiments.gpu_plan --data DIR --runs DIR --out DIR [--minutes 9] [--device cuda] [--skip STEP ...]
     python -m experiments.gpu_plan --join OUT... --run RUN
 
 The same command goes on where the last one stopped, as long as --runs is kept: first `tests` (those that compute on the
@@ -37,6 +37,8 @@ PART = 15 << 20  # bytes of a file that is brought back
 PARTS = 4  # of weights in one call
 SLICE = 120.0  # seconds of training between two sheets
 TRAINED = ("cat2dog", "roadscene")
+BATCH = 8  # an iteration of 8 images takes a GPU hardly longer than one of 2 (docs/performance.md)
+STEPS = ("tests", "benchmark")  # before the training, once each
 TESTS = ("tests/methods", "tests/networks", "tests/training/test_deterministic.py", "tests/inference")
 
 
@@ -50,6 +52,7 @@ class Plan:
         self.device: str = values.device
         self.steps: int = values.steps
         self.flags: list[str] = values.flags.split()
+        self.skip: list[str] = values.skip
         self.end = time.monotonic() + 60 * values.minutes
         for folder in (self.runs, self.out):
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ class Plan:
 
     def once(self, name: str, words: list[str]) -> None:
         """A step that is done when its command has ended, whether it failed or not: its log tells."""
-        if name in self.state or self.left() < 30:
+        if name in self.skip or name in self.state or self.left() < 30:
             return
         code = self.command(name, words)
         if code is not None:
@@ -93,7 +96,8 @@ class Plan:
         else:
             sets = [str(self.data / path.format(part="train")) for path in (a, b)]
             words = ["--data.a", sets[0], "--data.b", sets[1], "--out", str(run), "--steps", str(self.steps)]
-            words += ["--preset", "default", "--device", self.device, "--no-log.tensorboard", *self.flags]
+            words += ["--preset", "default", "--batch", str(BATCH), "--device", self.device, "--no-log.tensorboard"]
+            words += self.flags
         code = self.command(f"train-{name}", ["-m", "drit", "train", *words, "--time-limit", f"{seconds}s"])
         if code not in (0, RESUME_ME):
             raise CheckpointError(f"The training on {name} failed with exit code {code}: see train-{name}.txt.")
@@ -141,7 +145,7 @@ class Plan:
 
     def follow(self) -> None:
         """All that is left, until the time is over."""
-        self.once("tests", ["-m", "pytest", *TESTS, "-m", "not slow", "-p", "no:cacheprovider"])
+        self.once("tests", ["-m", "pytest", *TESTS, "-m", "not slow", "-n", "auto", "-p", "no:cacheprovider"])
         self.once("benchmark", ["-m", "benchmarks.gpu"])
         turn = self.state.get("turn", 0)
         while self.left() > 60:
@@ -180,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the plan [cuda]")
     parser.add_argument("--steps", type=int, default=200_000, help="iterations of each training, at most [200000]")
     parser.add_argument("--flags", default="", help="more settings of `drit train`, in one string")
+    parser.add_argument("--skip", nargs="+", default=[], choices=STEPS, help="steps to leave out")
     parser.add_argument("--join", nargs="+", type=Path, metavar="OUT", help="put brought parts together")
     parser.add_argument("--run", type=Path, help="the run folder that --join makes")
     values = parser.parse_args(arguments)

@@ -43,6 +43,7 @@ from drit.runtime import cores
 MEMBERS = {
     "paper": "",
     "long": "--steps 20000",
+    "warp": "--network.category-warp 0.3",
     "light-continuous": "--loss.mutual-information-continuous 0.1",
     "no-continuous": "--network.continuous 0",
 }

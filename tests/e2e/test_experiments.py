@@ -189,9 +189,18 @@ def test_the_plan_for_a_gpu_trains_brings_weights_in_parts_and_joins_them(
     sizes = "--network.width 4 --network.style-dim 2 --network.attribute-width 4 --network.discriminator-width 4"
     flags = f"{sizes} --data.resize 32 --data.crop 32 --batch 1 --threads 1"
     values = argparse.Namespace(
-        data=data, runs=tmp_path / "runs", out=tmp_path / "out", device="cpu", steps=2, flags=flags, minutes=2.0
+        data=data,
+        runs=tmp_path / "runs",
+        out=tmp_path / "out",
+        device="cpu",
+        steps=2,
+        flags=flags,
+        minutes=2.0,
+        skip=["benchmark"],
     )
     plan = gpu_plan.Plan(values)
+    plan.once("benchmark", ["-c", ""])
+    assert "benchmark" not in plan.state
     plan.once("tests", ["-c", "raise SystemExit(3)"])
     plan.once("tests", ["-c", "raise SystemExit(0)"])  # done already: its exit code stays
     assert json.loads(plan.state_file.read_text())["tests"] == 3

@@ -77,28 +77,39 @@ class InfoGAN(Method):
         features = self.discriminator.features(fake)
         adversarial = losses.adversarial(self.discriminator.judge(features), 0.0)
         adversarial = adversarial + losses.adversarial(self.discriminator.judge(self.discriminator.features(real)), 1.0)
-        terms = self._terms(adversarial, features, codes)
+        terms = self._terms(adversarial, fake, features, codes, noise)
         yield terms.update("discriminators", ("discriminator", "recogniser"))
 
         codes = self._draw_codes(len(real), noise, real)
-        features = self.discriminator.features(self._generate(codes))
+        fake = self._generate(codes)
+        features = self.discriminator.features(fake)
         adversarial = losses.adversarial(self.discriminator.judge(features), 1.0)
-        terms = self._terms(adversarial, features, codes)
+        terms = self._terms(adversarial, fake, features, codes, noise)
         yield terms.update("generators", ("generator",), self.settings.optim.clip)
 
-    def _terms(self, adversarial: Tensor, features: Tensor, codes: Codes) -> Terms:
+    def _terms(self, adversarial: Tensor, fake: Tensor, features: Tensor, codes: Codes, noise: Noise) -> Terms:
         """min_{G, Q} max_D V(D, G) - lambda L_I(G, Q)   (equation 6): D and Q together, then G.
 
-        adversarial: a scalar; features: (N, F) of D.
+        adversarial: a scalar; fake: (N, C, H, W) in [-1, 1]; features: (N, F) of D for it.
         """
         w, terms = self.settings.loss, Terms()
         logits, mean = self.recogniser(features)
+        if self.settings.network.category_warp:
+            logits, _ = self.recogniser(self.discriminator.features(self._warped(fake, noise)))
         terms.add("domain_adversarial", w.domain_adversarial, adversarial)
         terms.add("mutual_information", w.mutual_information, losses.category_information(logits, codes.category))
         if self.settings.network.continuous:
             loss = losses.continuous_information(mean, codes.continuous)
             terms.add("mutual_information_continuous", w.mutual_information_continuous, loss)
         return terms
+
+    def _warped(self, x: Tensor, noise: Noise) -> Tensor:
+        """Each image seen through a linear map near the identity: its four numbers differ from it by up to the
+        setting, and its shift is up to a third of that, in half sides. x: (N, C, H, W). Returns the same shape."""
+        change = (noise.uniform(len(x), 2, 3, like=x) * 2 - 1) * self.settings.network.category_warp
+        change = change / change.new_tensor([1.0, 1.0, 3.0])
+        grid = F.affine_grid(change + torch.eye(2, 3).to(change), list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def _draw_codes(self, count: int, noise: Noise, like: Tensor) -> Codes:
         n = self.settings.network

@@ -26,6 +26,11 @@ class InfoGANNetwork(Width, NetworkSettings):
     categories: Annotated[int, Ge(2)] = setting(10, "values of the categorical code")
     continuous: NonNegative = setting(2, "continuous codes, each uniform in [-1, 1]")
     noise_dim: NonNegative = setting(62, "numbers of noise beside the codes")
+    category_warp: Weight = setting(
+        0.0,
+        "Q reads the category from drawn images that are turned, sheared, scaled and shifted at random, up to this "
+        "share (0.3: 17 degrees, 30 %; shifts 10 %), so that it cannot be slant or thickness; 0: as drawn",
+    )
 
 
 @dataclass(frozen=True)
