@@ -193,7 +193,9 @@ def content_regression(recovered: Tensor, code: Tensor) -> Tensor:
     return (full(recovered) - full(code)).abs().mean()
 
 
-def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor, end: float = math.inf) -> Tensor:
+def mode_seeking(
+    one: Tensor, other: Tensor, style_one: Tensor, style_other: Tensor, end: float | Tensor = math.inf
+) -> Tensor:
     """Punishes styles that make no difference (MSGAN, 1903.05628, equation 3, as DRIT++ minimises it).
 
     L = 1 / (min(d(G(c, z1), G(c, z2)), end) / d(z1, z2) + 1e-5),  d: mean absolute difference over the whole batch,
@@ -203,10 +205,13 @@ def mode_seeking(one: Tensor, other: Tensor, style_one: Tensor, style_other: Ten
     arXiv 1901.09024, equation 3, bounds its loss likewise.)
 
     one, other: (N, C, H, W) in [-1, 1], of the same content; style_one, style_other: (N, S), their styles; end: the
-    difference of images from which on the loss has no gradient. Returns a scalar above 0; 1e5 for equal images.
+    difference of images from which on the loss has no gradient: of their mean, or (N,) of each image, since images of
+    several domains end differently. Returns a scalar above 0; 1e5 for equal images.
     """
-    images, styles = (full(one) - full(other)).abs().mean(), (full(style_one) - full(style_other)).abs().mean()
-    images, styles = peers.mean(torch.stack([images, styles])).unbind()
+    images, styles = (full(one) - full(other)).abs(), (full(style_one) - full(style_other)).abs().mean()
+    if isinstance(end, Tensor):
+        images, end = images.mean((1, 2, 3)).minimum(end), math.inf
+    images, styles = peers.mean(torch.stack([images.mean(), styles])).unbind()
     return 1 / (images.clamp(max=end) / styles + 1e-5)
 
 

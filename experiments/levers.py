@@ -27,18 +27,24 @@ BEFORE = (
     "--loss.mode-seeking-end 0"
 )
 FILM = "--network.generator film --network.upsample resize"
-# Settings of `drit train`, after those; the first member is what the others are judged by.
+SHARP = f"{BEFORE} {FILM} --network.width 16 --loss.mode-seeking-end 1"
+# Settings of `drit train`; the first member is what the others are judged by.
 MEMBERS = {
-    "today": "",
-    "resize": "--network.upsample resize",
-    "film": "--network.generator film",
-    "film-resize": FILM,
-    "film-resize-24": f"{FILM} --network.width 24",
-    "film-resize-16": f"{FILM} --network.width 16",
-    "film-resize-16-end": f"{FILM} --network.width 16 --loss.mode-seeking-end 1",
-    "film-resize-16-penalty": f"{FILM} --network.width 16 --loss.mode-seeking-end 1 --loss.gradient-penalty 0.3",
+    "today": BEFORE,
+    "resize": f"{BEFORE} --network.upsample resize",
+    "film": f"{BEFORE} --network.generator film",
+    "film-resize": f"{BEFORE} {FILM}",
+    "film-resize-24": f"{BEFORE} {FILM} --network.width 24",
+    "film-resize-16": f"{BEFORE} {FILM} --network.width 16",
+    "film-resize-16-end": SHARP,
+    "film-resize-16-penalty": f"{SHARP} --loss.gradient-penalty 0.3",
+    "film-resize-16-lecam": f"{SHARP} --loss.lecam 0.1",
+    "film-resize-16-shift": f"{SHARP} --network.discriminator-shift 8",
+    "munit": "--method munit",
+    "drit++": f"--method drit++ {BEFORE}",
+    "drit++-film-resize-16-end": f"--method drit++ {SHARP}",
 }
-FLAGS = f"--preset quick {BEFORE} --data.crop 96 --log.sample-every 100000"
+FLAGS = "--preset quick --data.crop 96 --log.sample-every 100000"
 SETS = {
     "openmoji": ("openmoji/{part}A", "openmoji/{part}B", "--data.resize 96"),
     "roadscene": (*ROADS, "--data.resize 112"),

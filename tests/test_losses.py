@@ -50,6 +50,11 @@ def test_mode_seeking_is_the_inverse_ratio_of_distances() -> None:
         loss = losses.mode_seeking(one, other, z1, z2, end)
         assert float(loss.detach()) == pytest.approx(1 / (min(0.5, end) / 2 + 1e-5))
         assert bool(torch.autograd.grad(loss, other)[0].any()) == gradient
+    ends = torch.tensor([0.2, math.inf])  # of each image: (min(0.5, 0.2) + 0.5) / 2
+    loss = losses.mode_seeking(one, other, z1, z2, ends)
+    assert float(loss.detach()) == pytest.approx(1 / (0.35 / 2 + 1e-5))
+    gradient = torch.autograd.grad(loss, other)[0]
+    assert not gradient[0].any() and gradient[1].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -15,11 +15,15 @@ from torch import Tensor
 
 from drit import losses
 from drit.cli import main as cli
-from drit.data.images import decode
+from drit.data.images import decode, encode
+from drit.errors import UsageError
 from drit.inference.translator import Translator
-from drit.methods.dritpp.objective import ALL, DRITPP
+from drit.methods.dritpp.objective import ALL, DRITPP, Images
+from drit.methods.dritpp.settings import DRITPPSettings
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
+from drit.runs.record import recorded_settings
+from drit.settings.schema import changed
 from drit.training import launch as loop
 from tests.conftest import tiny, write_images
 from tests.methods.gradients import with_settings
@@ -215,3 +219,41 @@ def test_wrong_domains(seasons: list[Path], tmp_path: Path, capsys: pytest.Captu
         assert cli.main([*base, *words, "--data.resize", "24", "--data.crop", "16"]) == 2
         assert expected in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_mode_seeking_ends_in_each_domain_by_itself(tmp_path: Path) -> None:
+    """Two levels of grey in each of three domains; what was found out stays that of the run."""
+    places = []
+    for name, levels in (("a", (0, 40)), ("b", (100, 101)), ("c", (0, 200))):
+        (tmp_path / name).mkdir()
+        places.append(str(tmp_path / name))
+        for i in range(4):
+            encode(np.full((20, 20, 3), levels[i % 2], np.uint8), tmp_path / name / f"{i}.png")
+    config = changed(tiny("", "", "drit++"), {"data.domains": tuple(places), "loss.mode_seeking_end": 2.0})
+    loop.train(config, tmp_path / "run", stop_after=1)
+    found = recorded_settings(tmp_path / "run")
+    expected = [4 / 6 * levels / 127.5 for levels in (40, 1, 200)]  # of 6 pairs 4 differ
+    assert isinstance(found, DRITPPSettings)
+    assert [float(v) for v in found.loss.variations] == pytest.approx(expected, abs=1e-4)
+    assert loop.resume(tmp_path / "run").finished
+    assert recorded_settings(tmp_path / "run").loss == found.loss
+    for numbers, words in ((("0.1",), "1 numbers for 3 domains"), (("0.1", "-1", "2"), "has '-1': numbers such as")):
+        with pytest.raises(UsageError, match=words):
+            changed(config, {"loss.variations": numbers}).check()
+
+
+def test_the_end_is_that_of_the_domain_of_each_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build(mode_seeking_end=1.0, variations=("0.1", "0.2", "0.3"))
+    seen: list[Tensor] = []
+    seeking = losses.mode_seeking
+
+    def recorded(*tensors: Tensor, end: Tensor) -> Tensor:
+        seen.append(end)
+        return seeking(*tensors, end=end)
+
+    monkeypatch.setattr(losses, "mode_seeking", recorded)
+    pairs: list[Images] = []
+    drawn = method._pairs
+    monkeypatch.setattr(method, "_pairs", lambda *given: pairs.append(drawn(*given)) or pairs[-1])
+    list(method.updates(iter([batch(method), batch(method)]), 0, Noise(0, 0)))
+    assert seen[0].tolist() == pytest.approx([0.1 * (1 + d) for d in pairs[-1].domain.tolist()])

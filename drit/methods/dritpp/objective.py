@@ -10,6 +10,7 @@ any number of domains.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -207,7 +208,9 @@ class DRITPP(Method):
             loss = losses.latent_regression(recovered, codes.random[0])
             terms.add("latent_regression", w.latent_regression, loss)
         if w.mode_seeking:
-            terms.add("mode_seeking", w.mode_seeking, losses.mode_seeking(*out.random, *codes.random))
+            ends = [w.mode_seeking_end * float(variation) for variation in w.variations]  # of each domain
+            end = x.new_tensor(ends)[domain] if w.mode_seeking_end else math.inf
+            terms.add("mode_seeking", w.mode_seeking, losses.mode_seeking(*out.random, *codes.random, end=end))
         return terms.update("generators", self.inference, self.settings.optim.clip)
 
     # Use

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
+from drit.errors import UsageError
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
     Content,
@@ -48,6 +50,15 @@ class DRITPPLoss(LossSettings):
     latent_regression: Weight = setting(10.0, "L1 between a random attribute and the one recovered from its output")
     content_norm: Weight = setting(0.0, "mean square of the content code (the official implementation: 0.01)")
     mode_seeking: Weight = setting(1.0, "mode seeking: 1 / (image distance / style distance); 0 switches it off")
+    mode_seeking_end: Weight = setting(
+        0.0,
+        "mode seeking ends where two styles of an image differ by so many times what the mean colours of two real "
+        "images of its domain do, so that a domain that hardly varies is not forced to; 0: it has no end",
+    )
+    variations: tuple[str, ...] = setting(
+        (),
+        "mean absolute difference between the mean colours of two images, in [-1, 1], of each domain; empty: found out",
+    )
     domain_classification: Weight = setting(
         5.0, "domain classification: outputs are classified as the domain that they are made for"
     )
@@ -85,7 +96,21 @@ class DRITPPSettings(TrainSettings):
             "quick": sized(base, "quick"),
         }
 
+    @property
+    def needs_variation(self) -> tuple[str, ...]:
+        found_out = self.loss.mode_seeking and self.loss.mode_seeking_end and not self.loss.variations
+        return tuple(self.data.sources()) if found_out else ()
+
+    def with_variation(self, variation: Mapping[str, float]) -> Self:
+        return replace(self, loss=replace(self.loss, variations=tuple(f"{value:.4f}" for value in variation.values())))
+
     def check(self) -> None:
         super().check()
+        numbers = self.loss.variations
+        if numbers and len(numbers) != len(self.data.sources()):
+            raise UsageError(f"--loss.variations names {len(numbers)} numbers for {len(self.data.sources())} domains.")
+        for text in numbers:
+            if not re.fullmatch(r"\d+(\.\d+)?", text):
+                raise UsageError(f"--loss.variations has '{text}': numbers such as 0.25, from 0 on, or leave it out.")
         check_downsamplings(self.data.crop, self.network.downsamplings)
         check_spectral(self.recompute, self.network.spectral_norm)
