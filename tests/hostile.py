@@ -423,7 +423,7 @@ def arrays() -> list[Hostile]:
         "flat.npz": (npz(images=npy(np.zeros(40, np.uint8)), labels=labels), REFUSED),
         "five_axes.npz": (npz(images=npy(np.zeros((2, 2, 2, 2, 2), np.uint8)), labels=labels), REFUSED),
         "labels_too_few.npz": (npz(images=good, labels=npy(np.zeros(3))), REFUSED),
-        "labels_nan.npz": (npz(images=good, labels=npy(np.where(np.arange(40) % 2, np.nan, 1.0))), READ),
+        "labels_nan.npz": (npz(images=good, labels=npy(np.where(np.arange(40) % 2, np.nan, 1.0))), REFUSED),
         "labels_beyond_letters.npz": (
             npz(images=good, labels=lying_npy((40,), "<U1", b"\xff" * 160)),
             REFUSED,

@@ -24,6 +24,7 @@ def array_file(path: str) -> tuple[Path, str] | None:
     return (Path(f"{file}.npz"), key) if dots else None
 
 
+LABELS_ARE = "Labels are one number or word for each image; mend them or take them out of the file."
 MAX_BANDS = 16  # an axis of so many, before longer ones, holds bands: they belong at the end
 
 
@@ -54,6 +55,8 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
             if label_key in shapes:
                 _check_memory(archive, label_key, path)
             labels = archive[label_key] if label_key in shapes else None
+            if labels is not None and labels.dtype.kind == "S":
+                labels = np.strings.decode(labels, "utf-8")
             if labels is not None and labels.dtype.kind == "U":
                 "".join(labels.ravel().tolist()).encode()  # raises where they hold what is no letter
             prefix = key.removesuffix("images") if key.endswith("images") else ""
@@ -97,10 +100,25 @@ def read_arrays(path: Path, key: str = "", beside: bool = False, raw: bool = Fal
             ) from error
     if labels is not None and labels.shape != (len(array),):
         raise DataError(
-            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. "
-            "Labels are one number for each image; mend them or take them out of the file."
+            f"{path}: {label_key} has shape {labels.shape} for the {len(array)} images of {key}. {LABELS_ARE}"
         )
     return Arrays(key, array, labels, rows)
+
+
+def check_labels(labels: np.ndarray, source: str) -> None:
+    """Raises DataError where an image has no label. Nobody asks where labels are not used.
+
+    labels: (N,) of any type, beside the images of `source`, FILE.npz:KEY.
+    """
+    if labels.dtype.kind not in "biufU":
+        raise DataError(f"The labels of {source} have type {labels.dtype}. {LABELS_ARE}")
+    missing = ~np.isfinite(labels) if labels.dtype.kind == "f" else labels == ""
+    if missing.any():
+        first = int(missing.argmax())
+        raise DataError(
+            f"{int(missing.sum())} of the {len(labels)} images of {source} have no label, number {first} first "
+            f"({str(labels[first]) or 'an empty word'}). {LABELS_ARE}"
+        )
 
 
 def _check_memory(archive: Any, key: str, path: Path) -> None:

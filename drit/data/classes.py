@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from drit.data.arrays import check_labels
 from drit.data.imageset import ImageSet
 from drit.errors import DataError
 
@@ -12,7 +13,8 @@ def classes_of(images: ImageSet) -> tuple[list[str], np.ndarray]:
     """The names of the classes, in order, and the class of each image: (N,) int64, places among the names.
 
     Labels of an .npz file; of a folder, the first folder below it that an image lies in. Raises DataError where there
-    are none, where all are the same, and where they are no classes: every image has a label of its own.
+    are none, where one is missing, where all are the same, and where they are no classes: every image has a label of
+    its own.
     """
     labels = images.labels
     if labels is None:
@@ -24,6 +26,7 @@ def classes_of(images: ImageSet) -> tuple[list[str], np.ndarray]:
                 "into a folder with the name of its class, or give an .npz file with images and labels."
             )
         labels = np.array(folders)
+    check_labels(labels, images.source)
     names, indices = np.unique(labels, return_inverse=True)
     if len(names) == 1:
         raise DataError(f"All labels of {images.source} are '{names[0]}': there is nothing to tell apart.")

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from drit.bounded import is_file, is_folder
-from drit.data.arrays import array_file, read_arrays
+from drit.data.arrays import array_file, check_labels, read_arrays
 from drit.data.fingerprints import file_digest
 from drit.data.folders import list_images
 from drit.data.images import Header, convert_channels, decode, fit_channels, read_header, read_values
@@ -223,6 +223,8 @@ def _open_array(path: str, file: Path, key: str, wanted: bool, reading: Reading)
             f"'{arrays.key.replace('images', 'labels') if 'images' in arrays.key else 'labels'}', one for each image."
         )
     values = np.zeros(len(arrays.images), "U1") if arrays.labels is None else arrays.labels
+    if wanted:
+        check_labels(values, f"{file}:{arrays.key}")
     digest = hashlib.sha256(np.ascontiguousarray(arrays.images).data)
     digest.update("\n".join(map(str, values.tolist())).encode())
     classes, places = _classes(values)

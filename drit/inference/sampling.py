@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from drit.atomic import not_written
+from drit.data.arrays import check_labels
 from drit.data.folders import ImageSet, open_domain
 from drit.data.images import from_tensor, to_tensor
 from drit.data.notes import KEYWORD
@@ -67,6 +68,7 @@ def labelled(path: str, data: DataSettings) -> ImageSet:
             f"{path} has no labels. Give an .npz file with an array 'labels' beside 'images' (or 'train_labels' beside "
             "'train_images', named as file.npz:train_images)."
         )
+    check_labels(images.labels, path)
     return images
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drit.data.classes import classes_of
+from drit.data.folders import open_domain
 from drit.data.images import encode
 from drit.data.labelled import check_classes, joined, open_labelled
 from drit.data.ranges import Reading
 from drit.errors import DataError
+from drit.inference.sampling import labelled
+from drit.settings.common import DataSettings
 from tests.conftest import write_images
 
 
@@ -103,6 +107,39 @@ def test_arrays(tmp_path: Path) -> None:
     np.savez(path, images=images, labels=[1, 2])
     with pytest.raises(DataError, match=r"labels has shape \(2,\) for the 3 images"):
         open_labelled(str(path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (
+            np.array([1.0, np.nan, np.nan]),
+            r"2 of the 3 images of .*x.npz(:images)? have no label, number 1 first \(nan\)",
+        ),
+        (np.array([np.inf, 0, 1]), r"1 of the 3 .* number 0 first \(inf\)"),
+        (np.array(["cat", "", "dog"]), r"1 of the 3 .* number 1 first \(an empty word\)"),
+        (np.array([b"cat", b"", b"dog"]), r"number 1 first \(an empty word\)"),
+        (np.array([1j, 2, 3]), "have type complex128"),
+        (np.array([1, 2, 3], "datetime64[D]"), "have type datetime64"),
+    ],
+)
+def test_labels_that_are_none(labels: np.ndarray, words: str, tmp_path: Path) -> None:
+    """An error where they are used: in a labelled set, as classes, and against categories; not beside other images."""
+    path = tmp_path / "x.npz"
+    np.savez(path, images=np.zeros((3, 4, 4), np.uint8), labels=labels)
+    with pytest.raises(DataError, match=words):
+        open_labelled(str(path))
+    with pytest.raises(DataError, match=words):
+        classes_of(open_domain(str(path), DataSettings(), "a"))
+    with pytest.raises(DataError, match=words):
+        labelled(str(path), DataSettings())
+    assert len(open_labelled(str(path), wanted=False).labels) == 3
+
+
+def test_words_of_bytes_are_words(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, images=np.zeros((3, 4, 4), np.uint8), labels=np.array([b"cat", b"dog", b"cat"]))
+    assert open_labelled(str(path)).classes == ["cat", "dog"]
 
 
 def test_what_is_missing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from drit.bounded import is_file
+from drit.data.arrays import check_labels
 from drit.errors import DataError, UsageError, nearest
 from drit.evaluation.features import files, trained
 from drit.evaluation.features.network import FeatureNetwork
@@ -94,6 +95,7 @@ class Shelf:
                     f"The images of domain {domain} ({images.set.source}) have no labels, which a classifier "
                     "needs: give an .npz file with images and labels, or take --features domains."
                 )
+            check_labels(images.labels, images.set.source)
             names, indices = np.unique(images.labels, return_inverse=True)
             classes = names.tolist()
             record = self._record("classifier", {domain: images}) | {"classes": classes}
