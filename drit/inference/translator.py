@@ -37,6 +37,7 @@ from drit.settings.schema import MAX_SEED
 # Pixels rendered at once: a chunk's largest map (about the width of the content encoder's first layer) stays near the
 # size of the cache; more at once are slower.
 CHUNK_PIXELS = 1 << 17
+GPU_CHUNK_PIXELS = 1 << 21  # with less a GPU waits for the host's orders (docs/performance.md)
 MAP_STYLES = 5  # that a map of invention takes by default
 
 
@@ -249,7 +250,7 @@ class Translator:
     def _rendered(self, prepared: Prepared, styles: Tensor, n: int, to: str, size: tuple[int, int]) -> Iterator[Tensor]:
         """Images (k n, C, H, W), float32 on the device, in chunks of k rows of the styles (K n, S) of n images of
         which height and width are `size`, as padded."""
-        chunk = max(1, CHUNK_PIXELS // (n * size[0] * size[1]))
+        chunk = max(1, self.batch_size(*size) // n)
         begin = 0
         while begin < len(styles):
             part = styles[begin : begin + chunk * n].to(self.device)
@@ -391,7 +392,8 @@ class Translator:
 
     def batch_size(self, height: int, width: int) -> int:
         """How many images of this size fit into what is rendered at once."""
-        return max(1, CHUNK_PIXELS // (height * width))
+        pixels = CHUNK_PIXELS if self.device.type == "cpu" else GPU_CHUNK_PIXELS
+        return max(1, pixels // (height * width))
 
     def translate(
         self,

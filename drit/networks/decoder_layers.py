@@ -47,11 +47,10 @@ class CodePlanes(torch.autograd.Function):
         layout = torch.channels_last if last else torch.contiguous_format
         out = torch.empty((k * n, c, h, w), dtype=x.dtype, device=x.device, memory_format=layout)
         planes = planes.to(x.dtype).view(k, n, c, 3, 3)
-        for j in range(k):
-            own = out[j * n : (j + 1) * n]
-            for i, rows in enumerate(_classes(h)):
-                for m, columns in enumerate(_classes(w)):
-                    torch.add(x[:, :, rows, columns], planes[j, :, :, i, m, None, None], out=own[:, :, rows, columns])
+        every = out.unflatten(0, (k, n))
+        for i, rows in enumerate(_classes(h)):
+            for m, columns in enumerate(_classes(w)):
+                torch.add(x[:, :, rows, columns], planes[..., i, m, None, None], out=every[..., rows, columns])
         ctx.images = n
         return out
 

@@ -89,3 +89,9 @@ def test_threads_share_a_translator(translator: Translator) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_gpu_renders_more_at_once(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert translator.batch_size(256, 256) == 2
+    monkeypatch.setattr(translator, "device", torch.device("cuda"))
+    assert translator.batch_size(256, 256) == 32 and translator.batch_size(4096, 4096) == 1
