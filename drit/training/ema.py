@@ -30,10 +30,12 @@ class MovingAverage:
         self.tensors = {name: p.detach().clone() for name, p in self._weights.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up an average, of all weights or of some; each has the shape of its weight.
+        """Take up an average, of all weights or of some.
 
-        It gets the memory format of its weight, which a file does not keep: another one would give other last bits on
+        It gets the memory format of its weights, which a file does not keep: another one would give other last bits on
         a GPU, and be slower.
+
+        tensors: by name, each of the shape of its weight, any values.
         """
         for name, kept in self.tensors.items():
             if name in tensors:
