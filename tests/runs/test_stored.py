@@ -97,8 +97,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The same bits. Where sums may be rounded otherwise, about the same sums of weights: biases before a normalisation,
-    whose gradient is rounding alone, do not count, for the first steps of Adam are as long for them."""
+    """The same bits. Where sums may be rounded otherwise, about the same sums of weights. Biases before a normalisation
+    do not count then: their gradient is rounding alone, and Adam's first steps are as long for them as for others."""
     for name, value in expected["weight_sums"].items():
         if EXACT or not name.endswith(".bias"):
             assert found["weight_sums"][name] == pytest.approx(value, rel=1e-4 if EXACT else 5e-3), name
