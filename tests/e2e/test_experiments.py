@@ -18,7 +18,7 @@ from drit.inference.translator import Translator
 from drit.methods.registry import method_for
 from drit.runs.record import recorded_settings
 from drit.training.launch import affordable
-from experiments import adaptation, gpu_plan, invention, levers, mnist_m
+from experiments import adaptation, gpu_plan, infogan, invention, levers, mnist_m
 from experiments.suite import SUITES, Suite, configured, contact_sheet, over_seeds
 from experiments.suite import train as train_member
 
@@ -108,6 +108,36 @@ def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Pa
     ticks = itertools.count()
     assert affordable(config, 60.0, lambda: 60.0 * next(ticks)) == 50  # at least
     assert affordable(config, 6000.0, lambda: 60.0 * next(ticks)) == 600  # six iterations took 60 s
+
+
+def test_infogan_is_judged_by_what_it_reads_and_draws(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = "--steps 2 --batch 4 --network.width 4 --network.discriminator-width 4"
+    monkeypatch.setattr(infogan, "MEMBERS", {"plain": small, "warped": f"{small} --network.category-warp 0.3"})
+    monkeypatch.setattr(infogan, "DRAWN", 3)
+    words = [
+        "--mnist",
+        str(data / "mnist" / "mnist.npz"),
+        "--out",
+        str(tmp_path / "out"),
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+    ]
+    assert infogan.main(words) == 0
+    found = json.loads((tmp_path / "out" / "infogan.json").read_text())
+    assert list(found) == ["plain-0", "warped-0", "plain-1", "warped-1"]
+    one = found["warped-1"]
+    assert np.sum(one["read_counts"]) == 6 and np.sum(one["drawn_counts"], axis=1).tolist() == [3] * 10
+    assert 0 <= one["drawn_error_percent"] <= 100
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert len(table.splitlines()) == 4 and table in capsys.readouterr().out
+    before = (tmp_path / "out" / "plain-0" / "metrics.jsonl").stat().st_mtime_ns
+    assert infogan.main([*words, "--only", "plain"]) == 0
+    assert (tmp_path / "out" / "plain-0" / "metrics.jsonl").stat().st_mtime_ns == before
+    assert infogan.main(["--only", "plian"]) == 2 and "Did you mean 'plain'" in capsys.readouterr().err
 
 
 def test_levers(tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

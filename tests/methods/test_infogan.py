@@ -19,6 +19,7 @@ from drit.inference.translator import Translator
 from drit.methods.infogan.objective import Codes, InfoGAN
 from drit.methods.noise import Noise
 from drit.methods.registry import preset
+from drit.settings.schema import changed
 from drit.training import launch as loop
 from tests.conftest import tiny
 
@@ -142,6 +143,45 @@ def test_generator_and_q_raise_the_bound_together() -> None:
         term = update.losses["mutual_information"]
         grads = torch.autograd.grad(term, list(parameters.parameters()), retain_graph=True, allow_unused=True)
         assert any(g is not None and bool(g.any()) for g in grads) == reached
+
+
+def warping(warp: float) -> InfoGAN:
+    torch.manual_seed(0)
+    return InfoGAN(changed(tiny("a", "", "infogan"), {"network.category_warp": warp}), {"a": 1})
+
+
+def test_the_category_is_read_from_warped_images_and_the_rest_from_them_as_drawn() -> None:
+    """In both steps; and the image still learns from what is read in its warped form."""
+    batch = {"a": torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1}
+    updates = {warp: list(warping(warp).updates(iter([batch]), 0, Noise(0, 0))) for warp in (0.0, 0.3)}
+    plain, warped = ([u.losses for u in updates[warp]] for warp in (0.0, 0.3))
+    assert not torch.equal(plain[0]["mutual_information"], warped[0]["mutual_information"])
+    for name in ("domain_adversarial", "mutual_information_continuous"):  # the first step: codes drawn before the warp
+        assert torch.equal(plain[0][name], warped[0][name])
+    method = warping(0.3)
+    *_, last = method.updates(iter([batch]), 0, Noise(0, 0))
+    (gradient,) = torch.autograd.grad(last.losses["mutual_information"], method.generator.last.weight)
+    assert bool(gradient.any())
+
+
+def test_warps_are_linear_maps_near_the_identity() -> None:
+    x = torch.full((4, 1, 16, 16), -1.0)
+    x[:, :, 6:10, 6:10] = 1
+    assert torch.allclose(warping(1e-7)._warped(x, Noise(0, 0)), x, atol=1e-5)
+    method = warping(0.3)
+    warped = method._warped(x, Noise(0, 0))
+    assert warped.shape == x.shape and float(warped.min()) >= -1 and float(warped.max()) <= 1
+    assert not torch.equal(warped[0], warped[1])  # each image another
+    # a map of areas: the square keeps between (1 - 0.3)^2 - 0.3^2 and (1 + 0.3)^2 + 0.3^2 of its area, as maps back do
+    areas = (warped + 1).sum((1, 2, 3)) / (x[:1] + 1).sum()
+    assert bool(((areas > 1 / 1.78) & (areas < 1 / 0.4)).all())
+    shift = method._warped(torch.zeros(200, 1, 16, 16) - 1, Noise(0, 1))
+    assert float((shift + 1).abs().max()) < 1e-6  # the border is repeated: no frame
+
+
+def test_the_presets_but_that_of_the_paper_warp() -> None:
+    warps = {name: s.network.category_warp for name, s in InfoGAN.Settings.presets().items()}  # type: ignore[attr-defined]
+    assert warps == {"default": 0.3, "paper": 0.0, "quick": 0.3, "digits": 0.3, "demo": 0.3}
 
 
 def test_an_image_of_a_grid_does_not_depend_on_those_beside_it() -> None:
