@@ -1,12 +1,13 @@
 """Domain adaptation from MNIST to MNIST-M: labels of MNIST alone, scored on real test images of MNIST-M.
 
     make experiment NAME=adaptation
-    python -m experiments.adaptation --run RUN --out DIR [--rows x1 x5] [--seeds 3]
+    python -m experiments.adaptation --run RUN --out DIR [--rows x1 x5] [--seeds 3] [--labelled N]
 
 Rows: `source` is a classifier trained on the digits alone. `x1` ... `x10` are trained on that many translations of each
 digit. `target` is trained on MNIST-M with labels, and shows what is possible. A classifier of each row sees --passes
 times as many images as there are digits, but each of its training images at least once. So more translations mean
-other images, not more training.
+other images, not more training. With --labelled N, a few images of MNIST-M have labels: they are trained on beside the
+translations (and beside the digits of `source`), and `target` is trained on them alone.
 
 The rule for choosing weights uses no label of MNIST-M. Of the translator it takes the last checkpoint. Of a classifier
 it takes the epoch with the highest accuracy on a held-out share of its own training images. Accuracies are given
@@ -75,6 +76,7 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
         "validation": VALIDATION,
         "filter": values.filter,
         "self_training": values.self_training,
+        "labelled": values.labelled,
     }
     path = out / "adaptation.json"
     stored = json.loads(path.read_text()) if path.is_file() else {"settings": settings, "rows": {}}
@@ -86,6 +88,9 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
             times = max(int(r[1:]) for r in values.rows if r.startswith("x"))
             translations = translated(checkpoint, source, times, out / f"x{times}", values)
         train = chosen(row, source, target_sets["train"], translations)
+        beside = some(target_sets["train"], values.labelled, values.seed) if values.labelled else None
+        if beside is not None and row == "target":
+            train, beside = beside, None
         epochs = max(1, round(values.passes * len(source) / len(train.labels)))
         began = time.monotonic()
         result = train_and_test(
@@ -99,6 +104,7 @@ def adapt(values: argparse.Namespace) -> dict[str, Any]:
             pixels(target_sets["train"]),
             self_training=values.self_training,
             first_seed=values.seed,
+            beside=beside,
         )
         result |= {"train": len(train.labels), "epochs": epochs, "seconds": round(time.monotonic() - began)}
         stored["rows"][row] = result
@@ -152,6 +158,17 @@ def chosen(row: str, source: LabelledSet, target: LabelledSet, translations: Lab
     if first.all():
         return LabelledImages(pixels(translations), translations.labels)
     return LabelledImages(torch.from_numpy(translations.array[first]), translations.labels[first])
+
+
+def some(images: LabelledSet, count: int, seed: int) -> LabelledImages:
+    """So many labelled images of a set, as many of each class as of any other, within one."""
+    order = np.random.default_rng(seed).permutation(len(images.labels))
+    rank = np.zeros(len(order), np.int64)
+    for label in np.unique(images.labels):
+        own = order[images.labels[order] == label]
+        rank[own] = np.arange(len(own))
+    places = order[np.argsort(rank[order], kind="stable")][:count]
+    return LabelledImages(pixels(images)[torch.from_numpy(places)], images.labels[places])
 
 
 def pixels(images: LabelledSet) -> Tensor:
@@ -215,6 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
         type=int,
         default=0,
         help="times that a classifier is trained anew, with the images of MNIST-M that it is sure of [0]",
+    )
+    parser.add_argument(
+        "--labelled", type=int, default=0, metavar="N", help="images of MNIST-M whose labels are known [0]"
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads [all cores]")
     try:

@@ -218,6 +218,7 @@ def train_and_test(
     after_epoch: Callable[[int], None] = lambda epoch: None,
     self_training: int = 0,
     first_seed: int = 0,
+    beside: LabelledImages | None = None,
 ) -> dict[str, Any]:
     """What one labelled set is worth for another: classifiers are trained on it and tested on the other.
 
@@ -229,7 +230,9 @@ def train_and_test(
     validation: as in `train_classifier`. unlabelled: images (N, H, W, C) or (N, C, H, W) for `adapt_statistics`; the
     accuracies before it go into accuracies_without_unlabelled. self_training: so many times, a new classifier is
     trained on `train` and on the `unlabelled` images that the one before is sure of; the accuracies before the first
-    time go into accuracies_without_self_training, the number of those images at the last into pseudo_labelled.
+    time go into accuracies_without_self_training, the number of those images at the last into pseudo_labelled. beside:
+    a few labelled images of the domain that is tested on, a fifth of each batch; where a classifier labels others
+    (self_training), a tenth of what lies beside.
     """
     count = len(classes)
     channels = max(channels_of(train.images), channels_of(test.images))
@@ -248,7 +251,7 @@ def train_and_test(
             validation=validation,
             after_epoch=after_epoch,
         )
-        classifier = train_one()
+        classifier = train_one() if beside is None else train_one(beside=beside, share=0.2)
         if unlabelled is not None:
             without_unlabelled.append(accuracy(classifier, *test))
             classifier = adapt_statistics(classifier, unlabelled)
@@ -256,12 +259,19 @@ def train_and_test(
                 without_self_training.append(accuracy(classifier, *test))
             for _ in range(self_training):
                 sure = confident(classifier, unlabelled)
-                if not len(sure.labels):
+                found = len(sure.labels)
+                if not found:
                     break
                 share = len(sure.labels) / len(unlabelled) / 2  # the surer, the more: half where it is sure of all
+                if beside is not None:
+                    times = max(1, len(sure.labels) // (9 * len(beside.labels)))
+                    sure = LabelledImages(
+                        torch.cat([sure.images, *[beside.images] * times]),
+                        np.concatenate([sure.labels, *[beside.labels] * times]),
+                    )
                 classifier = adapt_statistics(train_one(beside=sure, share=share), unlabelled)
             if self_training:
-                pseudo_labelled.append(len(sure.labels))
+                pseudo_labelled.append(found)
         predicted = predict(classifier, test.images)
         table = np.bincount(test.labels * count + predicted, minlength=count * count).reshape(count, count)
         confusion += table

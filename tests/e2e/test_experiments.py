@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from drit.data.images import encode
+from drit.data.labelled import LabelledSet
 from drit.errors import DataError, UsageError
 from drit.inference.translator import Translator
 from drit.methods.registry import method_for
@@ -84,8 +85,21 @@ def test_domain_adaptation(
     row = json.loads((data / "out2" / "adaptation.json").read_text())["rows"]["x1"]
     assert row["accuracies_without_self_training"] == rows["x1"]["accuracies"]
     assert line.endswith(f"{100 * row['accuracy']:.2f} +- {100 * row['std']:.2f} |") and line.count("+-") == 3
+    few = ["--out", f"{out}3", "--threads", "1", "--labelled", "4", "--rows", "x1", "target"]
+    assert adaptation.main([*words, *few]) == 0
+    rows = json.loads((data / "out3" / "adaptation.json").read_text())["rows"]
+    assert {name: (row["train"], row["epochs"]) for name, row in rows.items()} == {"x1": (6, 6), "target": (4, 9)}
     assert adaptation.main([*words, "--passes", "5"]) == 2
     assert "has rows with other settings" in capsys.readouterr().err
+
+
+def test_a_few_labels_are_of_all_classes() -> None:
+    images = np.arange(20, dtype=np.uint8).reshape(20, 1, 1, 1)
+    labels = np.array([0] * 10 + [1] * 8 + [2] * 2)
+    chosen = adaptation.some(LabelledSet("x", labels, ["0", "1", "2"], labels, [], 1, "", array=images), 7, 3)
+    assert sorted(chosen.labels.tolist()) in ([0, 0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 2, 2])
+    assert labels[chosen.images.flatten().numpy()].tolist() == chosen.labels.tolist()
+    assert len(set(chosen.images.flatten().tolist())) == 7
 
 
 def test_a_suite_trains_its_members_once(tmp_path: Path, folders: tuple[Path, Path]) -> None:

@@ -175,6 +175,38 @@ def test_self_training_adds_what_the_last_classifier_is_sure_of(monkeypatch: pyt
     assert all(30 < n <= 60 for n in found["pseudo_labelled"])
 
 
+def test_a_few_labelled_images_lie_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of each batch; and a tenth of what lies beside once a classifier labels more."""
+    from drit.probes import classifier as module
+
+    train, test, unlabelled = bars(150), LabelledImages(*bars(30, seed=1)), bars(60, seed=2)[0]
+    few = LabelledImages(*bars(2, seed=3))
+    given: list[tuple[LabelledImages, float]] = []
+
+    def noting(*words: object, beside: LabelledImages, share: float, **named: object) -> Classifier:
+        given.append((beside, share))
+        return train_classifier(*words, beside=beside, share=share, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "train_classifier", noting)
+    found = train_and_test(
+        LabelledImages(*train),
+        test,
+        ["upright", "level", "none"],
+        seeds=1,
+        epochs=4,
+        width=8,
+        unlabelled=unlabelled,
+        self_training=1,
+        beside=few,
+    )
+    (first, share), (second, _) = given
+    assert first is few and share == 0.2
+    (sure,) = found["pseudo_labelled"]
+    times = max(1, sure // (9 * len(few.labels)))
+    assert len(second.labels) == sure + times * len(few.labels)
+    assert torch.equal(second.images[-len(few.images) :], few.images)
+
+
 def test_self_training_needs_images_without_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels = bars(12)
     np.savez(tmp_path / "x.npz", images=images.numpy(), labels=labels)
