@@ -11,7 +11,7 @@ from annotated_types import Ge
 from drit.errors import UsageError
 from drit.settings.common import LossSettings, NetworkSettings, TrainSettings
 from drit.settings.groups import Width
-from drit.settings.schema import NonNegative, Positive, Weight, changed, setting
+from drit.settings.schema import NonNegative, Positive, Share, Weight, changed, setting
 from drit.settings.sizes import sized
 
 STRIDE = 4  # both networks change an image's side twice by 2
@@ -26,7 +26,7 @@ class InfoGANNetwork(Width, NetworkSettings):
     categories: Annotated[int, Ge(2)] = setting(10, "values of the categorical code")
     continuous: NonNegative = setting(2, "continuous codes, each uniform in [-1, 1]")
     noise_dim: NonNegative = setting(62, "numbers of noise beside the codes")
-    category_warp: Weight = setting(
+    category_warp: Share = setting(
         0.0,
         "Q reads the category from drawn images that are turned, sheared, scaled and shifted at random, up to this "
         "share (0.3: 17 degrees, 30 %; shifts 10 %), so that it cannot be slant or thickness; 0: as drawn",
