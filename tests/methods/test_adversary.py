@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from drit.data.images import encode
-from drit.errors import UsageError
 from drit.methods.base import Terms
 from drit.methods.drit.adversary import Adversary, Judge, LogitAverages
 from drit.methods.drit.objective import DRIT, mode_seeking_end
@@ -236,10 +235,12 @@ def test_a_training_with_all_of_it_resumes_bit_exactly(tmp_path: Path) -> None:
     assert all(bool(v.any()) for v in state["method"].values())
 
 
-def test_a_shift_that_leaves_too_little() -> None:
-    config = changed(preset("demo"), {"network.discriminator_shift": 13})
-    with pytest.raises(UsageError, match="discriminator-shift 13 leaves less than 16 of the 28 pixels"):
-        config.check()
+@pytest.mark.parametrize(("crop", "seen"), [(28, 20), (20, 16), (16, 16)])
+def test_discriminators_see_16_pixels_at_least(crop: int, seen: int) -> None:
+    config = changed(preset("quick"), {"data.crop": crop})
+    config.check()
+    x = torch.zeros(1, 3, crop, crop)
+    assert Adversary(config).views([x], Noise(0, 0))[0].shape[2:] == (seen, seen)
 
 
 def test_a_step_whose_penalty_overflows_is_skipped(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from drit.methods.base import Terms
 from drit.methods.drit.settings import DRITSettings
 from drit.methods.noise import Noise
 from drit.runtime import full, full_precision
+from drit.settings.common import MIN_CROP
 
 Maps = Sequence[Tensor]  # logits of a batch, (N, 1, h, w) for each scale
 Judge = Callable[[list[Tensor]], list[Maps]]  # batches of images, (N, C, H, W) each, to the logits of each
@@ -31,7 +32,7 @@ class Adversary:
 
     def __init__(self, settings: DRITSettings) -> None:
         self.loss = settings.loss
-        self.shift = settings.network.discriminator_shift
+        self.shift = min(settings.network.discriminator_shift, settings.data.crop - MIN_CROP)
         self.scales = settings.network.discriminator_scales
         self.parts = settings.accumulate
         self.averages: dict[str, LogitAverages] = {}
