@@ -1,7 +1,8 @@
 """The sheet on top of the README: held-out drawings in random styles, the true colours beside.
 
 drit data demo --name emoji --out emoji
-drit train --data.a emoji/a --data.b emoji/b --preset quick --data.resize 96 --data.crop 96 --out RUN
+drit train --data.a emoji/a --data.b emoji/b --preset quick --data.resize 96 --data.crop 96
+    --network.discriminator-shift 0 --steps 2312 --out RUN
 python -m experiments.emoji_sheet RUN --data emoji --out docs/images/emoji.png
 """
 
