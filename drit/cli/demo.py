@@ -91,7 +91,7 @@ def images(image_set: ImageSet, count: int) -> Tensor:
 def gallery(out: Path, run: Path, data: Path, minutes: float) -> dict[str, Any]:
     """Measure the run on held-out images and write gallery.html and gallery.png."""
     config = recorded_settings(run)
-    translator = Translator.load(run)
+    translator = Translator.load(run, threads=config.threads)  # as many as trained best beside other work
     train = {d: open_domain(str(data / f"{d}.npz"), config.data, d) for d in ("a", "b")}
     test = {d: open_domain(str(data / f"test_{d}.npz"), config.data, d) for d in ("a", "b")}
     result: dict[str, Any] = {"shown": {}, "titles": {}}
