@@ -100,10 +100,8 @@ def choose_device(name: str) -> torch.device:
                 f"{peers.local_count()} processes were started on a machine with {gpus} GPU{'s' * (gpus != 1)}: start "
                 "no more processes than GPUs (torchrun --nproc-per-node), or use --device cpu."
             )
-    if name == "cuda":
-        name = f"cuda:{peers.local_rank()}"
     try:
-        device = torch.device(name)
+        device = torch.device("cuda", peers.local_rank()) if name == "cuda" else torch.device(name)
         torch.zeros(1, device=device).item()  # the device "meta" gives nothing back
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"There is no device '{name}' here: {str(error).splitlines()[0]} Use cpu or auto.") from error

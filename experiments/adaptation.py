@@ -44,10 +44,9 @@ from drit.inference.translator import Translator
 from drit.methods.registry import preset
 from drit.probes.classifier import LabelledImages, train_and_test
 from drit.runs import checkpoint as files
-from drit.runs.record import recorded_settings
 from drit.runtime import cores, keep_freed_memory
 from drit.training import launch as loop
-from experiments import mnist_m
+from experiments import mnist_m, suite
 
 ROWS = ("source", "x1", "x3", "x5", "x10", "target")
 PASSES = 20  # over the digits: a classifier of each row sees about this many times their number of images
@@ -129,8 +128,7 @@ def trained(values: argparse.Namespace, digits: Path, target: Path) -> Path:
     """A run trained here with the preset `digits`. One that was interrupted is resumed."""
     run: Path = values.out / "run"
     if files.checkpoints(run):
-        done = files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps
-        finished = done or loop.resume(run).finished
+        finished = suite.finished(run) or loop.resume(run).finished
     else:
         config = preset("digits")
         sets = replace(config.data, a=f"{digits}:train_images", b=f"{target}:train_images", resize=0, crop=28)

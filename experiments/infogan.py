@@ -36,9 +36,9 @@ from drit.inference.sampling import code_agreement, labelled
 from drit.inference.translator import Translator
 from drit.probes.classifier import Classifier, accuracy, predict, train_classifier
 from drit.probes.matching import agreement
-from drit.runs import checkpoint as files
 from drit.runs.record import recorded_settings
 from drit.runtime import cores
+from experiments.suite import finished, run_of
 
 MEMBERS = {
     "paper": "",
@@ -57,15 +57,6 @@ def command(member: str, seed: int, values: argparse.Namespace) -> list[str]:
     words = ["train", "--method", "infogan", "--preset", "paper", *data, "--seed", str(seed), "--or-resume"]
     own = ["--threads", str(values.threads), "--no-log.tensorboard", *MEMBERS[member].split()]
     return [sys.executable, "-m", "drit", *words, *own]
-
-
-def run_of(out: Path, member: str, seed: int) -> Path:
-    """The run folder of a member."""
-    return out / f"{member}-{seed}"
-
-
-def finished(run: Path) -> bool:
-    return bool(files.checkpoints(run)) and files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps
 
 
 def judged(run: Path, classifier: Classifier, mnist: Path) -> dict[str, Any]:

@@ -115,9 +115,7 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
     """Train one member, or resume it. Returns whether it is finished."""
     run = run_of(out, member, seed)
     if files.checkpoints(run):
-        if files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps:
-            return True
-        return loop.resume(run).finished
+        return finished(run) or loop.resume(run).finished
     a, b = (str(data / path.format(part="train")) for path in suite.data)
     words = f"{suite.flags} {suite.members[member]} --seed {seed} --threads 1 --no-log.tensorboard".split()
     words += ["--data.a", a, "--data.b", b]
@@ -126,6 +124,11 @@ def train(suite: Suite, member: str, seed: int, data: Path, out: Path, seconds: 
         affordable = loop.affordable(config, seconds, time.process_time)
         config = configured([*words, "--steps", str(affordable)])
     return loop.train(config, run).finished
+
+
+def finished(run: Path) -> bool:
+    """Whether a run is trained to its last iteration; not so where nothing is."""
+    return bool(files.checkpoints(run)) and files.load_meta(files.find(run))["step"] >= recorded_settings(run).steps
 
 
 def run_of(out: Path, member: str, seed: int) -> Path:

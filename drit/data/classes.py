@@ -26,7 +26,8 @@ def classes_of(images: ImageSet) -> tuple[list[str], np.ndarray]:
                 "into a folder with the name of its class, or give an .npz file with images and labels."
             )
         labels = np.array(folders)
-    check_labels(labels, images.source)
+    else:
+        check_labels(labels, images.source)
     names, indices = np.unique(labels, return_inverse=True)
     if len(names) == 1:
         raise DataError(f"All labels of {images.source} are '{names[0]}': there is nothing to tell apart.")
