@@ -195,10 +195,7 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 def in_words(accuracies: list[float]) -> str:
     """Mean and standard deviation (n - 1) in per cent."""
-    if not accuracies:
-        return ""
-    std = np.std(accuracies, ddof=1) if len(accuracies) > 1 else 0.0
-    return f"{100 * np.mean(accuracies):.2f} +- {100 * std:.2f}"
+    return suite.spread([100 * accuracy for accuracy in accuracies], ".2f")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,7 +17,6 @@ OUT/infogan.json and OUT/table.md.
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ from drit.probes.classifier import Classifier, accuracy, predict, train_classifi
 from drit.probes.matching import agreement
 from drit.runs.record import recorded_settings
 from drit.runtime import cores
-from experiments.suite import finished, run_of
+from experiments.suite import finished, run_of, spread
 
 MEMBERS = {
     "paper": "",
@@ -91,8 +90,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 def in_words(errors: Sequence[float]) -> str:
     """The errors and their mean as two cells."""
-    std = f" +- {statistics.stdev(errors):.1f}" if len(errors) > 1 else ""
-    return f"{', '.join(f'{e:.1f}' for e in errors)} | {statistics.mean(errors):.1f}{std}"
+    return f"{', '.join(f'{e:.1f}' for e in errors)} | {spread(errors, '.1f')}"
 
 
 def labeller(mnist: Path) -> Classifier:

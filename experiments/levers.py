@@ -1,7 +1,7 @@
 """What raises the quality of a short training: one change at a time, at equal processor time, on four sets.
 
-    python -m experiments.levers --data DIR --out DIR [--sets SET ...] [--only MEMBER ...] [--seconds S] [--seeds N]
-                                 [--features NAME[:FILE] ...]
+    python -m experiments.levers --data DIR --out DIR [--sets SET ...] [--only MEMBER ...]
+                                 [--seconds S | --steps N] [--seeds N] [--features NAME[:FILE] ...]
 
 Sets: openmoji, roadscene, cat2dog, facades, all unpaired, at 96 pixels. Each member is the `quick` of before with
 some settings changed. The same command goes on after a stop: finished runs are kept, unfinished ones resumed. Two
@@ -72,6 +72,7 @@ def main() -> int:
     parser.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET", help="these sets [all]")
     parser.add_argument("--only", nargs="+", default=list(MEMBERS), metavar="MEMBER", help="these members [all]")
     parser.add_argument("--seconds", type=float, default=1800.0, help="processor time of each training [1800]")
+    parser.add_argument("--steps", type=int, default=0, help="equal iterations in place of equal time")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each member, with seeds 0, 1, ... [1]")
     parser.add_argument(
         "--features", nargs="*", default=["domains"], metavar="NAME[:FILE]", help="of the comparisons [domains]"
@@ -88,7 +89,7 @@ def main() -> int:
             runs = []
             for seed in range(values.seeds):
                 for member in values.only:
-                    if not train(suite, member, seed, values.data, out, values.seconds, steps=0):
+                    if not train(suite, member, seed, values.data, out, values.seconds, values.steps):
                         return INTERRUPTED
                     runs.append(run_of(out, member, seed))
             for features in values.features:

@@ -174,11 +174,19 @@ def over_seeds(results: Mapping[str, dict[str, Any]]) -> str:
             both = []
             for to in ("b", "a"):
                 numbers = [scale * run["to"][to][key]["value"] for run in runs if run["to"].get(to, {}).get(key)]
-                std = f" +- {statistics.stdev(numbers):.3g}" if len(numbers) > 1 else ""
-                both.append(f"{statistics.mean(numbers):.4g}{std}" if numbers else "-")
+                both.append(spread(numbers, ".4g", ".3g") or "-")
             cells.append(" / ".join(both))
         lines.append(f"| {member} | {len(runs)} | {steps} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def spread(numbers: Sequence[float], form: str, std_form: str = "") -> str:
+    """Mean and standard deviation (n - 1), each in its format (that of the mean, if the other is not given). Of one
+    number it is the number, of none the empty string."""
+    if not numbers:
+        return ""
+    std = f" +- {statistics.stdev(numbers):{std_form or form}}" if len(numbers) > 1 else ""
+    return f"{statistics.mean(numbers):{form}}{std}"
 
 
 def configured(words: list[str]) -> TrainSettings:

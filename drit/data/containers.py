@@ -100,7 +100,7 @@ def holds_dicom(path: Path) -> bool:
         return False
 
 
-def is_there(path: Path) -> bool:
+def is_file_or_member(path: Path) -> bool:
     """Whether a path is a file, or an image in a shard."""
     return path.is_file() or (not path.exists() and member_of(path) is not None)
 

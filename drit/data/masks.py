@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from drit.data.arrays import array_file, read_arrays
-from drit.data.containers import by_pillow, is_there, opened
+from drit.data.containers import by_pillow, is_file_or_member, opened
 from drit.data.decoders import read_values
 from drit.data.imageset import ImageSet
 from drit.data.names import READ_SUFFIXES, VOLUMES, file_of, slice_name, slice_of, without_ending
@@ -32,7 +32,7 @@ def mask_of(root: Path, image: Path) -> Path | None:
     if found := slice_of(place):
         volume = without_ending(found[0])
         names += [slice_name(volume.with_name(volume.name + suffix), found[1]) for suffix in VOLUMES]
-    return next((p for p in names if is_there(file_of(p))), None)
+    return next((p for p in names if is_file_or_member(file_of(p))), None)
 
 
 def without_masks(root: Path, paths: Sequence[Path]) -> list[Path]:
