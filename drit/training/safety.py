@@ -81,3 +81,13 @@ class Safety:
         if min(numbers) < 0 or numbers[1] >= MAX_HALVINGS:
             raise ValueError(f"skips {numbers}")
         self.skipped, self.halvings, self.clean = numbers
+
+
+def weight_of(terms: Sequence[str], weights: Sequence[str]) -> str:
+    """The weight that all these terms have, if it is one: the longest name that a term begins with. Else "".
+
+    terms: as in the metrics, UPDATE/TERM. weights: names of `settings.loss`.
+    """
+    names = [term.rpartition("/")[2] for term in terms]
+    owners = {max((w for w in weights if name.startswith(w)), key=len, default="") for name in names}
+    return owners.pop() if len(owners) == 1 else ""

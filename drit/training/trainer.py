@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -38,13 +39,14 @@ from drit.training.ema import MovingAverage
 from drit.training.interrupt import HURRIED, URGENCY, Cause, Interrupt
 from drit.training.optimizers import make_optimizers, restore_optimizer
 from drit.training.progress import Bar
-from drit.training.safety import RECOVERY, Safety
+from drit.training.safety import RECOVERY, Safety, weight_of
 from drit.training.samples import sample_sheet
 from drit.training.schedule import rate_factor
 from drit.training.updates import gradients, turns_of, weights_of
 from drit.training.watch.watch import Watch
 
 SAMPLE_IMAGES = 4
+NAMED = 4  # of what is not finite, in a message
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,12 @@ class _Means:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}  # iterations in which it was finite
+        self._added: Counter[str] = Counter()  # iterations that had it
 
     def add(self, terms: dict[str, Tensor]) -> None:
         for name, value in terms.items():
+            self._added[name] += 1
             finite = value.isfinite()
             value, count = torch.where(finite, value, 0), finite.float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
@@ -87,6 +91,14 @@ class _Means:
         """The means, of terms that were finite at least once."""
         counts = {name: int(count) for name, count in self._counts.items()}
         return {name: float(v) / counts[name] for name, v in self._sums.items() if counts[name]}
+
+    def broken(self) -> list[str]:
+        """The terms, sums of terms aside, that were not finite at least once."""
+        return [
+            name
+            for name, count in self._counts.items()
+            if int(count) < self._added[name] and not name.startswith("total/")
+        ]
 
 
 class Trainer:
@@ -220,7 +232,7 @@ class Trainer:
                     due = self._due(ending, cause in HURRIED)
                     if due.log or due.save or self.device.type == "cpu":
                         self.last = means.values()
-                        skipped = self._tell_unsafe(bar)
+                        skipped = self._tell_unsafe(bar, means)
                         bar.update(self.step, {n: v for n, v in self.last.items() if n.startswith("total/")})
                     if due.log:
                         if metrics is not None:
@@ -402,23 +414,28 @@ class Trainer:
             labels = batch.masks if self.labels is None else self.labels[batch.places["a"]]
             yield Batch(images, None if labels is None else labels.to(self.device))
 
-    def _tell_unsafe(self, bar: Bar) -> bool:
+    def _tell_unsafe(self, bar: Bar, means: _Means) -> bool:
         """Say what was skipped, and whether anything was. Raises DivergedError where that was too much."""
         names = self.safety.read()
         if self.safety.diverged:
-            self._diverged([f"a loss or gradient of {name}" for name in names])
+            self._diverged([f"a loss or gradient of {name}" for name in names], means.broken())
         if names:
+            terms = means.broken()
+            of_terms = f" ({', '.join(terms[:NAMED])})" if terms else ""
             bar.say(
-                f"iteration {self.step}: a loss or gradient of {', '.join(names)} was not finite; its step was skipped "
-                f"({self.safety.skipped} in all), and the learning rates are {self.safety.factor:g} times as large for "
-                f"{RECOVERY} iterations"
+                f"iteration {self.step}: a loss or gradient of {', '.join(names)} was not finite{of_terms}; its step "
+                f"was skipped ({self.safety.skipped} in all), and the learning rates are {self.safety.factor:g} times "
+                f"as large for {RECOVERY} iterations"
             )
         return bool(names)
 
-    def _diverged(self, names: list[str]) -> NoReturn:
-        """Raises DivergedError that names what is not finite, and the way on."""
+    def _diverged(self, names: list[str], terms: Sequence[str] = ()) -> NoReturn:
+        """Raises DivergedError that names what is not finite, and the way on. terms: those that were not."""
         whole = files.checkpoints(self.run) if self.run else []
         careful = f"--optim.lr {self.settings.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)"
+        weight = weight_of(terms, [field.name for field in fields(self.settings.loss)])
+        if weight:
+            careful += f", or a smaller --loss.{weight.replace('_', '-')}"
         if whole:
             advice = (
                 f"The last good checkpoint is {whole[-1]}. Go on from it more carefully: "
@@ -426,9 +443,8 @@ class Trainer:
             )
         else:
             advice = f"No checkpoint was written yet: remove {self.run}, and start again with {careful}."
-        raise DivergedError(
-            f"Training diverged near iteration {self.step}: {', '.join(names[:4])} is not a finite number. {advice}"
-        )
+        broken = ", ".join([*names, *terms][:NAMED])
+        raise DivergedError(f"Training diverged near iteration {self.step}: {broken} is not a finite number. {advice}")
 
     def save(self) -> None:
         """Write a checkpoint of this iteration and delete old ones. Raises DivergedError for weights not finite."""

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from drit import losses
+from drit.errors import DivergedError
 from drit.runs import checkpoint as files
 from drit.runs.metrics import read_metrics
 from drit.settings.common import TrainSettings
 from drit.training import launch, safety
 from drit.training import trainer as trainer_module
 from drit.training.optimizers import DenseAdam
-from drit.training.safety import MAX_HALVINGS, RECOVERY, Safety
+from drit.training.safety import MAX_HALVINGS, RECOVERY, Safety, weight_of
 from drit.training.trainer import Trainer
 from tests.conftest import tiny, trainer_of
 from tests.training.test_resume import same
@@ -153,3 +155,26 @@ def test_a_skipped_update_moves_its_networks_not(folders: tuple[Path, Path], mon
         moved = {name.partition(".")[0] for name, t in trainer.method.state_dict().items() if not same(t, before[name])}
         (skipped,) = trainer.safety.read()
         assert not set(skipped.split(" and ")) & moved and len(moved) >= 3, (skipped, moved)
+
+
+def test_the_weight_of_terms() -> None:
+    weights = ["kl", "gradient_penalty", "latent_regression", "domain_adversarial", "domain"]
+    assert weight_of(["discriminators/gradient_penalty_a", "discriminators/gradient_penalty_b"], weights) == (
+        "gradient_penalty"
+    )
+    assert weight_of(["generators/domain_adversarial_a"], weights) == "domain_adversarial"  # the longest
+    assert weight_of(["generators/kl_a", "generators/latent_regression_a"], weights) == ""  # two
+    assert weight_of(["generators/other"], weights) == "" == weight_of([], weights)
+
+
+def test_a_term_that_overflows_is_named_with_its_weight(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As a gradient penalty does in a narrow type: who reads it knows which weight to lower."""
+    penalty = losses.gradient_penalty
+    monkeypatch.setattr(losses, "gradient_penalty", lambda *a: penalty(*a) * 1e38 * 1e38)
+    config = tiny(*folders, steps=30)
+    config = replace(config, loss=replace(config.loss, gradient_penalty=0.3, penalty_every=1))  # type: ignore[call-arg]
+    with pytest.raises(DivergedError, match=r"gradient_penalty_a.* or a smaller --loss.gradient-penalty\."):
+        launch.train(config, tmp_path / "run")
+    assert "was not finite (discriminators/gradient_penalty_a" in capfd.readouterr().err
