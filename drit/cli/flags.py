@@ -19,7 +19,7 @@ from drit.runs.folder import META, RunFolder, root_of
 from drit.runs.reading import read_object
 from drit.settings.common import TrainSettings
 from drit.settings.files import read_settings
-from drit.settings.schema import changed, groups_of, merged, settings_of, value_of
+from drit.settings.schema import changed, flag_of, groups_of, merged, settings_of, value_of
 
 
 def chosen(arguments: list[str]) -> TrainSettings:
@@ -91,7 +91,7 @@ def add_dataclass(parser: argparse.ArgumentParser, shown: Any, more: Mapping[str
     }
     for s in settings_of(type(shown)):
         target: Any = groups.get(s.name.partition(".")[0], parser)
-        names = [f"--{s.name.replace('_', '-')}"]
+        names = [flag_of(s.name)]
         if "_" in s.name:
             names.append(f"--{s.name}")
         text = s.help + (more or {}).get(s.name, "")

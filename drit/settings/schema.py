@@ -208,16 +208,21 @@ _BOUNDS: dict[type, tuple[str, Callable[[Any, Any], bool], str]] = {
 }
 
 
+def flag_of(name: str) -> str:
+    """The flag of a setting, from its dotted name."""
+    return f"--{name.replace('_', '-')}"
+
+
 def check_ranges(settings: Any) -> None:
     """Raises UsageError for a number outside the range of its setting, or one that is not finite."""
     for s in settings_of(type(settings)):
         value = value_of(settings, s.name)
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be a finite number.")
+            raise UsageError(f"{flag_of(s.name)} is {value}: it must be a finite number.")
         tests = [(*_BOUNDS[type(r)], r) for r in s.ranges]
         if not all(holds(value, getattr(r, name)) for name, holds, _, r in tests):
             wanted = " and ".join(f"{phrase} {getattr(r, name):g}" for name, _, phrase, r in tests)
-            raise UsageError(f"--{s.name.replace('_', '-')} is {value}: it must be {wanted}.")
+            raise UsageError(f"{flag_of(s.name)} is {value}: it must be {wanted}.")
 
 
 def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:

@@ -34,6 +34,7 @@ from drit.runs.metrics import Metrics
 from drit.runs.record import describe
 from drit.runtime import autocast, choose, choose_device, cores, keep_freed_memory, make_deterministic
 from drit.settings.common import TrainSettings
+from drit.settings.schema import flag_of
 from drit.sheets import save_sheet
 from drit.training.ema import MovingAverage
 from drit.training.interrupt import HURRIED, URGENCY, Cause, Interrupt
@@ -417,17 +418,18 @@ class Trainer:
     def _tell_unsafe(self, bar: Bar, means: _Means) -> bool:
         """Say what was skipped, and whether anything was. Raises DivergedError where that was too much."""
         names = self.safety.read()
+        if not names:
+            return False
+        terms = means.broken()
         if self.safety.diverged:
-            self._diverged([f"a loss or gradient of {name}" for name in names], means.broken())
-        if names:
-            terms = means.broken()
-            of_terms = f" ({', '.join(terms[:NAMED])})" if terms else ""
-            bar.say(
-                f"iteration {self.step}: a loss or gradient of {', '.join(names)} was not finite{of_terms}; its step "
-                f"was skipped ({self.safety.skipped} in all), and the learning rates are {self.safety.factor:g} times "
-                f"as large for {RECOVERY} iterations"
-            )
-        return bool(names)
+            self._diverged([f"a loss or gradient of {name}" for name in names], terms)
+        of_terms = f" ({', '.join(terms[:NAMED])})" if terms else ""
+        bar.say(
+            f"iteration {self.step}: a loss or gradient of {', '.join(names)} was not finite{of_terms}; its step was "
+            f"skipped ({self.safety.skipped} in all), and the learning rates are {self.safety.factor:g} times as large "
+            f"for {RECOVERY} iterations"
+        )
+        return True
 
     def _diverged(self, names: list[str], terms: Sequence[str] = ()) -> NoReturn:
         """Raises DivergedError that names what is not finite, and the way on. terms: those that were not."""
@@ -435,7 +437,7 @@ class Trainer:
         careful = f"--optim.lr {self.settings.optim.lr / 2:g} (or --precision float32, or --optim.clip 5)"
         weight = weight_of(terms, [field.name for field in fields(self.settings.loss)])
         if weight:
-            careful += f", or a smaller --loss.{weight.replace('_', '-')}"
+            careful += f", or a smaller {flag_of(f'loss.{weight}')}"
         if whole:
             advice = (
                 f"The last good checkpoint is {whole[-1]}. Go on from it more carefully: "
