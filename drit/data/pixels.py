@@ -126,8 +126,11 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
 
 def from_tensor(tensor: Tensor, depth: int = 8) -> np.ndarray:
-    """(..., C, H, W) in [-1, 1] (more is clipped) to (..., H, W, C) of uint8 (depth 8) or uint16 (16), rounded."""
+    """(..., C, H, W) in [-1, 1] (more is clipped) to (..., H, W, C) of uint8 (depth 8) or uint16 (16), rounded.
+
+    NaN, as a training that diverges draws it, becomes 0.
+    """
     max_value = (1 << depth) - 1
     values = (tensor.detach().cpu().double() + 1) * (max_value / 2)
-    array = values.clamp_(0, max_value).round_().movedim(-3, -1).numpy()
+    array = values.nan_to_num_(0).clamp_(0, max_value).round_().movedim(-3, -1).numpy()
     return np.ascontiguousarray(array.astype(np.uint8 if depth == 8 else np.uint16))

@@ -39,6 +39,8 @@ from drit.settings.schema import MAX_SEED
 CHUNK_PIXELS = 1 << 17
 GPU_CHUNK_PIXELS = 1 << 21  # with less a GPU waits for the host's orders (docs/performance.md)
 MAP_STYLES = 5  # that a map of invention takes by default
+LARGEST = 1e6  # of what networks compute with: far above what they are trained on, far below what overflows in them
+_COMPUTABLE = f"finite numbers from {-LARGEST:.0f} to {LARGEST:.0f}"
 
 
 class Translator:
@@ -531,8 +533,8 @@ class Translator:
             raise UsageError(f"Styles must be a number of random ones, or numbers (K, {size}): {error}.") from error
         if codes.dim() != 2 or codes.shape[1] != size or not len(codes):
             raise UsageError(f"Styles of shape {tuple(codes.shape)} do not fit: this model takes (K, {size}), K >= 1.")
-        if not bool(codes.isfinite().all()):
-            raise UsageError("Styles must be finite numbers.")
+        if not _computable(codes):
+            raise UsageError(f"Styles must be {_COMPUTABLE}: random ones are drawn from N(0, 1).")
         return codes
 
     def _tensor(self, image: Any, domain: str) -> Tensor:
@@ -550,6 +552,10 @@ class Translator:
                     f"A tensor of shape {tuple(image.shape)} and type {image.dtype} does not fit: "
                     f"domain {domain} takes ({channels}, H, W) of floats in [-1, 1]."
                 )
+            if not image.numel():
+                raise UsageError(f"The image has no pixels: its shape is {tuple(image.shape)}.")
+            if not _computable(image):
+                raise UsageError(f"The pixels of a tensor must be {_COMPUTABLE}: images are in [-1, 1].")
             return image.float()
         return convert_channels(_as_array(image, channels, self._reading(domain)), channels)
 
@@ -572,6 +578,12 @@ class Translator:
     def _wanted(self, side: int) -> int:
         """The side that an image of this side is padded to: a multiple of the stride, and not below the minimum."""
         return max(self.method.min_side, -(-side // self.method.stride) * self.method.stride)
+
+
+def _computable(x: Tensor) -> bool:
+    """Whether networks can compute with x (any shape, not empty). NaN, and what overflows in them, would give NaN for
+    pixels without a word."""
+    return bool(x.abs().amax() <= LARGEST)  # NaN is not
 
 
 def _owned(x: Tensor) -> Tensor:

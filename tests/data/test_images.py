@@ -229,6 +229,7 @@ def test_tensor_values_and_clipping() -> None:
     import torch
 
     assert from_tensor(torch.tensor([[[-3.0, 0.0, 3.0]]])).ravel().tolist() == [0, 128, 255]
+    assert from_tensor(torch.tensor([[[torch.nan, torch.inf, -torch.inf]]])).ravel().tolist() == [0, 255, 0]
 
 
 def test_16_bit_colour_keeps_all_bits(tmp_path: Path) -> None:

@@ -149,8 +149,12 @@ def test_what_does_not_fit(run: Path, translator: Translator) -> None:
             translator.translate(image, "b", styles=styles)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"\(0, 3\) do not fit"):
         translator.translate(image, "b", styles=torch.zeros(0, 3))
-    with pytest.raises(UsageError, match="finite"):
-        translator.translate(image, "b", styles=torch.full((1, 3), torch.nan))
+    for number in (torch.nan, -torch.inf, 1e30):  # the last overflows in the networks: black images, before
+        with pytest.raises(UsageError, match="Styles must be finite numbers from -1000000 to 1000000"):
+            translator.translate(image, "b", styles=torch.full((1, 3), number))
+        with pytest.raises(UsageError, match="pixels of a tensor must be finite numbers"):
+            translator.translate(torch.full((1, 16, 16), number), "b")
+    assert translator.translate(image, "b", styles=torch.full((1, 3), 1e6))[0].any()
     for seed in (-1, 1.5, 10**18):
         with pytest.raises(UsageError, match="is no whole number from 0"):
             translator.translate(image, "b", seed=seed)  # type: ignore[arg-type]
@@ -160,6 +164,7 @@ def test_what_does_not_fit(run: Path, translator: Translator) -> None:
         (image.astype(float), r"outside \[0, 1\]"),
         (np.zeros((0, 4, 1), np.uint8), "no pixels"),
         (torch.zeros(1, 16, 16, dtype=torch.uint8), "uint8 does not fit"),
+        (torch.zeros(1, 0, 16), "no pixels"),
     ):
         with pytest.raises(UsageError, match=words):
             translator.translate(wrong, "b")

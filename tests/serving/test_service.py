@@ -381,6 +381,7 @@ def test_wrong_fields(client: TestClient) -> None:
         refused(post(client, numbers=numbers), 422, "'numbers'")
     refused(post(client, numbers="[[1, 2]]"), 422, "(K, 3)")
     refused(post(client, numbers="[[1, 2, NaN]]"), 422, "finite")
+    refused(post(client, numbers="[[1, 2, 1e30]]"), 422, "finite numbers from -1000000")
     refused(post(client, numbers=f"[[1, 2, 1{'0' * 400}]]"), 422, "too large")
     refused(post(client, style="nobody"), 404, "no style 'nobody'")
     refused(client.post("/v1/translate", data={"to": "b", "image": "text"}), 422, "'image'")
