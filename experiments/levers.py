@@ -45,6 +45,9 @@ MEMBERS = {
     "film-resize-16-batch-1": f"{SHARP} --batch 1",
     "film-resize-16-lecam-1": f"{SHARP} --loss.lecam 0.1 --batch 1",
     "film-resize-16-lecam-1-shift": f"{SHARP} --loss.lecam 0.1 --batch 1 --network.discriminator-shift 8",
+    "film-resize-16-lecam-1-shift-slow": (
+        f"{SHARP} --loss.lecam 0.1 --batch 1 --network.discriminator-shift 8 --optim.lr 2e-4"
+    ),
     "film-resize-16-slow": f"{SHARP} --optim.lr 2e-4",
     "munit": "--method munit --batch 2",
     "drit++": f"--method drit++ {BEFORE}",
