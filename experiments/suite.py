@@ -144,7 +144,9 @@ def compare(suite: Suite, runs: Sequence[Path], data: Path, out: Path, features:
     command += ["--threads", "1", "--protocol", "quick", "--features", features]
     code = subprocess.run([sys.executable, "-m", "drit", *command], check=False).returncode
     if code == 0:
-        first = {run.name.rpartition("-")[0]: run for run in runs if run.name.endswith("-0")}
+        first: dict[str, Path] = {}
+        for run in runs:
+            first.setdefault(run.name.rpartition("-")[0], run)
         save_sheet(contact_sheet(first, test), out / "sheet.png")
         if len(first) < len(runs):
             compared = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["runs"]
