@@ -44,7 +44,7 @@ from drit.training import launch as loop
 
 DIGITS = ("mnist/mnist.npz:{part}_images", "mnist_m.npz:{part}_images")
 ROADS = ("roadscene/{part}A", "roadscene/{part}B")
-DIGIT_FLAGS = "--preset demo --data.resize 0 --data.crop 28"
+DIGIT_FLAGS = "--preset demo --batch 16 --data.resize 0 --data.crop 28"
 ROAD_FLAGS = "--preset quick --data.resize 112 --data.crop 96 --log.sample-every 100000"
 PAPER = "--loss.mode-seeking 0"  # the objective of the paper, whatever a preset adds to it
 UNPAIRED = {

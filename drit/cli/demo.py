@@ -33,7 +33,7 @@ from drit.training import launch as loop
 
 OUT = Path("demo")
 SECONDS = 250  # of training, unless a slow machine needs more for FEWEST iterations
-FEWEST = 500
+FEWEST = 800
 MEASURED = 200  # test images of each domain
 STYLES = 5  # random styles of each
 # What the README says to expect, from three seeds on two cores (docs/results.md)

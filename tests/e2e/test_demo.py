@@ -37,7 +37,7 @@ def test_demo(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("affordable", "threads", "steps"),
-    [({1: 600, 4: 700}, 4, 700), ({1: 700, 4: 600}, 1, 700), ({1: 60, 4: 90}, 4, FEWEST), ({1: 1, 4: 9999}, 4, 1200)],
+    [({1: 900, 4: 950}, 4, 950), ({1: 950, 4: 900}, 1, 950), ({1: 60, 4: 90}, 4, FEWEST), ({1: 1, 4: 9999}, 4, 2400)],
 )
 def test_the_demo_takes_the_faster_number_of_threads(
     affordable: dict[int, int], threads: int, steps: int, monkeypatch: pytest.MonkeyPatch

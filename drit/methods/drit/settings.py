@@ -176,8 +176,10 @@ class DRITSettings(TrainSettings):
             "paper": paper,  # its formulas and weights, at the published sizes
             "official": changed(paper, OFFICIAL),
             "digits": sized(base, "digits"),
-            # textures sooner, in place of grids
-            "demo": sized(changed(base, {"loss.domain_adversarial": 2.0}), "demo"),
+            # textures sooner, in place of grids; small batches, so that it learns for more iterations
+            "demo": changed(
+                sized(changed(base, {"loss.domain_adversarial": 2.0}), "demo"), {"batch": 8, "steps": 2400}
+            ),
             # narrow, and one image at a time, so that it learns for more iterations
             "quick": changed(sized(photographs, "quick"), {"network.width": 16, "batch": 1}),
         }
