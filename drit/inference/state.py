@@ -33,6 +33,7 @@ MAX_JSON = 1 << 17  # letters; what is written has hundreds
 MAX_TEXT = 200  # letters of a name
 MAX_STYLE = 4096  # numbers
 MAX_STYLES = 256  # of a file that shows several
+LARGEST = 1e6  # of what networks compute with: far above what they are trained on, far below what overflows in them
 
 
 @dataclass(frozen=True)
@@ -169,4 +170,4 @@ def _numbers(style: list[float]) -> tuple[float, ...]:
 
 
 def _is_style(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_STYLE and all(is_finite(v) and abs(v) < 1e6 for v in value)
+    return isinstance(value, list) and len(value) <= MAX_STYLE and all(is_finite(v) and abs(v) < LARGEST for v in value)

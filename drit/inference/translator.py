@@ -25,6 +25,7 @@ from drit.errors import UsageError
 from drit.inference import memory
 from drit.inference.formats import Samples, samples_of
 from drit.inference.invention import InventionMap, InventionMeter
+from drit.inference.state import LARGEST
 from drit.inference.tiles import TiledImage, joined
 from drit.methods.base import Method, Prepared
 from drit.methods.registry import able, method_class, no_styles
@@ -39,7 +40,6 @@ from drit.settings.schema import MAX_SEED
 CHUNK_PIXELS = 1 << 17
 GPU_CHUNK_PIXELS = 1 << 21  # with less a GPU waits for the host's orders (docs/performance.md)
 MAP_STYLES = 5  # that a map of invention takes by default
-LARGEST = 1e6  # of what networks compute with: far above what they are trained on, far below what overflows in them
 _COMPUTABLE = f"finite numbers from {-LARGEST:.0f} to {LARGEST:.0f}"
 
 
