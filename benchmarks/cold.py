@@ -29,10 +29,12 @@ FORWARD = """
 import torch
 from benchmarks.worker import CHANNELS, paper
 from drit.methods.drit.objective import DRIT
+from drit.runtime import autocast, choose
+processor = torch.device("cpu")
 with torch.device("meta"):
     model = DRIT(paper(256, 1), CHANNELS)
 model = model.to_empty(device="cpu").requires_grad_(False).eval()
-with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+with torch.inference_mode(), autocast(choose("auto", processor), processor):
     model.render(model.prepare(model.content(torch.zeros(1, 3, 256, 256), "a"), "b"), torch.zeros(1, 8), "b")
 """
 
