@@ -170,4 +170,6 @@ def _numbers(style: list[float]) -> tuple[float, ...]:
 
 
 def _is_style(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_STYLE and all(is_finite(v) and abs(v) < LARGEST for v in value)
+    return (
+        isinstance(value, list) and len(value) <= MAX_STYLE and all(is_finite(v) and abs(v) <= LARGEST for v in value)
+    )

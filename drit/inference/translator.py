@@ -552,8 +552,7 @@ class Translator:
                     f"A tensor of shape {tuple(image.shape)} and type {image.dtype} does not fit: "
                     f"domain {domain} takes ({channels}, H, W) of floats in [-1, 1]."
                 )
-            if not image.numel():
-                raise UsageError(f"The image has no pixels: its shape is {tuple(image.shape)}.")
+            _check_pixels(tuple(image.shape))
             if not _computable(image):
                 raise UsageError(f"The pixels of a tensor must be {_COMPUTABLE}: images are in [-1, 1].")
             return image.float()
@@ -578,6 +577,12 @@ class Translator:
     def _wanted(self, side: int) -> int:
         """The side that an image of this side is padded to: a multiple of the stride, and not below the minimum."""
         return max(self.method.min_side, -(-side // self.method.stride) * self.method.stride)
+
+
+def _check_pixels(shape: tuple[int, ...]) -> None:
+    """Raise UsageError for an image of this shape that has no pixels."""
+    if 0 in shape:
+        raise UsageError(f"The image has no pixels: its shape is {shape}.")
 
 
 def _computable(x: Tensor) -> bool:
@@ -611,8 +616,7 @@ def _as_array(image: Any, channels: int, reading: Reading) -> np.ndarray:
             f"An image must be a PIL image, an array (H, W, C) of uint8, uint16 or float in [0, 1], or a tensor; "
             f"this is {type(image).__name__} of shape {array.shape} and type {array.dtype}."
         )
-    if 0 in array.shape:
-        raise UsageError(f"The image has no pixels: its shape is {array.shape}.")
+    _check_pixels(array.shape)
     if reading.bands and array.shape[2] != channels:
         array = select_bands(array[None], "The image", reading.bands)[0]
     if reading.value_range is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,7 +19,7 @@ from drit.data.images import Metadata, decode, encode
 from drit.data.notes import comment, packet, png_chunk
 from drit.errors import DataError
 from drit.inference.formats import holds
-from drit.inference.state import Shown, State, find_state, parse, read_state
+from drit.inference.state import LARGEST, Shown, State, find_state, parse, read_state
 from drit.runs.checkpoint import find, weights_sha256
 
 RUN = "0123456789abcdef" * 4
@@ -60,7 +60,8 @@ def test_exif_profile_and_resolution_stay(suffix: str, tmp_path: Path) -> None:
     assert metadata.lost(suffix, (20, 24, 3)) == (["resolution"] if suffix == ".webp" else [])
 
 
-@given(st.text(max_size=60), st.lists(st.floats(-1e5, 1e5), max_size=9), st.none() | st.integers(0, 10**12))
+@example("", [-LARGEST, LARGEST], None)  # what a call takes is read back
+@given(st.text(max_size=60), st.lists(st.floats(-LARGEST, LARGEST), max_size=9), st.none() | st.integers(0, 10**12))
 def test_round_trip(name: str, style: list[float], seed: int | None) -> None:
     state = State(RUN, "a", "b", name, tuple(style), seed)
     assert parse(state.text()) == state
@@ -100,6 +101,7 @@ def hostile(**values: Any) -> str:
         (hostile(style=[float("nan")]), "'style' cannot be '[nan]'"),
         (hostile(style=[float("inf")]), "'style'"),
         (hostile(style=[10**400]), "'style'"),
+        (hostile(style=[1.001 * LARGEST]), "'style'"),
         (hostile(style=["1"]), "'style'"),
         (hostile(style=[True]), "'style'"),
         (hostile(style=[0.0] * 5000), "'style'"),
