@@ -8,11 +8,12 @@ import torch
 
 from drit.methods.base import Method
 from drit.methods.registry import method_class
+from drit.networks.decoder_layers import UPSAMPLE_BLOCKS
 from drit.settings.schema import changed
 from tests.conftest import tiny
 
 METHODS = [
-    "drit", "drit-feature", "drit-film", "drit-resize", "drit++", "munit", "unit",
+    "drit", "drit-feature", "drit-film", "drit-resize", "drit-smooth", "drit++", "munit", "unit",
     "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
     "bicyclegan",
 ]  # fmt: skip
@@ -23,7 +24,7 @@ def method(name: str, folders: tuple[Path, Path]) -> Method:
     base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
     settings = tiny(*folders, method=base)
     if form:
-        settings = changed(settings, {"network.upsample" if form == "resize" else "network.generator": form})
+        settings = changed(settings, {"network.upsample" if form in UPSAMPLE_BLOCKS else "network.generator": form})
     torch.manual_seed(0)
     made = method_class(base)(settings, {"a": 3, "b": 3}).double().eval().requires_grad_(False)
     with torch.no_grad():

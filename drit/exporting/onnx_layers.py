@@ -351,6 +351,14 @@ def _upsample_conv(x: Symbol, weight: Tensor, bias: Tensor) -> Symbol:
     return _sized(x, graph.add("Concat", top, middle, bottom, axis=2), weight.shape[0], *least)
 
 
+def _binomial(x: Symbol) -> Symbol:
+    """`upsample.binomial`: a convolution of each channel by itself."""
+    channels = _channels(x)
+    kernel = x.graph.constant(upsample.binomial_kernel(channels))
+    options = {"kernel_shape": [3, 3], "group": channels}
+    return _written(_pad(x, [1] * 4, "replicate"), "Conv", kernel, shape=x.shape, **options)
+
+
 def _outermost(x: Symbol, weight: Tensor, bias: Tensor, axis: int, last: bool) -> str:
     """The first or last row (axis 2) or column (axis 3) of what a 5 x 5 convolution gives of the upsampled map.
 
@@ -530,4 +538,5 @@ _register(_with_planes, layers.with_planes)
 _register(_add_per_image, layers.add_per_image)
 _register(_modulate, layers.modulate)
 _register(_upsample_conv, upsample.upsample_conv)
+_register(_binomial, upsample.binomial)
 _register(_add_code_planes, decoder_layers.add_code_planes)

@@ -1,8 +1,9 @@
 """Layers of the generators after their residual blocks: upsampling, what a style adds to it, and the last layer.
 
-Two forms of upsampling by 2 have one interface: `UpsampleBlock` (transposed convolution) and `ResizeBlock` (nearest
-neighbour, then a 3 x 3 convolution). `upsample` is the convolution of the features alone, `add_code` adds what code
-planes would add to it, and `activate` does the rest. Code planes are constant over an image, and are never built.
+Three forms of upsampling by 2 have one interface: `UpsampleBlock` (transposed convolution), `ResizeBlock` (nearest
+neighbour, then a 3 x 3 convolution) and `SmoothBlock` (the same, then a binomial filter). `upsample` is the convolution
+of the features alone, `add_code` adds what code planes would add to it, and `activate` does the rest. Code planes are
+constant over an image, and are never built.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from drit.networks.encoders import CONTENT_SLOPE
 from drit.networks.init import bilinear_init, initialise
 from drit.networks.layers import Conv, LayerNorm, add_per_image
-from drit.networks.upsample import upsample_conv
+from drit.networks.upsample import binomial, upsample_conv
 from drit.runtime import full, full_precision
 from drit.settings.groups import Upsample
 
@@ -173,9 +174,27 @@ class ResizeBlock(nn.Module):
         return F.relu_(x if self.norm is None else self.norm(x))
 
 
+class SmoothBlock(ResizeBlock):
+    """A `ResizeBlock` with a binomial filter of 3 x 3 after the convolution.
+
+    Nearest-neighbour upsampling repeats the spectrum of the small map near the highest frequencies, where it shows as a
+    mesh of about 2 pixels; the filter takes it away (Karras et al., StyleGAN, arXiv 1812.04948, section 2: the same
+    filter at the same place). Constant planes stay constant through it.
+    """
+
+    def upsample(self, x: Tensor) -> Tensor:
+        """As `ResizeBlock.upsample`: (N, features, h, w) -> (N, outputs, 2h, 2w), any real values."""
+        return binomial(super().upsample(x))
+
+    def upsample_with_code(self, x: Tensor) -> Tensor:
+        """As `ResizeBlock.upsample_with_code`: (N, features + S, h, w) -> (N, outputs, 2h, 2w), any real values."""
+        return binomial(super().upsample_with_code(x))
+
+
 UPSAMPLE_BLOCKS: dict[Upsample, type[UpsampleBlock] | type[ResizeBlock]] = {
     "transposed": UpsampleBlock,
     "resize": ResizeBlock,
+    "smooth": SmoothBlock,
 }
 
 

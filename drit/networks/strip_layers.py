@@ -153,6 +153,11 @@ def _upsample_conv(x: Strips, weight: Tensor, bias: Tensor) -> Strips:
     return local(x, layer, 1, products, 2 * x.shape[2], up=2)
 
 
+def _binomial(x: Strips) -> Strips:
+    """`upsample.binomial`: a row sees the ones beside it."""
+    return local(x, upsample.binomial, 1, 9, x.shape[2])
+
+
 def _code_planes(x: Strips, planes: Tensor) -> Strips:
     """`decoder_layers.add_code_planes` for one style: the class of a row counts from the top of the whole map."""
     height, width = x.shape[2:]
@@ -225,6 +230,7 @@ HANDLERS.update(
         layers.with_planes: _with_planes,
         layers.add_per_image: _of_each_pixel(layers.add_per_image),
         layers.modulate: _of_each_pixel(layers.modulate),
+        upsample.binomial: _binomial,
         upsample.upsample_conv: _upsample_conv,
         decoder_layers.add_code_planes: _code_planes,
         F.conv2d: _conv,

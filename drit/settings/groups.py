@@ -53,7 +53,7 @@ class Style:
 
 
 Form = Literal["concat", "feature", "film"]  # of a generator: how the style enters
-Upsample = Literal["transposed", "resize"]
+Upsample = Literal["transposed", "resize", "smooth"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ class StyledGenerator:
     )
     upsample: Upsample = setting(
         "transposed",
-        "upsampling in the generator: 'transposed' convolutions (published) or 'resize': nearest neighbour, then a "
-        "3 x 3 convolution, which draws no grid of its own",
+        "upsampling in the generator: 'transposed' convolutions (published); 'resize': nearest neighbour, then a 3 x 3 "
+        "convolution, which draws no grid of its own; or 'smooth': the same, then a binomial filter, which draws no "
+        "mesh of 2 pixels either",
     )
     bounded_variance: bool = setting(
         False,

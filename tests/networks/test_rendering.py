@@ -29,7 +29,7 @@ def generator(form: type, upsample: Upsample, upsamplings: int) -> Any:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("upsamplings", [1, 2, 3])
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("upsample", UPSAMPLE_BLOCKS)
 @pytest.mark.parametrize("form", [ConcatGenerator, FilmGenerator])
 def test_style_by_style_equals_all_at_once(
     form: type,
@@ -70,7 +70,7 @@ def test_sums_of_classes_by_hand() -> None:
     assert rendering.class_sums(h, 1)[0].flatten().tolist() == [120]
 
 
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("upsample", UPSAMPLE_BLOCKS)
 def test_statistics_far_from_zero_keep_their_precision(upsample: Upsample) -> None:
     """A mean of 1e4 beside a spread of 1: what sums of squares lose in float32."""
     torch.manual_seed(0)

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from drit.networks import upsample as module
+from drit.networks.decoder_layers import SmoothBlock
 from drit.networks.init import bilinear_init
 from drit.networks.layers import Conv
-from drit.networks.upsample import upsample_conv
+from drit.networks.upsample import binomial, upsample_conv
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -63,6 +64,28 @@ def test_a_convolution_after_the_nearest_neighbour_starts_as_bilinear_upsampling
     x = torch.rand(1, 1, 5, 4, dtype=torch.float64)
     expected = F.interpolate(x, scale_factor=2, mode="bilinear") * 4 * layer.weight[0, 0, 1, 1] + layer.bias
     assert torch.allclose(upsample_conv(x, layer.weight, layer.bias), expected, atol=1e-14)
+
+
+def test_the_binomial_filter_by_hand() -> None:
+    point = torch.zeros(1, 2, 5, 5)
+    point[0, 0, 2, 2] = point[0, 1, 0, 0] = 16
+    inner, corner = binomial(point)[0]
+    assert inner[1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]] and inner.sum() == 16
+    assert corner[:2, :2].tolist() == [[9, 3], [3, 1]] and corner.sum() == 16  # the border is repeated
+    columns = torch.arange(40.0)
+    for wave, share in ((2.0, 0.0), (2.2, 1 / 49), (4.0, 1 / 2)):
+        lines = torch.cos(2 * torch.pi * columns / wave).expand(1, 1, 8, 40)
+        passed = binomial(lines)[..., 2:-2]
+        assert torch.allclose(passed, share * lines[..., 2:-2], atol=1e-3)
+
+
+def test_a_smooth_block_enlarges_by_the_weights_1_3_3_1() -> None:
+    block = SmoothBlock(1, 0, 1).double()
+    with torch.no_grad():
+        block.conv.weight.zero_()[0, 0, 1, 1] = 1
+        block.conv.bias.zero_()  # type: ignore[union-attr]
+    x = torch.rand(1, 1, 5, 4, dtype=torch.float64)
+    assert torch.allclose(block.upsample(x), F.interpolate(x, scale_factor=2, mode="bilinear"), atol=1e-14)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
