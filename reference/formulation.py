@@ -21,6 +21,7 @@ from drit import losses
 from drit.methods.base import DOMAINS, OTHER, Batch
 from drit.methods.drit.objective import DRIT
 from drit.methods.noise import Noise
+from drit.networks.decoder_layers import SmoothBlock
 from drit.networks.fast import EPS
 from drit.networks.layers import ResidualBlock
 
@@ -55,11 +56,14 @@ def _up(layer: Any, x: Tensor) -> Tensor:
 
 
 def _upsampled(layer: Any, x: Tensor) -> Tensor:
-    """A transposed convolution, or enlargement and a convolution; then layer normalisation without gain and bias."""
+    """A transposed convolution, or enlargement, a convolution and perhaps the binomial filter; then layer normalisation
+    without gain and bias."""
     if isinstance(layer.conv, nn.ConvTranspose2d):
         x = layer.conv(x)
     else:
         x = _conv(layer.conv, x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    if isinstance(layer, SmoothBlock):  # means of 2 x 2, twice
+        x = F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, stride=1), 2, stride=1)
     return F.layer_norm(x, x.shape[1:], eps=EPS)
 
 

@@ -32,6 +32,8 @@ FORMS = [
     ("concat resize", True),
     ("feature resize", True),
     ("film resize", True),
+    ("concat smooth", True),
+    ("film smooth", True),
 ]  # the form of the generator, its upsampling where it is not the published one; whether the first block is shared
 EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 
