@@ -168,11 +168,9 @@ class DRITSettings(TrainSettings):
         base = changed(paper, sharp | {"optim.content_discriminator_steps": 1})
         # Photographs: styles that differ sooner, and nearer to real images; the weight is that of the official
         # implementation. It ends where a domain hardly varies. Digits are diverse without it.
-        seeking = {"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 1.0}
         # Discriminators that see a set of a few hundred images again and again are held back, and their images moved.
         steadied = {"loss.lecam": 0.1, "network.discriminator_shift": 8}
-        # Fur and trees without blocks and mesh.
-        photographs = changed(base, seeking | steadied | {"network.upsample": "smooth"})
+        photographs = changed(base, {"loss.mode_seeking": 1.0, "loss.mode_seeking_end": 1.0} | steadied)
         return {
             "default": sized(photographs, "default"),
             "paper": paper,  # its formulas and weights, at the published sizes
