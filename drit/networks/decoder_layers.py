@@ -178,8 +178,8 @@ class SmoothBlock(ResizeBlock):
     """A `ResizeBlock` with a binomial filter of 3 x 3 after the convolution.
 
     Nearest-neighbour upsampling repeats the spectrum of the small map near the highest frequencies, where it shows as a
-    mesh of about 2 pixels; the filter takes it away (Karras et al., StyleGAN, arXiv 1812.04948, section 2: the same
-    filter at the same place). Constant planes stay constant through it.
+    mesh of about 2 pixels; the filter weakens it (Karras et al., StyleGAN, arXiv 1812.04948, appendix C: a binomial
+    filter after each upsampling). Constant planes stay constant through it.
     """
 
     def upsample(self, x: Tensor) -> Tensor:

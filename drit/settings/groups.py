@@ -68,8 +68,8 @@ class StyledGenerator:
     upsample: Upsample = setting(
         "transposed",
         "upsampling in the generator: 'transposed' convolutions (published); 'resize': nearest neighbour, then a 3 x 3 "
-        "convolution, which draws no grid of its own; or 'smooth': the same, then a binomial filter, which draws no "
-        "mesh of 2 pixels either",
+        "convolution, which draws no grid of its own; or 'smooth': the same, then a binomial filter, for photographs "
+        "with a mesh of 2 pixels",
     )
     bounded_variance: bool = setting(
         False,
