@@ -202,7 +202,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
             "loss.mode_seeking_end": 1.0,
         },
     ),
-    "drit++": ({"network.generator": "feature"}, {"network.generator": "film", "network.upsample": "smooth"}),
+    "drit++": (
+        {"network.generator": "feature"},
+        {"network.generator": "film", "network.upsample": "resize"},
+        {"network.generator": "film", "network.upsample": "smooth"},
+    ),
     "pix2pix": ({"network.backbone": "resnet"},),
 }
 # Forms that need images with masks.
