@@ -50,6 +50,8 @@ MEMBERS = {
     "film-resize-16-lecam-1-shift-penalty": f"{STEADIED} --loss.gradient-penalty 0.05",
     "film-resize-16-lecam-1-shift-adversarial-2": f"{STEADIED} --loss.domain-adversarial 2",
     "film-smooth-16-lecam-1-shift": f"{STEADIED} --network.upsample smooth",
+    "film-resize-16-lecam-1-shift-code": f"{STEADIED} --network.content-filter",
+    "film-smooth-16-lecam-1-shift-code": f"{STEADIED} --network.upsample smooth --network.content-filter",
     "film-resize-16-slow": f"{SHARP} --optim.lr 2e-4",
     "munit": "--method munit --batch 2",
     "drit++": f"--method drit++ {BEFORE}",

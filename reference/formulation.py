@@ -62,9 +62,12 @@ def _upsampled(layer: Any, x: Tensor) -> Tensor:
         x = layer.conv(x)
     else:
         x = _conv(layer.conv, x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
-    if isinstance(layer, SmoothBlock):  # means of 2 x 2, twice
-        x = F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, stride=1), 2, stride=1)
-    return F.layer_norm(x, x.shape[1:], eps=EPS)
+    return F.layer_norm(_filtered(x) if isinstance(layer, SmoothBlock) else x, x.shape[1:], eps=EPS)
+
+
+def _filtered(x: Tensor) -> Tensor:
+    """The binomial filter of 3 x 3: means of 2 x 2, twice."""
+    return F.avg_pool2d(F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 2, stride=1), 2, stride=1)
 
 
 def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
@@ -77,8 +80,9 @@ def content(model: DRIT, x: Tensor, domain: str) -> Tensor:
     for layer in trunk.down:
         h = F.relu(F.instance_norm(_conv(layer, h), eps=EPS))
     for block in [*trunk.blocks, *model.content_encoder.shared]:
-        h = residual(block, h)
-    return h
+        if isinstance(block, ResidualBlock):
+            h = residual(block, h)
+    return _filtered(h) if model.settings.network.content_filter else h
 
 
 def generate(model: DRIT, code: Tensor, style: Tensor, domain: str) -> Tensor:

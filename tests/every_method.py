@@ -13,7 +13,7 @@ from drit.settings.schema import changed
 from tests.conftest import tiny
 
 METHODS = [
-    "drit", "drit-feature", "drit-film", "drit-resize", "drit-smooth", "drit++", "munit", "unit",
+    "drit", "drit-feature", "drit-film", "drit-resize", "drit-smooth", "drit-filtered", "drit++", "munit", "unit",
     "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
     "bicyclegan",
 ]  # fmt: skip
@@ -24,7 +24,8 @@ def method(name: str, folders: tuple[Path, Path]) -> Method:
     base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
     settings = tiny(*folders, method=base)
     if form:
-        settings = changed(settings, {"network.upsample" if form in UPSAMPLE_BLOCKS else "network.generator": form})
+        upsampling = {"network.upsample": form} if form in UPSAMPLE_BLOCKS else {"network.generator": form}
+        settings = changed(settings, {"network.content_filter": True} if form == "filtered" else upsampling)
     torch.manual_seed(0)
     made = method_class(base)(settings, {"a": 3, "b": 3}).double().eval().requires_grad_(False)
     with torch.no_grad():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from drit.networks.init import initialise
 from drit.networks.layers import Conv, ResidualBlock, instance_norm
+from drit.networks.upsample import Binomial
 from drit.runtime import full, full_precision
 
 CONTENT_SLOPE = 0.01  # of the leaky ReLU after the first layer of the content encoder
@@ -24,16 +25,19 @@ class ContentTrunk(nn.Module):
     """A domain's own part of the content encoder: 7 x 7, downsamplings, residual blocks.
 
     norm: after each downsampling come instance normalisation and a ReLU (DRIT); else a leaky ReLU alone (UNIT).
+    filtered: a `Binomial` filter comes last.
     """
 
-    def __init__(self, channels: int, width: int, downsamplings: int, blocks: int, norm: bool = True) -> None:
+    def __init__(
+        self, channels: int, width: int, downsamplings: int, blocks: int, norm: bool = True, filtered: bool = False
+    ) -> None:
         super().__init__()
         self.norm = norm
         self.first = Conv(channels, width, 7, padding=3)
         self.down = nn.ModuleList(
             Conv(width << i, width << (i + 1), 3, stride=2, padding=1) for i in range(downsamplings)
         )
-        self.blocks = nn.ModuleList(ResidualBlock(width << downsamplings) for _ in range(blocks))
+        self.blocks = nn.ModuleList(_blocks(width << downsamplings, blocks, filtered))
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, H, W) in [-1, 1]. Returns (N, width 2^d, H / 2^d, W / 2^d) after d downsamplings, sides rounded up.
@@ -51,8 +55,18 @@ class ContentTrunk(nn.Module):
         return h
 
 
+def _blocks(features: int, count: int, filtered: bool) -> list[nn.Module]:
+    """The residual blocks that a content code comes from, and its filter, which has no weights."""
+    blocks: list[nn.Module] = [ResidualBlock(features) for _ in range(count)]
+    return [*blocks, Binomial()] if filtered else blocks
+
+
 class ContentEncoder(nn.Module):
-    """E^c of all domains: own trunks, last blocks shared, so that one content code serves both (section 3.1)."""
+    """E^c of all domains: own trunks, last blocks shared, so that one content code serves both (section 3.1).
+
+    filtered: a `Binomial` filter comes last. What the generator filters on the way up, it can still draw from a code
+    that carries it at its highest frequency: the encoder learns to put it there (docs/results.md, Levers).
+    """
 
     def __init__(
         self,
@@ -62,12 +76,13 @@ class ContentEncoder(nn.Module):
         own_blocks: int,
         shared_blocks: int,
         norm: bool = True,
+        filtered: bool = False,
     ) -> None:
         super().__init__()
         self.own = nn.ModuleDict(
             {d: ContentTrunk(c, width, downsamplings, own_blocks, norm) for d, c in channels.items()}
         )
-        self.shared = nn.Sequential(*(ResidualBlock(width << downsamplings) for _ in range(shared_blocks)))
+        self.shared = nn.Sequential(*_blocks(width << downsamplings, shared_blocks, filtered))
         initialise(self)
 
     def forward(self, x: Tensor, domain: str) -> Tensor:

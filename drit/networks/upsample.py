@@ -172,6 +172,14 @@ def binomial_kernel(channels: int) -> Tensor:
     return torch.outer(side, side).expand(channels, 1, 3, 3).contiguous()
 
 
+class Binomial(nn.Module):
+    """`binomial` as a layer. It has no weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W), any real values. Returns the same shape."""
+        return binomial(x)
+
+
 class UpsampleConv(nn.Module):
     """`upsample_conv`, layer normalisation, ReLU."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from drit.errors import UsageError
-from drit.settings.schema import NonNegative, Positive, ShareBelowOne, setting
+from drit.settings.schema import NonNegative, Positive, ShareBelowOne, Weight, setting
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Content(Downsampled):
         1, "residual blocks at the end of the content encoder and the start of the generator, shared by the domains"
     )
     generator_blocks: NonNegative = setting(3, "residual blocks of each domain's own part of the generator")
+
+
+@dataclass(frozen=True)
+class ContentCode:
+    """What becomes of a content code on its way to the generators."""
+
+    content_noise: Weight = setting(1.0, "std of the Gaussian noise added to content codes in training")
+    content_filter: bool = setting(
+        False,
+        "a binomial filter on content codes: what alternates from one of their pixels to the next, and shows as dots "
+        "on fur or trees, does not reach the generators",
+    )
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {
             "network.generator": "film",
             "network.upsample": "resize",
+            "network.content_filter": True,
             "network.bounded_variance": True,
             "network.discriminator_shift": 3,
             "data.crop": 20,
@@ -205,7 +206,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "drit++": (
         {"network.generator": "feature"},
         {"network.generator": "film", "network.upsample": "resize"},
-        {"network.generator": "film", "network.upsample": "smooth"},
+        {"network.generator": "film", "network.upsample": "smooth", "network.content_filter": True},
     ),
     "pix2pix": ({"network.backbone": "resnet"},),
 }

@@ -34,7 +34,9 @@ FORMS = [
     ("film resize", True),
     ("concat smooth", True),
     ("film smooth", True),
-]  # the form of the generator, its upsampling where it is not the published one; whether the first block is shared
+    ("film resize filtered", True),
+]  # the form of the generator, its upsampling where it is not the published one, "filtered" content; whether the first
+# block is shared
 EACH = pytest.mark.parametrize(("form", "share"), FORMS)
 
 
@@ -52,11 +54,12 @@ def images(count: int, generator: torch.Generator) -> dict[str, Tensor]:
 
 def small(form: str, share: bool, style_dim: int = 5, downsamplings: int = 2, **loss: float) -> TrainSettings:
     config = preset("paper")
-    form, _, upsampling = form.partition(" ")
+    form, upsampling, filtered = (*form.split(), "", "")[:3]
     network = dataclasses.replace(
         config.network,
         generator=form,
         upsample=upsampling or "transposed",
+        content_filter=bool(filtered),
         share_feature_layer=share,
         style_dim=style_dim,
         width=4,

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from drit.methods.drit.objective import DRIT
-from drit.methods.registry import preset
+from drit.methods.registry import method_class, preset
 from drit.networks.decoders import ConcatGenerator, FeatureGenerator
 from drit.networks.discriminators import ContentDiscriminator, MultiScaleDiscriminator
 from drit.networks.fast import _gradient_of_repeated, pad
 from drit.networks.layers import ResidualBlock, instance_norm
+from drit.networks.upsample import binomial
+from drit.settings.schema import changed
 
 
 def build(form: str = "concat", channels: dict[str, int] | None = None, crop: int = 216, **network: Any) -> DRIT:
@@ -47,6 +49,22 @@ def test_published_parameter_counts(form: str, expected: dict[str, int]) -> None
         "random_discriminator": 16542342,
         "content_discriminator": 10683649,
     }
+
+
+@pytest.mark.parametrize("name", ["drit", "drit++"])
+@torch.no_grad()
+def test_a_content_filter_comes_last_and_has_no_weights(name: str) -> None:
+    plain = changed(preset("paper", name), {"data.crop": 32, "network.width": 4, "network.attribute_width": 4})
+    with_filter = changed(plain, {"network.content_filter": True})
+    one, other = (method_class(name)(config, {"a": 3, "b": 3}).double() for config in (plain, with_filter))
+    other.load_state_dict(one.state_dict())
+    images = {d: torch.rand(2, 3, 32, 40, dtype=torch.float64) for d in "ab"}
+    for d, x in images.items():
+        assert torch.equal(other.content(x, d), binomial(one.content(x, d)))
+        assert not torch.allclose(other.content(x, d), one.content(x, d), rtol=0.1)
+    if isinstance(other, DRIT):
+        for d, code in other.content_encoder.both(images).items():
+            assert torch.allclose(code, other.content(images[d], d), atol=1e-12)
 
 
 @pytest.mark.parametrize("form", ["concat", "feature", "film"])

@@ -83,7 +83,8 @@ class DRIT(Method):
         self.stride = 1 << n.downsamplings
         self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
         features = n.width << n.downsamplings
-        self.content_encoder = ContentEncoder(channels, n.width, n.downsamplings, n.content_blocks, n.shared_blocks)
+        trunk = (n.width, n.downsamplings, n.content_blocks)
+        self.content_encoder = ContentEncoder(channels, *trunk, n.shared_blocks, filtered=n.content_filter)
         sizes = (n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
         self.attribute_encoder = nn.ModuleDict(
             {

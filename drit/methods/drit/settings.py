@@ -12,6 +12,7 @@ from drit.errors import UsageError
 from drit.settings.common import MIN_CROP, LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
     Content,
+    ContentCode,
     Init,
     MultiScale,
     Spectral,
@@ -25,14 +26,13 @@ from drit.settings.sizes import sized
 
 
 @dataclass(frozen=True)
-class DRITNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, Content, NetworkSettings):
+class DRITNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, ContentCode, Content, NetworkSettings):
     """Sizes of the networks (arXiv 1808.00948, section 4; the defaults are the published ones)."""
 
     share_feature_layer: bool = setting(
         True,
         "the feature-wise generators share their first layer, as in the paper (the official implementation: no)",
     )
-    content_noise: Weight = setting(1.0, "std of the Gaussian noise added to content codes in training")
     discriminator_shift: NonNegative = setting(
         0,
         "pixels by which images are shifted at random for domain discriminators, which see so many fewer, but at least "

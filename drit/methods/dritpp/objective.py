@@ -77,7 +77,8 @@ class DRITPP(Method):
         self.min_side = max(16, self.stride)  # below it the attribute encoder has nothing left to downsample
         colours = max(channels.values())  # of every domain: training opens all with as many
         features = n.width << n.downsamplings
-        self.content_encoder = ContentTrunk(colours, n.width, n.downsamplings, n.content_blocks + n.shared_blocks)
+        blocks = n.content_blocks + n.shared_blocks
+        self.content_encoder = ContentTrunk(colours, n.width, n.downsamplings, blocks, filtered=n.content_filter)
         initialise(self.content_encoder)
         encoder = (colours + count, n.style_dim, n.attribute_width, n.attribute_blocks, scaled)
         self.attribute_encoder: DeterministicAttributeEncoder | VariationalAttributeEncoder

@@ -11,6 +11,7 @@ from drit.errors import UsageError
 from drit.settings.common import LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
     Content,
+    ContentCode,
     Init,
     MultiScale,
     Spectral,
@@ -24,13 +25,12 @@ from drit.settings.sizes import sized
 
 
 @dataclass(frozen=True)
-class DRITPPNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, Content, NetworkSettings):
+class DRITPPNetwork(Init, Spectral, MultiScale, Style, StyledGenerator, ContentCode, Content, NetworkSettings):
     """Sizes of the networks (those of DRIT)."""
 
     share_feature_layer: bool = setting(
         True, "the blocks of the feature-wise generator count as one layer of all domains"
     )
-    content_noise: Weight = setting(1.0, "std of the Gaussian noise added to content codes in training")
 
 
 @dataclass(frozen=True)
