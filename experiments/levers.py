@@ -52,6 +52,8 @@ MEMBERS = {
     "film-smooth-16-lecam-1-shift": f"{STEADIED} --network.upsample smooth",
     "film-resize-16-lecam-1-shift-code": f"{STEADIED} --network.content-filter",
     "film-smooth-16-lecam-1-shift-code": f"{STEADIED} --network.upsample smooth --network.content-filter",
+    "film-smooth-16-lecam-1-shift-code-noise": f"{STEADIED} --network.upsample smooth --network.content-filter "
+    "--network.content-noise 0.3",
     "film-resize-16-slow": f"{SHARP} --optim.lr 2e-4",
     "munit": "--method munit --batch 2",
     "drit++": f"--method drit++ {BEFORE}",
