@@ -24,8 +24,8 @@ def method(name: str, folders: tuple[Path, Path]) -> Method:
     base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
     settings = tiny(*folders, method=base)
     if form:
-        upsampling = {"network.upsample": form} if form in UPSAMPLE_BLOCKS else {"network.generator": form}
-        settings = changed(settings, {"network.content_filter": True} if form == "filtered" else upsampling)
+        name_of_form = "network.upsample" if form in UPSAMPLE_BLOCKS else "network.generator"
+        settings = changed(settings, {"network.content_filter": True} if form == "filtered" else {name_of_form: form})
     torch.manual_seed(0)
     made = method_class(base)(settings, {"a": 3, "b": 3}).double().eval().requires_grad_(False)
     with torch.no_grad():
