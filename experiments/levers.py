@@ -47,6 +47,7 @@ MEMBERS = {
     "film-resize-16-lecam-1": f"{SHARP} --loss.lecam 0.1 --batch 1",
     "film-resize-16-lecam-1-shift": STEADIED,
     "film-resize-16-lecam-1-shift-slow": f"{STEADIED} --optim.lr 2e-4",
+    "film-resize-16-lecam-1-shift-fast": f"{STEADIED} --optim.lr 8e-4",
     "film-resize-16-lecam-1-shift-penalty": f"{STEADIED} --loss.gradient-penalty 0.05",
     "film-resize-16-lecam-1-shift-adversarial-2": f"{STEADIED} --loss.domain-adversarial 2",
     "film-smooth-16-lecam-1-shift": f"{STEADIED} --network.upsample smooth",

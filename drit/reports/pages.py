@@ -82,7 +82,7 @@ def write_page(path: Path, template: str, page: Any) -> None:
 def data_uri(image: Image.Image) -> str:
     """An image as an address that holds it: PNG, without loss."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG")
     return encoded(buffer.getvalue(), "image/png")
 
 
