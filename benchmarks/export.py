@@ -31,10 +31,13 @@ STYLES = (1, 4)
 METHODS = ("drit", "drit-feature", "drit-film", "drit-resize", "drit++", "munit", "unit", "cyclegan", "bicyclegan")
 
 
+PUBLISHED = {"network.generator": "concat", "network.upsample": "transposed"}  # where a method has other forms
+
+
 def published(name: str) -> Method:
-    """A method in its default size, in one of its forms, with fresh weights."""
+    """A method in its default size, in its published form or the one that is named, with fresh weights."""
     base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
-    settings = preset("default", base)
+    settings = changed(preset("default", base), PUBLISHED, ignore_unknown=True)
     if form:
         settings = changed(settings, {"network.upsample" if form == "resize" else "network.generator": form})
     torch.manual_seed(0)

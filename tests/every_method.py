@@ -13,17 +13,17 @@ from drit.settings.schema import changed
 from tests.conftest import tiny
 
 METHODS = [
-    "drit", "drit-feature", "drit-film", "drit-resize", "drit-smooth", "drit-filtered", "drit++", "munit", "unit",
-    "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix",
-    "bicyclegan",
+    "drit", "drit-feature", "drit-film", "drit-resize", "drit-film-resize", "drit-smooth", "drit-filtered", "drit++",
+    "drit++-film-resize", "munit", "unit", "cyclegan", "cyclegan-noise", "cycle-bicycle", "pix2pix", "bicyclegan",
 ]  # fmt: skip
+PUBLISHED = {"network.generator": "concat", "network.upsample": "transposed"}  # where a method has other forms
 
 
 def method(name: str, folders: tuple[Path, Path]) -> Method:
     """One of `METHODS`, with weights of which none is 0 or 1."""
-    base, _, form = name.partition("-") if name.startswith("drit-") else (name, "", "")
-    settings = tiny(*folders, method=base)
-    if form:
+    base, *forms = name.split("-") if name.startswith(("drit-", "drit++-")) else (name,)
+    settings = changed(tiny(*folders, method=base), PUBLISHED, ignore_unknown=True)
+    for form in forms:
         name_of_form = "network.upsample" if form in UPSAMPLE_BLOCKS else "network.generator"
         settings = changed(settings, {"network.content_filter": True} if form == "filtered" else {name_of_form: form})
     torch.manual_seed(0)

@@ -90,6 +90,11 @@ class StyledGenerator:
     )
 
 
+# The form of `StyledGenerator` in every preset but those that repeat a published program: no grid, and styles that
+# change more than the cast (docs/results.md, Levers).
+SHARP = {"network.generator": "film", "network.upsample": "resize"}
+
+
 @dataclass(frozen=True)
 class Discriminator:
     """A domain discriminator."""

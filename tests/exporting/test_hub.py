@@ -51,7 +51,7 @@ def test_the_bytes_are_those_of_the_run(folder: Path, run: Path) -> None:
 
 def test_every_method_is_saved_and_read(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """Without the networks that only training needs."""
-    for name in sorted({m for m in METHODS if not m.startswith("drit-")}):
+    for name in (m for m in METHODS if not m.startswith(("drit-", "drit++-"))):
         torch.manual_seed(0)
         method = method_class(name)(tiny(*folders, method=name), {"a": 3, "b": 3})
         whole = Translator(method, {"a": "x", "b": "y"}, "cpu", "float32", 1)

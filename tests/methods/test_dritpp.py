@@ -18,6 +18,7 @@ from drit.cli import main as cli
 from drit.data.images import decode, encode
 from drit.errors import UsageError
 from drit.inference.translator import Translator
+from drit.methods.drit.settings import DRITSettings
 from drit.methods.dritpp.objective import ALL, DRITPP, Images
 from drit.methods.dritpp.settings import DRITPPSettings
 from drit.methods.noise import Noise
@@ -58,6 +59,20 @@ def trained(seasons: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
         dataclasses.replace(config, data=dataclasses.replace(config.data, domains=tuple(map(str, seasons)))), run
     )
     return run
+
+
+def test_presets_draw_no_grid_but_the_published_one() -> None:
+    """Styles as scale and shift, resized maps, and an end of mode seeking, as DRIT's presets have them."""
+    for name in ("default", "digits", "demo", "quick"):
+        ours, drit = preset(name, "drit++"), preset(name)
+        assert isinstance(ours, DRITPPSettings) and isinstance(drit, DRITSettings)
+        for form in ("generator", "upsample", "width"):
+            assert getattr(ours.network, form) == getattr(drit.network, form), (name, form)
+        assert ours.network.upsample == "resize" and ours.loss.mode_seeking_end == 1
+    published = preset("paper", "drit++")
+    assert isinstance(published, DRITPPSettings)
+    assert (published.network.generator, published.network.upsample) == ("concat", "transposed")
+    assert published.loss.mode_seeking_end == 0
 
 
 def test_losses_of_several_domains_by_hand() -> None:

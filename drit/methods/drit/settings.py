@@ -11,6 +11,7 @@ from annotated_types import Ge
 from drit.errors import UsageError
 from drit.settings.common import MIN_CROP, LossSettings, NetworkSettings, OptimSettings, TrainSettings
 from drit.settings.groups import (
+    SHARP,
     Content,
     ContentCode,
     Init,
@@ -163,9 +164,7 @@ class DRITSettings(TrainSettings):
     @classmethod
     def presets(cls) -> Mapping[str, Self]:
         paper = cls(preset="paper")
-        # No grid, and styles that change more than the cast (docs/results.md, Levers).
-        sharp = {"network.generator": "film", "network.upsample": "resize", "network.init": "scaled"}
-        base = changed(paper, sharp | {"optim.content_discriminator_steps": 1})
+        base = changed(paper, SHARP | {"network.init": "scaled", "optim.content_discriminator_steps": 1})
         # Photographs: styles that differ sooner, and nearer to real images; the weight is that of the official
         # implementation. It ends where a domain hardly varies. Digits are diverse without it.
         # Discriminators that see a set of a few hundred images again and again are held back, and their images moved.

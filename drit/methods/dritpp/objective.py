@@ -209,8 +209,8 @@ class DRITPP(Method):
             loss = losses.latent_regression(recovered, codes.random[0])
             terms.add("latent_regression", w.latent_regression, loss)
         if w.mode_seeking:
-            ends = [w.mode_seeking_end * float(variation) for variation in w.variations]  # of each domain
-            end = x.new_tensor(ends)[domain] if w.mode_seeking_end else math.inf
+            ends = [w.mode_seeking_end * float(variation) for variation in w.variations]  # of each domain, once known
+            end = x.new_tensor(ends)[domain] if w.mode_seeking_end and ends else math.inf
             terms.add("mode_seeking", w.mode_seeking, losses.mode_seeking(*out.random, *codes.random, end=end))
         return terms.update("generators", self.inference, self.settings.optim.clip)
 
