@@ -17,7 +17,7 @@ import torch
 
 from drit.errors import DritError
 from drit.methods.base import Method
-from drit.runtime import AliveBytes, autocast, free_gpu_memory, free_memory
+from drit.runtime import AliveBytes, autocast, choose, free_gpu_memory, free_memory
 
 SIDES = (128, 256)  # pixels of the images that are counted; their difference is free of weights and borders
 CHECKED_PIXELS = 512 * 512  # larger images are checked before the work
@@ -39,6 +39,8 @@ def bytes_per_pixel(method: Method, source: str, to: str, dtype: torch.dtype) ->
     source, to: letters of domains. dtype: of the convolutions, as `runtime.choose` gives it.
     """
     device = next(method.parameters()).device
+    # a processor without bfloat16 widens the maps to float32 on its way
+    dtype = dtype if dtype == choose("auto", device) else torch.float32
     peaks = []
     for wanted in SIDES:
         side = max(method.min_side, -(-wanted // method.stride) * method.stride)

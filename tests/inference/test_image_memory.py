@@ -108,6 +108,17 @@ def test_memory_that_the_process_keeps_is_free_for_it() -> None:
     assert memory._freed_and_kept() >= 0
 
 
+@pytest.mark.parametrize("able, narrower", [({"avx512_bf16": True}, True), ({}, False)])
+def test_a_processor_without_bfloat16_takes_the_memory_of_float32(
+    able: dict[str, bool], narrower: bool, translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    narrow, wide = (
+        memory.bytes_per_pixel(translator.method, "a", "b", dtype) for dtype in (torch.bfloat16, torch.float32)
+    )
+    assert narrow < 0.9 * wide if narrower else narrow == wide
+
+
 MEASURE = """
 import sys
 from pathlib import Path
@@ -120,6 +131,7 @@ def memory(line):
     return 1024 * int(next(x for x in text.splitlines() if x.startswith(line)).split()[1])
 height, width = 1280, 1536
 translator = Translator(DRIT(paper(256, 1, 16), CHANNELS), {}, "cpu", sys.argv[1], threads=1)
+translator._scarce = lambda height, width: True  # no gaps of freed memory: where it is plentiful they vary by half
 translate = lambda image: [None for _ in translator.outputs(image, translator.sample(2, "b"), "b")]
 translate(np.zeros((64, 64, 3), np.uint8))
 predicted = translator.memory_needed(height, width, "b")
